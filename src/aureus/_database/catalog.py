@@ -1,0 +1,230 @@
+"""The SQL of the product, read from files and compiled for one engine.
+
+A file ``_sql/<shared|sqlite|postgres>/<noun>.sql`` holds named statements. An engine's own text replaces the shared
+one of the same name. A statement begins with a header::
+
+    -- name: save_session :one            (:one, :many or :exec)
+    -- key: agent_id, session_id          (what two concurrent writes must not share; optional)
+    -- records                            (facts may travel with it; optional)
+    -- A sentence or two on what it is for.
+
+and is written with ``:name`` parameters and tables of the schema ``aureus``; ``:tenant_id`` is bound by the runner.
+On SQLite one name may hold several statements: the first is the guard, its rows are the answer, and the others run
+only when it brought rows. On PostgreSQL a statement that records says so by ``set_config('aureus.mark', :mark, true)``
+for each row it returns; a plain INSERT, UPDATE or DELETE is wrapped to do so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from aureus._database.statement import Query
+
+Engine = Literal["sqlite", "postgres"]
+
+_TOKEN = re.compile(
+    r"""
+      (?P<comment> --[^\n]* | /\*.*?\*/ )
+    | (?P<sequence> nextval\('aureus\.(?P<counter>\w+)'\) )
+    | (?P<string>  '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
+    | (?P<cast>    :: )
+    | (?P<param>   (?<![\w:]):[a-z_][a-z0-9_]* )
+    | (?P<schema>  \baureus\. )
+    | (?P<end>     ; )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_NAME = re.compile(r"^-- name: (?P<name>[a-z_][a-z0-9_]*) :(?P<cardinality>one|many|exec)\s*$")
+_WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A named statement as the file has it."""
+
+    noun: str
+    name: str
+    cardinality: str
+    key: tuple[str, ...]
+    records: bool
+    description: str
+    body: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A statement ready for a driver: texts with numbered or named places, and the parameters in their order."""
+
+    query: Query
+    cardinality: str
+    key: tuple[str, ...]
+    records: bool
+    is_write: bool
+    order: int
+    texts: tuple[str, ...]
+    parameters: tuple[tuple[str, ...], ...]
+
+
+class CatalogError(Exception):
+    """A file of the catalogue breaks the format; a bug of this package."""
+
+
+@cache
+def texts(engine: Engine) -> dict[Query, Text]:
+    """Return every statement of an engine, its own texts before the shared ones."""
+    found: dict[Query, Text] = {}
+    for folder in ("shared", engine):
+        directory = files("aureus._sql") / folder
+        for entry in sorted(directory.iterdir(), key=lambda item: item.name):
+            if entry.name.endswith(".sql"):
+                noun = entry.name.removesuffix(".sql")
+                for text in parse(noun, entry.read_text(encoding="utf-8")):
+                    found[Query(noun, text.name)] = text
+    ranks = {query: rank for rank, query in enumerate(sorted(found, key=_rank))}
+    return {query: replace(text, order=ranks[query]) for query, text in found.items()}
+
+
+def _rank(query: Query) -> tuple[str, str]:
+    return query.noun, query.name
+
+
+def parse(noun: str, content: str) -> Iterator[Text]:
+    """Yield the statements of one file; raises ``CatalogError`` for text outside the format."""
+    blocks = re.split(r"(?m)^(?=-- name: )", content)
+    for block in blocks[1:]:
+        lines = block.splitlines()
+        head = _NAME.match(lines[0])
+        if head is None:
+            raise CatalogError(f"{noun}.sql: not a header: {lines[0]}")
+        comments = [line for line in _leading_comments(lines[1:])]
+        key: tuple[str, ...] = ()
+        description: list[str] = []
+        for comment in comments:
+            if comment.startswith("key: "):
+                key = tuple(part.strip() for part in comment[5:].split(","))
+            elif comment != "records":
+                description.append(comment)
+        yield Text(
+            noun=noun,
+            name=head["name"],
+            cardinality=head["cardinality"],
+            key=key,
+            records="records" in comments,
+            description=" ".join(description),
+            body="\n".join(lines[1 + len(comments) :]).strip(),
+            order=0,
+        )
+
+
+def _leading_comments(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.startswith("--"):
+            return
+        yield line[2:].strip()
+
+
+class Catalog:
+    """The statements of one engine, compiled on first use; ``schema`` is the quoted schema on PostgreSQL."""
+
+    def __init__(self, engine: Engine, schema: str = "aureus") -> None:
+        self._engine: Engine = engine
+        self._prefix = "" if engine == "sqlite" else quote(schema) + "."
+        self._compiled: dict[Query, Compiled] = {}
+
+    def compiled(self, query: Query) -> Compiled:
+        """Return the statement behind a query name; raises ``CatalogError`` for an unknown one."""
+        found = self._compiled.get(query)
+        if found is None:
+            text = texts(self._engine).get(query)
+            if text is None:
+                raise CatalogError(f"no statement {query.noun}.{query.name} for {self._engine}")
+            found = self._compiled[query] = self._compile(query, text)
+        return found
+
+    def script(self, content: str) -> str:
+        """Return the text of a migration with the schema's name in place."""
+        return _TOKEN.sub(self._named, content)
+
+    def _named(self, found: re.Match[str]) -> str:
+        if found["schema"]:
+            return self._prefix
+        if found["sequence"]:
+            name = (self._prefix + quote(found["counter"])).replace("'", "''")
+            return f"nextval('{name}')"
+        return found[0]
+
+    def _compile(self, query: Query, text: Text) -> Compiled:
+        body = text.body
+        if self._engine == "postgres" and text.records and ":mark" not in body:
+            body = _marked(body)
+        parts = list(_split(body))
+        if self._engine == "postgres" and len(parts) != 1:
+            raise CatalogError(f"{query.noun}.{query.name}: PostgreSQL takes one statement")
+        rendered = [self._render(part) for part in parts]
+        return Compiled(
+            query=query,
+            cardinality=text.cardinality,
+            key=text.key,
+            records=text.records,
+            is_write=_is_write(body),
+            order=text.order,
+            texts=tuple(sql for sql, _ in rendered),
+            parameters=tuple(names for _, names in rendered),
+        )
+
+    def _render(self, body: str) -> tuple[str, tuple[str, ...]]:
+        names: list[str] = []
+
+        def place(found: re.Match[str]) -> str:
+            if found["comment"]:
+                return ""
+            if not found["param"]:
+                return self._named(found)
+            name = found["param"][1:]
+            if name not in names:
+                names.append(name)
+            number = names.index(name) + 1
+            return f"?{number}" if self._engine == "sqlite" else f"${number}"
+
+        sql = _TOKEN.sub(place, body)
+        return re.sub(r"\s*\n\s*", " ", sql).strip(), tuple(names)
+
+
+def quote(identifier: str) -> str:
+    """Return a PostgreSQL identifier in quotes."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _split(body: str) -> Iterator[str]:
+    start = 0
+    for token in _TOKEN.finditer(body):
+        if token["end"]:
+            if body[start : token.start()].strip():
+                yield body[start : token.start()]
+            start = token.end()
+    if body[start:].strip():
+        yield body[start:]
+
+
+def _marked(body: str) -> str:
+    """Wrap a plain write so that each row it returns marks that it happened."""
+    plain = body.rstrip().rstrip(";")
+    if not re.match(r"\s*(INSERT|UPDATE|DELETE)\b", plain, re.IGNORECASE):
+        raise CatalogError(f"a statement that records must set the mark itself: {plain[:60]}…")
+    return (
+        f"WITH written AS ({plain})\n"
+        "SELECT written.*, set_config('aureus.mark', :mark, true) FROM written"
+    )
+
+
+def _is_write(body: str) -> bool:
+    stripped = _TOKEN.sub(lambda found: "" if found["comment"] or found["string"] else found[0], body)
+    if not _WRITES.match(stripped):
+        return False
+    return bool(re.search(r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\b", stripped, re.IGNORECASE))

@@ -1,0 +1,151 @@
+"""Drives one attempt at an operation up to each statement it asks for.
+
+The driver answers time, identifiers and facts itself and hands the statements to a runner as requests. It holds the
+promise of ``last``: a statement after the last one, or facts without a statement, are bugs and reported as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from aureus._database.statement import (
+    CurrentTime,
+    NewId,
+    Op,
+    Record,
+    Recorded,
+    Rows,
+    Statement,
+)
+from aureus.clock import Clock
+from aureus.ids import Ids
+
+R = TypeVar("R")
+
+STATEMENTS_MAX = 64
+"""Statements of one operation; a loop over rows belongs into one statement."""
+
+
+class OperationBug(AssertionError):
+    """An operation broke the rules of its own kind; never the caller's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A statement that travels with a write, and who takes its rows.
+
+    It is carried out only when the write brought rows.
+    """
+
+    statement: Statement
+    receive: Callable[[Rows], None]
+
+
+BeforeCommit = Callable[[Sequence[Recorded], datetime], Sequence[Companion]]
+"""Turns the facts of one write into the statements that travel with it; wired in by the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """For whom an operation runs, and how long it may take."""
+
+    tenant_id: str
+    timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the effects of operations get their answers."""
+
+    clock: Clock
+    ids: Ids
+    before_commit: BeforeCommit
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A statement that an operation waits for, with its companions."""
+
+    statement: Statement
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def is_last(self) -> bool:
+        """Return whether the commit may travel with it."""
+        return self.statement.is_last
+
+
+class Drive(Generic[R]):
+    """One attempt at one operation."""
+
+    def __init__(self, body: Op[R], sources: Sources) -> None:
+        self._body = body
+        self._sources = sources
+        self._now: datetime | None = None
+        self._facts: list[Recorded] = []
+        self._count = 0
+        self._after_last = False
+        self.result: R | None = None
+        self.is_done = False
+
+    def start(self) -> Request | None:
+        """Run to the first statement; None when the operation ended without one."""
+        return self._advance(None)
+
+    def feed(self, rows: Rows) -> Request | None:
+        """Hand over the rows of the statement asked for, and run to the next one; None when it has ended."""
+        return self._advance(rows)
+
+    def throw(self, error: BaseException) -> Request | None:
+        """Let the operation see that its statement failed; it may catch the error and go on."""
+        return self._run(self._body.throw, error)
+
+    def close(self) -> None:
+        """Give the attempt up."""
+        self._body.close()
+
+    def _advance(self, answer: Any) -> Request | None:
+        return self._run(self._body.send, answer)
+
+    def _run(self, step: Callable[[Any], Any], answer: Any) -> Request | None:
+        try:
+            effect = step(answer)
+            while not isinstance(effect, Statement):
+                effect = self._body.send(self._answer(effect))
+        except StopIteration as end:
+            if self._facts:
+                raise OperationBug("facts were recorded after the last statement") from None
+            self.result = end.value
+            self.is_done = True
+            return None
+        return self._request(effect)
+
+    def _answer(self, effect: Any) -> Any:
+        if isinstance(effect, CurrentTime):
+            return self._time()
+        if isinstance(effect, NewId):
+            return self._sources.ids.new()
+        if isinstance(effect, Record):
+            recorded = Recorded(effect.fact)
+            self._facts.append(recorded)
+            return recorded
+        raise OperationBug(f"an operation yielded {effect!r}")
+
+    def _time(self) -> datetime:
+        if self._now is None:
+            self._now = self._sources.clock.now()
+        return self._now
+
+    def _request(self, statement: Statement) -> Request:
+        self._count += 1
+        if self._after_last:
+            raise OperationBug(f"{statement.query.name} follows the statement marked as last")
+        if self._count > STATEMENTS_MAX:
+            raise OperationBug(f"{statement.query.name} is statement {self._count} of one operation")
+        self._after_last = statement.is_last
+        facts, self._facts = self._facts, []
+        companions = self._sources.before_commit(facts, self._time()) if facts else ()
+        return Request(statement, tuple(companions))

@@ -1,0 +1,345 @@
+"""PostgreSQL for asyncio: the plan's generators carried out with awaits, on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.raw_cursor import AsyncRawCursor
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from aureus._database.catalog import Catalog
+from aureus._database.drive import Call, Sources
+from aureus._database.lane import Lane
+from aureus._database.postgres.adapt import first_error, register
+from aureus._database.postgres.errors import mapped
+from aureus._database.postgres.options import PostgresOptions
+from aureus._database.postgres.plan import (
+    Acquire,
+    Exchange,
+    GoAlone,
+    Io,
+    NoConnection,
+    Planner,
+    Release,
+    Reply,
+    Sent,
+    Waiting,
+)
+from aureus._database.postgres.transaction import OpenTransaction
+from aureus._database.statement import Op, Row, Rows
+from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
+
+R = TypeVar("R")
+
+PlainConnection = AsyncConnection[Any]
+
+
+class AsyncPostgresDatabase:
+    """An open PostgreSQL database, for the tasks of one event loop."""
+
+    def __init__(self, options: PostgresOptions, sources: Sources) -> None:
+        self._options = options
+        self.planner = Planner(
+            Catalog("postgres", options.schema), options, sources, sources.clock
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pool: AsyncConnectionPool[PlainConnection] | None = None
+        self._opening: asyncio.Lock | None = None
+        self._is_closed = False
+        self._writes = _LoopLane(self, is_read=False)
+        self._reads = _LoopLane(self, is_read=True)
+
+    @property
+    def description(self) -> str:
+        """One line that says which database this is, without secrets."""
+        return f"{self._options.place()} schema {self._options.schema}"
+
+    async def read(self, make: Callable[[], Op[R]], call: Call) -> R:
+        """Carry out an operation that changes nothing; one consistent view of the data."""
+        return await self._carry_out(self._reads, make, call, is_read=True)
+
+    async def write(self, make: Callable[[], Op[R]], call: Call) -> R:
+        """Carry out an operation: all of it, or nothing. Cancelling frees the caller; a flush in flight goes on."""
+        return await self._carry_out(self._writes, make, call, is_read=False)
+
+    async def _carry_out(
+        self, lane: _LoopLane, make: Callable[[], Op[R]], call: Call, *, is_read: bool
+    ) -> R:
+        self._check_loop()
+        waiting = self.planner.waiting(make, call, is_read=is_read)
+        if waiting is None:
+            return await self.drive(self.planner.alone(make, call, is_read=is_read))
+        if not isinstance(waiting, Waiting):
+            return waiting
+        member = cast("Waiting[R]", waiting)
+        outcome = await lane.run(member)
+        if isinstance(outcome, GoAlone):
+            try:
+                return await self.drive(self.planner.alone(make, call, is_read=is_read))
+            finally:
+                lane.release(member)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return cast(R, outcome)
+
+    @asynccontextmanager
+    async def transaction(self, call: Call) -> AsyncIterator[AsyncPostgresTransaction]:
+        """Open a transaction; leaving the block commits, an exception rolls back."""
+        self._check_loop()
+        opened = OpenTransaction(self.planner, call)
+        await self.drive(opened.begin())
+        try:
+            yield AsyncPostgresTransaction(self, opened)
+        except BaseException:
+            await asyncio.shield(self.drive(opened.roll_back()))
+            raise
+        await asyncio.shield(self.drive(opened.commit()))
+
+    async def close(self) -> None:
+        """Finish the flush in flight and close every connection; a second call does nothing."""
+        self._is_closed = True
+        await self._writes.finish()
+        await self._reads.finish()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close(timeout=5.0)
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+            self._opening = asyncio.Lock()
+        if self._loop is not loop:
+            raise DatabaseError(
+                "this database belongs to another event loop; open one for each loop"
+            )
+        if self._is_closed:
+            raise DatabaseError("this database is closed; open a new one")
+
+    async def _opened(self) -> AsyncConnectionPool[PlainConnection]:
+        assert self._opening is not None
+        async with self._opening:
+            if self._pool is None:
+                options = self._options
+                pool = AsyncConnectionPool[PlainConnection](
+                    options.connection_string(),
+                    min_size=options.pool_min,
+                    max_size=options.pool_max,
+                    timeout=options.acquire_seconds,
+                    max_idle=options.idle_seconds,
+                    max_lifetime=options.lifetime_seconds,
+                    reconnect_timeout=5.0,
+                    num_workers=2,
+                    kwargs={
+                        "autocommit": True,
+                        "prepare_threshold": 5 if options.prepares else None,
+                    },
+                    configure=_configure,
+                    open=False,
+                )
+                await pool.open()
+                self._pool = pool
+        return self._pool
+
+    # Carrying out what the plan asks for.
+
+    async def drive(self, steps: Generator[Io, Any, R]) -> R:
+        """Carry out a plan's steps one after the other and return what it returns."""
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    answer = await self._answer(effect)
+                except BaseException as error:  # noqa: BLE001 - the plan cleans up, then it goes on to the caller
+                    if isinstance(effect, Exchange):
+                        await asyncio.shield(effect.connection.close())
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(answer)
+        except StopIteration as end:
+            return cast(R, end.value)
+
+    async def _answer(self, effect: Io) -> Any:
+        if isinstance(effect, Exchange):
+            return await exchange(effect.connection, effect.statements)
+        if isinstance(effect, Acquire):
+            return await self._acquire(effect.timeout_seconds)
+        if isinstance(effect, Release):
+            return await self._release(effect.connection, is_broken=effect.is_broken)
+        return await asyncio.sleep(effect.seconds)
+
+    async def _acquire(self, timeout: float) -> PlainConnection | NoConnection:
+        try:
+            pool = self._pool or await self._opened()
+            return await pool.getconn(timeout=max(0.001, timeout))
+        except PoolClosed as error:
+            raise DatabaseError("this database is closed; open a new one") from error
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            return await self._no_connection(error)
+
+    async def _no_connection(self, error: BaseException) -> NoConnection:
+        """Find out why: the pool only says that it took too long."""
+        refused = NoConnection(str(error))
+        try:
+            probe = await AsyncConnection.connect(
+                self._options.connection_string(), connect_timeout=2
+            )
+        except psycopg.Error as reason:
+            refused.__cause__ = reason
+        else:
+            await probe.close()
+            refused.__cause__ = DatabaseUnavailable(
+                f"{self._options.place()}: all {self._options.pool_max} connections of the pool are in use; "
+                "raise its maximum, or do less at once"
+            )
+        return refused
+
+    async def _release(self, connection: PlainConnection, *, is_broken: bool) -> None:
+        if is_broken:
+            await connection.close()
+        if self._pool is not None:
+            await self._pool.putconn(connection)
+        else:
+            await connection.close()
+
+
+class AsyncPostgresTransaction:
+    """An open transaction: operations run in place; between them the connection is the caller's own."""
+
+    def __init__(self, database: AsyncPostgresDatabase, opened: OpenTransaction) -> None:
+        self._database = database
+        self._opened = opened
+
+    @property
+    def connection(self) -> PlainConnection:
+        """The psycopg connection, inside this transaction; do not commit or close it."""
+        return cast(PlainConnection, self._opened.connection)
+
+    async def read(self, make: Callable[[], Op[R]], call: Call) -> R:
+        """Carry out an operation inside this transaction."""
+        return await self._database.drive(self._opened.perform(make, call))
+
+    async def write(self, make: Callable[[], Op[R]], call: Call) -> R:
+        """Carry out an operation inside this transaction; a failed one leaves the rest of it intact."""
+        return await self._database.drive(self._opened.perform(make, call))
+
+    async def execute(
+        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[Row]:
+        """Run the caller's own SQL with psycopg's placeholders (%s, %(name)s) and return its rows."""
+        self._opened.check_open()
+        try:
+            cursor = await self.connection.execute(text.encode(), parameters or None)
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise mapped(error) from error
+
+
+class _LoopLane:
+    """The lane of one event loop. A flush is a task of its own, so that a cancelled caller does not end it."""
+
+    def __init__(self, database: AsyncPostgresDatabase, *, is_read: bool) -> None:
+        self._database = database
+        self._is_read = is_read
+        self._lane: Lane[Waiting[Any]] = Lane()
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def run(self, member: Waiting[R]) -> Any:
+        """Bring a member through the lane and return its outcome."""
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        member.signal = answered
+        if self._lane.enter(member):
+            self._flushing = asyncio.create_task(self._flush_all())
+        remaining = member.deadline - self._database.planner.clock.monotonic()
+        try:
+            async with asyncio.timeout(remaining):
+                await answered
+        except TimeoutError:
+            was_queued = self._lane.withdraw(member)
+            if not member.is_settled:
+                raise DeadlineExceeded(
+                    "the call waited for its turn until its deadline; nothing happened"
+                    if was_queued
+                    else "the call was in flight at its deadline; it may have happened"
+                ) from None
+        except asyncio.CancelledError:
+            self._lane.withdraw(member)
+            if isinstance(member.outcome, GoAlone):
+                self.release(member)
+            raise
+        return member.outcome
+
+    def release(self, member: Waiting[Any]) -> None:
+        """Let others with the key of a member that went alone travel again."""
+        if self._lane.release(member.key) is not None:
+            self._flushing = asyncio.create_task(self._flush_all())
+
+    async def finish(self) -> None:
+        """Wait for the flush in flight."""
+        if self._flushing is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._flushing
+
+    async def _flush_all(self) -> None:
+        while True:
+            taken = self._lane.take()
+            if taken:
+                await self._flush(taken)
+            if self._lane.successor() is None:
+                return
+
+    async def _flush(self, taken: list[Waiting[Any]]) -> None:
+        try:
+            await self._database.drive(self._database.planner.flush(taken, is_read=self._is_read))
+        except AureusError as error:
+            _settle_rest(taken, error)
+        except BaseException:
+            interrupted = DatabaseError("the flush was interrupted; its writes may have happened")
+            _settle_rest(taken, interrupted)
+            self._answer(taken)
+            raise
+        self._answer(taken)
+
+    def _answer(self, taken: Sequence[Waiting[Any]]) -> None:
+        for member in taken:
+            if isinstance(member.outcome, GoAlone) and not member.signal.cancelled():
+                self._lane.park(member.key)
+            if not member.signal.done():
+                member.signal.set_result(None)
+
+
+def _settle_rest(members: Sequence[Waiting[Any]], error: AureusError) -> None:
+    for member in members:
+        if not member.is_settled:
+            member.settle(error)
+
+
+async def _configure(connection: PlainConnection) -> None:
+    """Teach a new connection our binary types; text results, the caller's usual ones, stay psycopg's own."""
+    register(connection.adapters)
+
+
+async def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> Reply:
+    """Send statements in one pipeline with one Sync and collect their rows."""
+    cursors: list[AsyncRawCursor[Any]] = []
+    failure: BaseException | None = None
+    try:
+        async with connection.pipeline():
+            for sent in statements:
+                cursor: AsyncRawCursor[Any] = AsyncRawCursor(connection)
+                cursors.append(cursor)
+                await cursor.execute(sent.text.encode(), sent.parameters, binary=True)
+    except psycopg.Error as error:
+        failure = first_error(error)
+    rows: list[Rows] = []
+    for cursor in cursors:
+        if cursor.pgresult is None:
+            break
+        rows.append(await cursor.fetchall() if cursor.description else [])
+    return Reply(rows, failure)

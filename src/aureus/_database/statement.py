@@ -1,0 +1,124 @@
+"""What an operation may ask for.
+
+A store operation is a generator: it yields the effects of this module and receives their answers. It holds every
+decision and no I/O, so that one body serves plain calls, awaited calls and composition in one transaction, and can be
+made anew for each attempt. Time, identifiers and facts are effects too: the same answers give the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+from aureus.model.events import Event, Fact
+
+Row = tuple[Any, ...]
+Rows = Sequence[Row]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The name of a statement in the catalogue; its text depends on the engine."""
+
+    noun: str
+    name: str
+
+
+class Queries:
+    """The statements of one noun, by attribute: ``sql = Queries("runs")``, then ``sql.start_run``.
+
+    A catalogue test holds every name used in the package against the files.
+    """
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+
+    def __getattr__(self, name: str) -> Query:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Query(self._noun, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement with its parameters; ``tenant_id`` is added by the runner.
+
+    ``is_last`` promises: after these rows the operation only returns, or raises because no row came back, and no
+    row means that nothing happened. So the commit may travel in the same flush.
+    """
+
+    query: Query
+    parameters: dict[str, Any]
+    is_last: bool = False
+
+
+@dataclass(slots=True)
+class Recorded:
+    """A fact on its way into its stream; ``event`` is there once the statement that it travels with brought rows.
+
+    It stays None when a repeated call found its own earlier write: the event exists, but was not written again.
+    """
+
+    fact: Fact
+    event: Event | None = None
+
+
+class CurrentTime:
+    """Ask for the wall time."""
+
+
+class NewId:
+    """Ask for a fresh identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """State a fact; it is written together with the next statement, if and only if that one brings rows."""
+
+    fact: Fact
+
+
+Effect = Statement | CurrentTime | NewId | Record
+Op = Generator[Effect, Any, T]
+
+
+def fetch_one(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op[T | None]:
+    """Run a statement and return its row, or None."""
+    rows = cast(Rows, (yield Statement(query, parameters)))
+    return decode(rows[0]) if rows else None
+
+
+def fetch_all(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op[list[T]]:
+    """Run a statement and return all its rows."""
+    rows = cast(Rows, (yield Statement(query, parameters)))
+    return [decode(row) for row in rows]
+
+
+def last(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op[T | None]:
+    """Run the operation's last statement and return its row, or None when nothing happened."""
+    rows = cast(Rows, (yield Statement(query, parameters, is_last=True)))
+    return decode(rows[0]) if rows else None
+
+
+def last_all(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op[list[T]]:
+    """Run the operation's last statement and return all its rows."""
+    rows = cast(Rows, (yield Statement(query, parameters, is_last=True)))
+    return [decode(row) for row in rows]
+
+
+def current_time() -> Op[datetime]:
+    """Return the wall time, the same for the whole operation."""
+    return cast(datetime, (yield CurrentTime()))
+
+
+def new_id() -> Op[str]:
+    """Return a fresh identifier of 32 hexadecimal digits."""
+    return cast(str, (yield NewId()))
+
+
+def record(fact: Fact) -> Op[Recorded]:
+    """State a fact that the next statement brings about; see ``Record``."""
+    return cast(Recorded, (yield Record(fact)))

@@ -1,0 +1,11 @@
+-- What the application's role may do; it owns nothing. Carried out after every migration, on every start that migrates.
+GRANT USAGE ON SCHEMA aureus TO aureus_app;
+GRANT EXECUTE ON FUNCTION aureus.tenant() TO aureus_app;
+GRANT USAGE ON SEQUENCE aureus.entry_no TO aureus_app;
+GRANT SELECT, INSERT, UPDATE ON aureus.workflows, aureus.runs, aureus.tasks, aureus.approvals,
+    aureus.idempotency_keys, aureus.streams TO aureus_app;
+GRANT SELECT, INSERT ON aureus.workflow_versions, aureus.run_inputs, aureus.task_results,
+    aureus.events, aureus.event_payloads TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.leases TO aureus_app;
+GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
+GRANT SELECT ON aureus.schema_migrations TO aureus_app;

@@ -1,0 +1,25 @@
+-- Leases: deadlines are computed and compared with the database's own clock, so that the clocks of hosts do not matter.
+
+-- name: acquire_lease :one
+-- key: lease_id
+-- Make or renew the lease of a process.
+INSERT INTO aureus.leases AS l (tenant_id, lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at)
+VALUES (:tenant_id, :lease_id, :host, :boot_id, :pid, :process_start, CAST(unixepoch('subsec') * 1000000 AS INTEGER), CAST(unixepoch('subsec') * 1000000 AS INTEGER),
+    CAST((unixepoch('subsec') + :lease_seconds) * 1000000 AS INTEGER))
+ON CONFLICT (tenant_id, lease_id) DO UPDATE SET renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+RETURNING lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at, false;
+
+-- name: get_lease :one
+-- A lease, and whether it is over.
+SELECT lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at, expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER)
+FROM aureus.leases
+WHERE tenant_id = :tenant_id AND lease_id = :lease_id;
+
+-- name: prune_leases :many
+-- Forget leases that ended long ago and that no unfinished run names.
+DELETE FROM aureus.leases
+WHERE tenant_id = :tenant_id AND expires_at < :before_at AND NOT EXISTS (
+    SELECT 1 FROM aureus.runs AS r
+    WHERE r.tenant_id = :tenant_id AND r.lease_id = leases.lease_id
+      AND r.status IN ('pending', 'running', 'paused'))
+RETURNING lease_id;

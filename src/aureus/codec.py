@@ -1,0 +1,120 @@
+"""The only module that turns values into JSON bytes and back.
+
+What goes in comes out: 0, "", false and null are kept, integers reach ±2⁶³, text is Unicode without NUL. What cannot
+make the round trip on both engines (NaN, infinity, NUL, lone surrogates, larger integers, other types, deep nesting)
+is refused with ``Invalid`` and the path of the value, before anything is stored. Never pickle, never type revival:
+a stored object is only ever a dict, list, str, int, float, bool or None.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+
+from aureus.errors import Invalid, LimitExceeded
+
+Json = dict[str, Any] | list[Any] | str | int | float | bool | None
+"""A JSON value as Python sees it."""
+
+JSON_DEPTH_MAX = 64
+"""Levels of nesting; more is never data that a person or a model meant."""
+
+JSON_BYTES_MAX = 16 * 1024 * 1024
+"""Bytes of one encoded value: larger artefacts belong in files or object stores, with a reference here."""
+
+_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
+
+
+def encode(value: Any, *, what: str = "value", bytes_max: int = JSON_BYTES_MAX) -> bytes:
+    """Return the compact UTF-8 JSON of a value.
+
+    Key order is kept. Raises ``Invalid`` with the path of the first part that JSON or an engine cannot hold, and
+    ``LimitExceeded`` when the bytes are more than ``bytes_max``.
+    """
+    check(value, what)
+    encoded = orjson.dumps(value)
+    if len(encoded) > bytes_max:
+        raise LimitExceeded(
+            f"{what} has {len(encoded):,} bytes as JSON; the limit is {bytes_max:,}. "
+            "Store it elsewhere and keep a reference.",
+            what=what,
+            size_bytes=len(encoded),
+            limit_bytes=bytes_max,
+        )
+    return encoded
+
+
+def encode_text(value: Any, *, what: str = "value") -> str:
+    """Return the compact JSON text of a value; as ``encode``."""
+    return encode(value, what=what).decode()
+
+
+def canonical(value: Any, *, what: str = "value") -> bytes:
+    """Return JSON with sorted keys, for hashing what has no order of its own, such as inputs and definitions."""
+    check(value, what)
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def decode(encoded: bytes | str | memoryview) -> Any:
+    """Return the value of JSON that Aureus wrote; raises ``Invalid`` when it is not JSON."""
+    try:
+        return orjson.loads(encoded)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"not JSON: {error}") from error
+
+
+def check(value: Any, what: str = "value") -> None:
+    """Raise ``Invalid`` unless the value survives a round trip through JSON on both engines."""
+    _check(value, what, 0)
+
+
+def check_text(text: str, what: str, *, characters_max: int | None = None) -> None:
+    """Raise ``Invalid`` when text holds NUL or a lone surrogate, or is longer than the limit."""
+    if "\x00" in text:
+        raise Invalid(f"{what} contains a NUL character; remove it", what=what)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Invalid(
+            f"{what} contains a lone surrogate at character {error.start}; it is not valid text",
+            what=what,
+        ) from error
+    if characters_max is not None and len(text) > characters_max:
+        raise LimitExceeded(
+            f"{what} has {len(text):,} characters; the limit is {characters_max:,}",
+            what=what,
+            characters=len(text),
+            limit_characters=characters_max,
+        )
+
+
+def _check(value: Any, path: str, depth: int) -> None:
+    kind = type(value)
+    if kind is str:
+        check_text(value, path)
+    elif value is None or kind is bool:
+        return
+    elif kind is int:
+        if not _INTEGER_MIN <= value <= _INTEGER_MAX:
+            raise Invalid(f"{path} is an integer outside ±2^63; store it as text", what=path)
+    elif kind is float:
+        if not math.isfinite(value):
+            raise Invalid(f"{path} is {value}; JSON has no such number, use null or text", what=path)
+    elif depth >= JSON_DEPTH_MAX:
+        raise LimitExceeded(f"{path} is nested deeper than {JSON_DEPTH_MAX} levels", what=path)
+    elif kind is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                raise Invalid(f"{path} has the key {key!r}; JSON keys are text", what=path)
+            check_text(key, f"a key of {path}")
+            _check(item, f"{path}.{key}", depth + 1)
+    elif kind is list or kind is tuple:
+        for index, item in enumerate(value):
+            _check(item, f"{path}[{index}]", depth + 1)
+    else:
+        raise Invalid(
+            f"{path} is a {kind.__name__}; JSON holds dict, list, str, int, float, bool and None",
+            what=path,
+        )

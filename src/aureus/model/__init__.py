@@ -1,0 +1,1 @@
+"""Records, states, transition tables and formulas: pure, standard library only."""

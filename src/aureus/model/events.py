@@ -1,0 +1,118 @@
+"""What happened: facts that stores state, and the events they become.
+
+A fact says what happened and to which stream it belongs. The ledger's recorder turns it into an event: an immutable,
+hashed row at the next version of its stream, written in the same transaction as the change itself. An event that
+has an ``action`` is at the same time an audit entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """The event types of workflows; any other text is allowed for a caller's own events."""
+
+    WORKFLOW_STARTED = "WORKFLOW_STARTED"
+    WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
+    WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
+    WORKFLOW_COMPLETED = "WORKFLOW_COMPLETED"
+    WORKFLOW_FAILED = "WORKFLOW_FAILED"
+    WORKFLOW_CANCEL_REQUESTED = "WORKFLOW_CANCEL_REQUESTED"
+    WORKFLOW_CANCELLED = "WORKFLOW_CANCELLED"
+    TASK_STARTED = "TASK_STARTED"
+    TASK_COMPLETED = "TASK_COMPLETED"
+    TASK_FAILED = "TASK_FAILED"
+    TASK_RETRY = "TASK_RETRY"
+    TASK_TIMEOUT = "TASK_TIMEOUT"
+    TASK_SKIPPED = "TASK_SKIPPED"
+    TASK_CANCELLED = "TASK_CANCELLED"
+    APPROVAL_REQUESTED = "APPROVAL_REQUESTED"
+    APPROVAL_GRANTED = "APPROVAL_GRANTED"
+    APPROVAL_DENIED = "APPROVAL_DENIED"
+    COMPENSATION_TRIGGERED = "COMPENSATION_TRIGGERED"
+    COMPENSATION_COMPLETED = "COMPENSATION_COMPLETED"
+    COMPENSATION_FAILED = "COMPENSATION_FAILED"
+    STATE_SNAPSHOT = "STATE_SNAPSHOT"
+    STATE_UPDATED = "STATE_UPDATED"
+    ROLLBACK_INITIATED = "ROLLBACK_INITIATED"
+    ROLLBACK_COMPLETED = "ROLLBACK_COMPLETED"
+    ROLLBACK_FAILED = "ROLLBACK_FAILED"
+    ROLLBACK_POLICY_DECISION = "ROLLBACK_POLICY_DECISION"
+    FAULT_INJECTED = "FAULT_INJECTED"
+    LLM_PROMPT_GENERATED = "LLM_PROMPT_GENERATED"
+    LLM_RESPONSE_RECEIVED = "LLM_RESPONSE_RECEIVED"
+    DEPLOYMENT_VERSION_CREATED = "DEPLOYMENT_VERSION_CREATED"
+    DEPLOYMENT_INITIATED = "DEPLOYMENT_INITIATED"
+    DEPLOYMENT_APPROVED = "DEPLOYMENT_APPROVED"
+    DEPLOYMENT_REJECTED = "DEPLOYMENT_REJECTED"
+    DEPLOYMENT_COMPLETED = "DEPLOYMENT_COMPLETED"
+    DEPLOYMENT_FAILED = "DEPLOYMENT_FAILED"
+    DEPLOYMENT_TEST_RUN = "DEPLOYMENT_TEST_RUN"
+    DEPLOYMENT_PROMOTED = "DEPLOYMENT_PROMOTED"
+    DEPLOYMENT_GATE_CHECK = "DEPLOYMENT_GATE_CHECK"
+    DEPLOYMENT_GATE_FAILED = "DEPLOYMENT_GATE_FAILED"
+    DEPLOYMENT_PROMOTION_BLOCKED = "DEPLOYMENT_PROMOTION_BLOCKED"
+    DEPLOYMENT_ROLLBACK_TRIGGERED = "DEPLOYMENT_ROLLBACK_TRIGGERED"
+    DEPLOYMENT_ROLLBACK_COMPLETED = "DEPLOYMENT_ROLLBACK_COMPLETED"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPoint:
+    """What makes a fact an audit entry: who may be asked about it later, and how it ended."""
+
+    action: str
+    resource: str
+    outcome: str = "success"
+    is_decision: bool = False
+    """True for what mode ``decisions`` records: approvals, high risk, deletes, policy and the like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened, as a store states it."""
+
+    stream: str
+    type: str
+    payload: dict[str, Any]
+    actor: str
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    correlation_id: str | None = None
+    audit: AuditPoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One immutable entry of a stream.
+
+    ``version`` counts from 1 within the stream without gaps. ``entry_no`` rises in the same order over all streams
+    of a database but may have gaps; it is not a position. ``leaf_hash`` is what the tenant's Merkle tree holds.
+    """
+
+    event_id: str
+    stream: str
+    version: int
+    entry_no: int
+    type: str
+    payload: dict[str, Any]
+    metadata: dict[str, Any]
+    actor: str
+    occurred_at: datetime
+    correlation_id: str | None
+    action: str | None
+    resource: str | None
+    outcome: str | None
+    leaf_hash: bytes
+
+    @property
+    def category(self) -> str:
+        """Return the part of the stream's name before the first slash."""
+        return category_of(self.stream)
+
+
+def category_of(stream: str) -> str:
+    """Return the category of a stream: its name up to the first slash, or the whole name."""
+    return stream.split("/", 1)[0]

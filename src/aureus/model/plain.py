@@ -1,0 +1,35 @@
+"""Turns records into plain JSON values: what ``to_dict`` and ``--json`` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, cast
+
+
+def plain_record(record: Any) -> dict[str, Any]:
+    """Return a record as a dict of plain JSON values, in the order of its fields."""
+    return {field.name: plain(getattr(record, field.name)) for field in fields(record)}
+
+
+def plain(value: Any) -> Any:
+    """Return a record, or a value inside one, as dict, list, text, number, bool or None.
+
+    Times become RFC 3339 UTC with microseconds, bytes hexadecimal text, enums their value.
+    """
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        items: dict[Any, Any] = value
+        return {str(key): plain(item) for key, item in items.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in cast(Iterable[Any], value)]
+    return plain_record(value)

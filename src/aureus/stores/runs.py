@@ -1,0 +1,278 @@
+"""Runs: executions of workflows, changed only by whoever holds the lease of their current epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from aureus._database.operation import AsyncStore, Operations, Store, read, write
+from aureus._database.statement import (
+    Op,
+    Queries,
+    Recorded,
+    current_time,
+    fetch_all,
+    fetch_one,
+    last,
+    record,
+)
+from aureus.clock import to_micros
+from aureus.codec import decode, encode_text
+from aureus.errors import AlreadyExists, IllegalTransition, LeaseLost, NotFound
+from aureus.model.approvals import ApprovalRequest
+from aureus.model.events import Event, Fact
+from aureus.model.runs import Run
+from aureus.model.states import RunStatus
+from aureus.model.tasks import TaskChange
+from aureus.model.transitions import Advanced, RunStart, Transition
+
+sql = Queries("runs")
+
+RESULT_BYTES_INLINE_MAX = 4096
+"""Bytes of a result that stay in the journal's row; larger ones lie in a table of their own."""
+
+PAGE_MAX = 1000
+"""Runs of one page."""
+
+
+class RunOperations(Operations):
+    """Operations on runs."""
+
+    @write
+    def start(self, start: RunStart) -> Op[Advanced]:
+        """Begin a run with its first tasks. Atomic.
+
+        Raises ``AlreadyExists`` when the run id is taken, or an unfinished run holds the same resume key; the same
+        is raised by a repeated call after a lost reply, so the caller compares ``transition_id``.
+        """
+        now = yield from current_time()
+        recorded = yield from _record_all(start.facts)
+        run = yield from last(
+            sql.start_run,
+            Run.from_row,
+            run_id=start.run_id,
+            workflow_id=start.workflow_id,
+            workflow_hash=start.workflow_hash,
+            lease_id=start.lease_id,
+            transition_id=start.transition_id,
+            resume_key=start.resume_key,
+            inputs=encode_text(start.inputs, what="inputs of the run"),
+            tasks=_tasks_json(start.changes),
+            approvals=_approvals_json(start.approvals),
+            now=now,
+        )
+        if run is None:
+            raise AlreadyExists(
+                f"run {start.run_id} exists, or an unfinished run of workflow {start.workflow_id!r} "
+                "with the same inputs does",
+                run_id=start.run_id,
+                resume_key=start.resume_key,
+            )
+        return Advanced(run, _events(recorded))
+
+    @write
+    def advance(self, transition: Transition) -> Op[Advanced]:
+        """Carry out one transition: run, tasks, approvals and events. Atomic; a repeated call changes nothing.
+
+        Raises ``LeaseLost`` when another process has taken the run over, and ``IllegalTransition`` when a state does
+        not lead to the one asked for.
+        """
+        now = yield from current_time()
+        recorded = yield from _record_all(transition.facts)
+        run = yield from last(
+            sql.advance_run,
+            Run.from_row,
+            run_id=transition.run_id,
+            epoch=transition.epoch,
+            lease_id=transition.lease_id,
+            transition_id=transition.transition_id,
+            status=transition.status.value,
+            phase=transition.phase.value,
+            keeps_lease=transition.keeps_lease,
+            error_code=transition.error_code,
+            error_message=transition.error_message,
+            tasks=_tasks_json(transition.changes),
+            approvals=_approvals_json(transition.approvals),
+            now=now,
+        )
+        if run is None:
+            raise LeaseLost(
+                f"run {transition.run_id} was taken over by another process; this one stops",
+                run_id=transition.run_id,
+                epoch=transition.epoch,
+            )
+        return Advanced(run, _events(recorded))
+
+    @write
+    def claim(
+        self,
+        run_id: str,
+        *,
+        lease_id: str,
+        transition_id: str,
+        dead_lease_id: str | None = None,
+        facts: Sequence[Fact] = (),
+    ) -> Op[Advanced | None]:
+        """Take an unfinished run over; return None when its holder lives, or the run has ended. Atomic.
+
+        ``dead_lease_id`` names a lease whose process is known to be dead, so that its end need not be awaited.
+        The run's epoch rises: whatever the former holder still sends is refused.
+        """
+        now = yield from current_time()
+        recorded = yield from _record_all(facts)
+        run = yield from last(
+            sql.claim_run,
+            Run.from_row,
+            run_id=run_id,
+            lease_id=lease_id,
+            transition_id=transition_id,
+            dead_lease_id=dead_lease_id,
+            now=now,
+        )
+        return None if run is None else Advanced(run, _events(recorded))
+
+    @write
+    def request_cancel(self, run_id: str, *, facts: Sequence[Fact] = ()) -> Op[Advanced | None]:
+        """Ask the holder of a run to stop; return None when it was asked before or has ended. Atomic."""
+        now = yield from current_time()
+        recorded = yield from _record_all(facts)
+        run = yield from last(sql.request_cancel, Run.from_row, run_id=run_id, now=now)
+        return None if run is None else Advanced(run, _events(recorded))
+
+    @read
+    def get(self, run_id: str) -> Op[Run]:
+        """Return one run. Raises ``NotFound``."""
+        run = yield from fetch_one(sql.get_run, Run.from_row, run_id=run_id)
+        if run is None:
+            raise NotFound(
+                f"there is no run {run_id!r}; `aureus runs list` shows what there is",
+                run_id=run_id,
+            )
+        return run
+
+    @read
+    def find(self, run_id: str) -> Op[Run | None]:
+        """Return one run, or None."""
+        return (yield from fetch_one(sql.get_run, Run.from_row, run_id=run_id))
+
+    @read
+    def find_unfinished(self, resume_key: str) -> Op[Run | None]:
+        """Return the unfinished run that holds a resume key, or None."""
+        return (
+            yield from fetch_one(sql.get_unfinished_run, Run.from_row, resume_key=resume_key)
+        )
+
+    @read
+    def get_inputs(self, run_id: str) -> Op[dict[str, Any]]:
+        """Return what a run was started with. Raises ``NotFound``."""
+        inputs: dict[str, Any] | None = yield from fetch_one(
+            sql.get_run_inputs, lambda row: decode(row[0]), run_id=run_id
+        )
+        if inputs is None:
+            raise NotFound(f"there is no run {run_id!r}", run_id=run_id)
+        return inputs
+
+    @read
+    def list(
+        self,
+        *,
+        status: RunStatus | None = None,
+        workflow_id: str | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 50,
+    ) -> Op[Sequence[Run]]:
+        """Return a page of runs, newest first; ``before`` is (created_at, run_id) of the page's predecessor.
+
+        Rows that appear while paging are neither doubled nor skipped. At most 1,000 a page.
+        """
+        before_at, before_id = before or (None, None)
+        return (
+            yield from fetch_all(
+                sql.list_runs,
+                Run.from_row,
+                status=None if status is None else status.value,
+                workflow_id=workflow_id,
+                before_at=before_at,
+                before_id=before_id,
+                limit=max(1, min(limit, PAGE_MAX)),
+            )
+        )
+
+
+class RunStore(RunOperations, Store):
+    """Runs of one tenant."""
+
+
+class AsyncRunStore(RunOperations, AsyncStore):
+    """Runs of one tenant, awaited."""
+
+
+def refuse_final(run: Run, wish: str) -> None:
+    """Raise ``IllegalTransition`` when a run has ended."""
+    if run.status.is_final:
+        raise IllegalTransition(
+            f"run {run.run_id} is {run.status.value}; it cannot be {wish}",
+            run_id=run.run_id,
+            status=run.status.value,
+        )
+
+
+def _record_all(facts: Sequence[Fact]) -> Op[list[Recorded]]:
+    recorded: list[Recorded] = []
+    for fact in facts:
+        recorded.append((yield from record(fact)))
+    return recorded
+
+
+def _events(recorded: Sequence[Recorded]) -> tuple[Event, ...]:
+    return tuple(item.event for item in recorded if item.event is not None)
+
+
+def _tasks_json(changes: Sequence[TaskChange]) -> str:
+    return encode_text([_task_json(change) for change in changes], what="tasks of a transition")
+
+
+def _task_json(change: TaskChange) -> dict[str, Any]:
+    result = change.result_json
+    return {
+        "is_new": change.is_new,
+        "scope": change.key.scope,
+        "name": change.key.name,
+        "occurrence": change.key.occurrence,
+        "kind": change.kind.value,
+        "status": change.status.value,
+        "attempt": change.attempt,
+        "interruptions": change.interruptions,
+        "tool": change.tool,
+        "input_hash": change.input_hash,
+        "code_version": change.code_version,
+        "idempotency_key": change.idempotency_key,
+        "replayed": change.replayed,
+        "result_json": result,
+        "is_large": result is not None and len(result.encode()) > RESULT_BYTES_INLINE_MAX,
+        "error_code": change.error_code,
+        "error_message": change.error_message,
+        "finished_no": change.finished_no,
+        "wake_at": None if change.wake_at is None else to_micros(change.wake_at),
+    }
+
+
+def _approvals_json(requests: Sequence[ApprovalRequest]) -> str:
+    return encode_text(
+        [
+            {
+                "scope": request.key.scope,
+                "name": request.key.name,
+                "occurrence": request.key.occurrence,
+                "message": request.message,
+                "risk_tier": request.risk_tier,
+                "requested_by": request.requested_by,
+                "expires_at": None
+                if request.expires_at is None
+                else to_micros(request.expires_at),
+            }
+            for request in requests
+        ],
+        what="approvals of a transition",
+    )
