@@ -17,20 +17,12 @@ from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
 from aureus._database.postgres.adapt import first_error, register
+from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
+from aureus._database.postgres.flush import GoAlone, Waiting, flush, waiting
+from aureus._database.postgres.io import Acquire, Exchange, Io, NoConnection, Release, Reply, Sent
 from aureus._database.postgres.options import PostgresOptions
-from aureus._database.postgres.plan import (
-    Acquire,
-    Exchange,
-    GoAlone,
-    Io,
-    NoConnection,
-    Planner,
-    Release,
-    Reply,
-    Sent,
-    Waiting,
-)
+from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row, Rows
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
@@ -45,12 +37,10 @@ class AsyncPostgresDatabase:
 
     def __init__(self, options: PostgresOptions, sources: Sources) -> None:
         self._options = options
-        self.planner = Planner(
-            Catalog("postgres", options.schema), options, sources, sources.clock
-        )
+        self.planner = Planner(Catalog("postgres", options.schema), options, sources, sources.clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: AsyncConnectionPool[PlainConnection] | None = None
-        self._opening: asyncio.Lock | None = None
+        self._opening = asyncio.Lock()
         self._is_closed = False
         self._writes = _LoopLane(self, is_read=False)
         self._reads = _LoopLane(self, is_read=True)
@@ -72,16 +62,16 @@ class AsyncPostgresDatabase:
         self, lane: _LoopLane, make: Callable[[], Op[R]], call: Call, *, is_read: bool
     ) -> R:
         self._check_loop()
-        waiting = self.planner.waiting(make, call, is_read=is_read)
-        if waiting is None:
-            return await self.drive(self.planner.alone(make, call, is_read=is_read))
-        if not isinstance(waiting, Waiting):
-            return waiting
-        member = cast("Waiting[R]", waiting)
+        entry = waiting(self.planner, make, call, is_read=is_read)
+        if entry is None:
+            return await self.drive(alone(self.planner, make, call, is_read=is_read))
+        if not isinstance(entry, Waiting):
+            return entry
+        member = cast("Waiting[R]", entry)
         outcome = await lane.run(member)
         if isinstance(outcome, GoAlone):
             try:
-                return await self.drive(self.planner.alone(make, call, is_read=is_read))
+                return await self.drive(alone(self.planner, make, call, is_read=is_read))
             finally:
                 lane.release(member)
         if isinstance(outcome, BaseException):
@@ -114,7 +104,6 @@ class AsyncPostgresDatabase:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
-            self._opening = asyncio.Lock()
         if self._loop is not loop:
             raise DatabaseError(
                 "this database belongs to another event loop; open one for each loop"
@@ -123,7 +112,6 @@ class AsyncPostgresDatabase:
             raise DatabaseError("this database is closed; open a new one")
 
     async def _opened(self) -> AsyncConnectionPool[PlainConnection]:
-        assert self._opening is not None
         async with self._opening:
             if self._pool is None:
                 options = self._options
@@ -172,12 +160,13 @@ class AsyncPostgresDatabase:
             return await self._acquire(effect.timeout_seconds)
         if isinstance(effect, Release):
             return await self._release(effect.connection, is_broken=effect.is_broken)
-        return await asyncio.sleep(effect.seconds)
+        await asyncio.sleep(effect.seconds)  # noqa: TID251 - the rest between two tries
+        return None
 
-    async def _acquire(self, timeout: float) -> PlainConnection | NoConnection:
+    async def _acquire(self, seconds: float) -> PlainConnection | NoConnection:
         try:
             pool = self._pool or await self._opened()
-            return await pool.getconn(timeout=max(0.001, timeout))
+            return await pool.getconn(timeout=max(0.001, seconds))
         except PoolClosed as error:
             raise DatabaseError("this database is closed; open a new one") from error
         except (PoolTimeout, psycopg.OperationalError) as error:
@@ -296,7 +285,7 @@ class _LoopLane:
 
     async def _flush(self, taken: list[Waiting[Any]]) -> None:
         try:
-            await self._database.drive(self._database.planner.flush(taken, is_read=self._is_read))
+            await self._database.drive(flush(self._database.planner, taken, is_read=self._is_read))
         except AureusError as error:
             _settle_rest(taken, error)
         except BaseException:

@@ -22,21 +22,12 @@ from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
 from aureus._database.postgres.adapt import first_error, register
+from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
+from aureus._database.postgres.flush import GoAlone, Waiting, flush, waiting
+from aureus._database.postgres.io import Acquire, Exchange, Io, NoConnection, Release, Reply, Sent
 from aureus._database.postgres.options import PostgresOptions
-from aureus._database.postgres.plan import (
-    Acquire,
-    Exchange,
-    GoAlone,
-    Io,
-    NoConnection,
-    Pause,
-    Planner,
-    Release,
-    Reply,
-    Sent,
-    Waiting,
-)
+from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row, Rows
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
@@ -96,16 +87,16 @@ class PostgresDatabase:
     def _carry_out(
         self, lane: _ThreadLane, make: Callable[[], Op[R]], call: Call, *, is_read: bool
     ) -> R:
-        waiting = self.planner.waiting(make, call, is_read=is_read)
-        if waiting is None:
-            return self.drive(self.planner.alone(make, call, is_read=is_read))
-        if not isinstance(waiting, Waiting):
-            return waiting
-        member = cast("Waiting[R]", waiting)
+        entry = waiting(self.planner, make, call, is_read=is_read)
+        if entry is None:
+            return self.drive(alone(self.planner, make, call, is_read=is_read))
+        if not isinstance(entry, Waiting):
+            return entry
+        member = cast("Waiting[R]", entry)
         outcome = lane.run(member)
         if isinstance(outcome, GoAlone):
             try:
-                return self.drive(self.planner.alone(make, call, is_read=is_read))
+                return self.drive(alone(self.planner, make, call, is_read=is_read))
             finally:
                 lane.release(member)
         if isinstance(outcome, BaseException):
@@ -147,7 +138,9 @@ class PostgresDatabase:
             while True:
                 try:
                     answer = self._answer(effect)
-                except BaseException as error:  # noqa: BLE001 - the plan cleans up, then it goes on to the caller
+                except BaseException as error:  # noqa: BLE001 - the steps clean up, then it goes on to the caller
+                    if isinstance(effect, Exchange):
+                        effect.connection.close()
                     effect = steps.throw(error)
                 else:
                     effect = steps.send(answer)
@@ -161,7 +154,7 @@ class PostgresDatabase:
             return self._acquire(effect.timeout_seconds)
         if isinstance(effect, Release):
             return self._release(effect.connection, is_broken=effect.is_broken)
-        time.sleep(effect.seconds)
+        time.sleep(effect.seconds)  # noqa: TID251 - the rest between two tries
         return None
 
     def _acquire(self, timeout: float) -> PlainConnection | NoConnection:
@@ -211,9 +204,7 @@ class PostgresTransaction:
         """Carry out an operation inside this transaction; a failed one leaves the rest of it intact."""
         return self._database.drive(self._opened.perform(make, call))
 
-    def execute(
-        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> list[Row]:
+    def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run the caller's own SQL with psycopg's placeholders (%s, %(name)s) and return its rows."""
         self._opened.check_open()
         try:
@@ -260,7 +251,7 @@ class _ThreadLane:
             with self._mutex:
                 taken = self._lane.take()
             if taken:
-                plan = self._database.planner.flush(taken, is_read=self._is_read)
+                plan = flush(self._database.planner, taken, is_read=self._is_read)
                 self._database.drive(plan)
         except AureusError as error:
             _settle_rest(taken, error)

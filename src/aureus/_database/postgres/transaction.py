@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 
 from aureus._database.drive import Call, Drive, Request
 from aureus._database.postgres.errors import Verdict, mapped, verdict_of
-from aureus._database.postgres.plan import (
+from aureus._database.postgres.io import (
     Acquire,
     Exchange,
     NoConnection,
-    Planner,
     Release,
     Reply,
     Sent,
     Steps,
     hand_over,
 )
+from aureus._database.postgres.planner import Planner
 from aureus._database.statement import Op
 from aureus.errors import Conflict, DatabaseError
 
@@ -88,7 +88,9 @@ class OpenTransaction:
             start = len(opening)
             rows = reply.rows[start]
             hand_over(
-                request.companions, rows, reply.rows[start + 1 : start + 1 + len(request.companions)]
+                request.companions,
+                rows,
+                reply.rows[start + 1 : start + 1 + len(request.companions)],
             )
             is_open = not request.is_last
             opening = []
@@ -108,7 +110,11 @@ class OpenTransaction:
     def commit(self) -> Steps[None]:
         """Commit and give the connection back. Raises ``OutcomeUnknown`` when nobody can tell what happened."""
         self.check_open()
-        sent = [*self._planner.role_only(), self._planner.save_flush(self._flush_id), Sent("COMMIT")]
+        sent = [
+            *self._planner.role_only(),
+            self._planner.save_flush(self._flush_id),
+            Sent("COMMIT"),
+        ]
         reply: Reply = yield Exchange(self.connection, sent)
         broken = reply.error is not None and verdict_of(reply.error) is Verdict.GONE
         connection, self.connection = self.connection, None
@@ -140,9 +146,7 @@ class OpenTransaction:
 
     def _statements(self, request: Request, call: Call) -> list[Sent]:
         self._count += 1
-        return self._planner.statements(
-            request, call.tenant_id, f"{self._flush_id}.{self._count}"
-        )
+        return self._planner.statements(request, call.tenant_id, f"{self._flush_id}.{self._count}")
 
     def _binding(self, call: Call) -> Sent:
         remaining = self._deadline - self._planner.clock.monotonic()
@@ -159,8 +163,6 @@ class OpenTransaction:
         if verdict_of(error) is Verdict.GONE:
             self._is_broken = True
         else:
-            reply: Reply = yield Exchange(
-                self.connection, [_UNDO, *self._unbinding(), _RELEASE]
-            )
+            reply: Reply = yield Exchange(self.connection, [_UNDO, *self._unbinding(), _RELEASE])
             self._is_broken = reply.error is not None
         raise mapped(error)

@@ -1,0 +1,28 @@
+"""Aureus: the durable memory and state of AI agents, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aureus._version import __version__
+
+if TYPE_CHECKING:
+    from aureus.client import AsyncAureus, Aureus
+    from aureus.errors import AureusError
+
+__all__ = ["AsyncAureus", "Aureus", "AureusError", "__version__"]
+
+_HOMES = {
+    "Aureus": "aureus.client",
+    "AsyncAureus": "aureus.client",
+    "AureusError": "aureus.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line starts at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,149 @@
+"""Operations by themselves: a transaction of their own, one flush for each statement they ask for.
+
+The first flush carries BEGIN and the binding, the last one the commit: k statements are k round trips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from aureus._database.drive import Call, Drive
+from aureus._database.postgres.errors import Verdict, mapped, verdict_of
+from aureus._database.postgres.io import (
+    Acquire,
+    Exchange,
+    NoConnection,
+    Pause,
+    Release,
+    Reply,
+    Sent,
+    Steps,
+    hand_over,
+)
+from aureus._database.postgres.planner import Planner, is_lasting
+from aureus._database.statement import Op
+from aureus.errors import DeadlineExceeded
+
+R = TypeVar("R")
+
+_REPEATED = (Verdict.CONFLICT, Verdict.NOT_STARTED, Verdict.GONE)
+
+
+def alone(planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: bool) -> Steps[R]:
+    """Carry one operation out in a transaction of its own, one flush for each statement it asks for."""
+    deadline = planner.clock.monotonic() + call.timeout_seconds
+    tries = 0
+    while True:
+        attempt = _Attempt(planner, make, call, deadline, is_read=is_read)
+        connection: Any = yield Acquire(
+            max(0.0, min(deadline - planner.clock.monotonic(), planner.options.acquire_seconds))
+        )
+        if isinstance(connection, NoConnection):
+            failure: BaseException = connection.__cause__ or connection
+            in_doubt = None
+        else:
+            try:
+                outcome = yield from attempt.carry_out(connection)
+            finally:
+                yield Release(connection, attempt.is_broken)
+            if outcome is None:
+                return attempt.result()
+            failure, in_doubt = outcome
+        verdict = verdict_of(failure)
+        if in_doubt is not None:
+            if (yield from planner.did_happen(in_doubt, deadline)) is None:
+                raise planner.unknown(in_doubt, failure)
+        elif isinstance(connection, NoConnection):
+            if is_lasting(failure):
+                raise mapped(failure, planner.options.place())
+        elif verdict not in _REPEATED:
+            raise mapped(failure)
+        wait = planner.rest(0.01, tries)
+        if planner.clock.monotonic() + wait >= deadline:
+            raise mapped(failure, planner.options.place())
+        yield Pause(wait)
+        tries += 1
+
+
+class _Attempt(Generic[R]):
+    """One attempt at an operation that goes alone, on one connection."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        make: Callable[[], Op[R]],
+        call: Call,
+        deadline: float,
+        *,
+        is_read: bool,
+    ) -> None:
+        self._planner = planner
+        self._call = call
+        self._deadline = deadline
+        self._is_read = is_read
+        self._drive = Drive(make(), planner.sources)
+        self._flush_id = planner.sources.ids.new()
+        self.is_broken = False
+
+    def result(self) -> R:
+        """Return what the operation returned."""
+        return self._drive.result  # type: ignore[return-value]  # it has ended, so its result is an R
+
+    def carry_out(self, connection: Any) -> Steps[tuple[BaseException, str | None] | None]:
+        """Run the transaction; None when it is committed, else the error, and the flush in doubt if one is."""
+        request = self._drive.start()
+        opening: list[Sent] = self._opening()
+        count = 0
+        while request is not None:
+            mark = f"{self._flush_id}.{count}"
+            sent = [*opening, *self._planner.statements(request, self._call.tenant_id, mark)]
+            first = len(opening)
+            size = 1 + len(request.companions)
+            commits = request.is_last
+            if commits:
+                sent += self._closing()
+            reply: Reply = yield Exchange(connection, sent)
+            if reply.error is not None:
+                return (yield from self._failed(connection, reply.error, commits=commits))
+            hand_over(request.companions, reply.rows[first], reply.rows[first + 1 : first + size])
+            opening, count = [], count + 1
+            try:
+                request = self._drive.feed(reply.rows[first])
+            except BaseException:
+                if not commits:
+                    yield from self._roll_back(connection)
+                raise
+            if commits:
+                return None
+        if count:
+            reply = yield Exchange(connection, self._closing())
+            if reply.error is not None:
+                return (yield from self._failed(connection, reply.error, commits=True))
+        return None
+
+    def _opening(self) -> list[Sent]:
+        remaining = self._deadline - self._planner.clock.monotonic()
+        if remaining <= 0:
+            raise DeadlineExceeded("the deadline of the call has passed; nothing happened")
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self._is_read else "BEGIN"
+        return [Sent(begin), self._planner.binding(self._call.tenant_id, None, remaining)]
+
+    def _closing(self) -> list[Sent]:
+        kept = [] if self._is_read else [self._planner.save_flush(self._flush_id)]
+        return [*kept, Sent("COMMIT")]
+
+    def _failed(
+        self, connection: Any, error: BaseException, *, commits: bool
+    ) -> Steps[tuple[BaseException, str | None]]:
+        self._drive.close()
+        if verdict_of(error) is Verdict.GONE:
+            self.is_broken = True
+            in_doubt = self._flush_id if commits and not self._is_read else None
+            return error, in_doubt
+        yield from self._roll_back(connection)
+        return error, None
+
+    def _roll_back(self, connection: Any) -> Steps[None]:
+        reply: Reply = yield Exchange(connection, [Sent("ROLLBACK")])
+        self.is_broken = self.is_broken or reply.error is not None

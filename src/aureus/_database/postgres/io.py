@@ -1,0 +1,83 @@
+"""What the steps of a flush ask of whoever carries them out: connections, exchanges, rests.
+
+The steps themselves (``flush``, ``alone``, ``transaction``) are generators without I/O, the same for threads and event
+loops. They never see a socket, so that every branch (a broken connection, a blocked row, a lost reply) can be tested
+without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aureus._database.drive import Companion
+from aureus._database.statement import Rows
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One statement as the driver takes it."""
+
+    text: str
+    parameters: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Acquire:
+    """Ask for a connection; the answer is one, or an error that says that none was had."""
+
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give a connection back; a broken one is thrown away."""
+
+    connection: Any
+    is_broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Send statements in one pipeline with one Sync and wait for all answers."""
+
+    connection: Any
+    statements: Sequence[Sent]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before the next try."""
+
+    seconds: float
+
+
+@dataclass(slots=True)
+class Reply:
+    """What came back: rows for each statement that was carried out, and the error that ended the pipeline."""
+
+    rows: list[Rows]
+    error: BaseException | None = None
+
+    @property
+    def failed(self) -> int:
+        """Return the index of the statement that failed: the first one without rows."""
+        return len(self.rows)
+
+
+Io = Acquire | Release | Exchange | Pause
+Steps = Generator[Io, Any, R]
+
+
+class NoConnection(Exception):
+    """No connection was had in time; the reason is the cause. Nothing was sent."""
+
+
+def hand_over(companions: Sequence[Companion], rows: Rows, answers: Sequence[Rows]) -> None:
+    """Give each companion its rows, when the write it travelled with happened."""
+    for companion, answer in zip(companions, answers, strict=True):
+        if rows and answer:
+            companion.receive(answer)

@@ -1,0 +1,82 @@
+"""``aureus events``: what a run recorded, in the order of its stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aureus.cli.output import clock_time, mark, plain_text, show_json
+from aureus.cli.session import database_options, json_option, opened
+from aureus.model.plain import plain
+from aureus.model.runs import stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aureus.client import Aureus
+    from aureus.model.events import Event
+
+_COLOURS = {
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "TIMEOUT": "red",
+    "RETRY": "yellow",
+    "PAUSED": "yellow",
+    "CANCELLED": "yellow",
+    "DENIED": "red",
+    "REQUESTED": "yellow",
+}
+
+_PAGE = 1000
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--after", type=click.IntRange(0), default=0, help="Only events behind this version.")
+@database_options
+@json_option
+def events(*, run_id: str, after: int, as_json: bool, **flags: Any) -> None:
+    """Show the events of a run, oldest first; --json gives one object a line."""
+    with opened(flags) as client:
+        client.runs.get(run_id)
+        for event in read_all(client, run_id, after):
+            if as_json:
+                show_json(plain(event))
+            else:
+                click.echo(event_line(event))
+
+
+def read_all(client: Aureus, run_id: str, after: int = 0) -> Iterator[Event]:
+    """Yield the events of a run behind a version, page by page."""
+    while page := client.events.read_stream(stream_of(run_id), after_version=after, limit=_PAGE):
+        yield from page
+        after = page[-1].version
+
+
+def event_line(event: Event) -> str:
+    """Return an event as one line for people."""
+    colour = next((c for word, c in _COLOURS.items() if word in event.type), "cyan")
+    task = event.payload.get("taskId")
+    parts = [clock_time(event.occurred_at), mark(f"{event.type:<22}", colour)]
+    if task is not None:
+        parts.append(plain_text(str(task)))
+    if details := _details(event):
+        parts.append(mark(plain_text(details), "bright_black"))
+    return " ".join(parts).rstrip()
+
+
+def _details(event: Event) -> str:
+    metadata = event.metadata
+    found: list[str] = []
+    if metadata.get("attempt", 1) != 1:
+        found.append(f"attempt {metadata['attempt']}")
+    if "duration" in metadata:
+        found.append(f"{metadata['duration']} ms")
+    if metadata.get("replayed"):
+        found.append("replayed")
+    if "error" in metadata:
+        error = metadata["error"]
+        text = error.get("message", "") if isinstance(error, dict) else str(error)
+        found.append(str(text).splitlines()[0] if text else "")
+    return ", ".join(part for part in found if part)

@@ -1,0 +1,119 @@
+"""The command ``aureus``: finds the command that was asked for, and ends with the right exit code.
+
+``aureus --help`` must answer at once, so nothing is imported here that only one command needs: a command is named by
+its module, and its short help stands in the table below. A test holds the table against the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from aureus.errors import AureusError
+
+
+class Entry(NamedTuple):
+    """Where a command is, and what it does in a few words."""
+
+    module: str
+    name: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "run": Entry(
+        "aureus.cli.run", "run", "Run a workflow file, or go on with an unfinished run of it."
+    ),
+    "validate": Entry("aureus.cli.run", "validate", "Check a workflow file without running it."),
+    "runs": Entry("aureus.cli.runs", "runs", "List, show, resume and cancel runs."),
+    "timeline": Entry("aureus.cli.timeline", "timeline", "Show what a run did, task by task."),
+    "events": Entry("aureus.cli.events", "events", "Show the events of a run."),
+    "approve": Entry(
+        "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
+    ),
+    "deny": Entry("aureus.cli.approvals", "deny", "Refuse a task that waits for approval."),
+    "db": Entry("aureus.cli.db", "db", "Create, upgrade and look at the database schema."),
+    "config": Entry("aureus.cli.config", "config", "Show the settings and where they come from."),
+    "version": Entry(
+        "aureus.cli.version", "version", "Show the versions of Aureus and of what it stands on."
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import and return one command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        found: click.Command = getattr(import_module(entry.module), entry.name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of an argument list; a near miss is named."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else " `aureus --help` lists the commands."
+            ctx.fail(f"There is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aureus-os", prog_name="aureus", message="%(prog)s %(version)s")
+def aureus() -> None:
+    """Durable memory and state for AI agents: workflows that survive kill -9.
+
+    \b
+    aureus run workflow.yaml       run it; after a crash, the same command goes on
+    aureus runs list               what ran, runs and waits
+    aureus timeline RUN            what a run did
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    from aureus.errors import AureusError
+
+    try:
+        code = aureus.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = 130
+    except AureusError as error:
+        code = _report(error)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: AureusError) -> int:
+    from aureus.cli.output import exit_code_of, show_error
+
+    show_error(error, as_json="--json" in sys.argv[1:])
+    return exit_code_of(error)

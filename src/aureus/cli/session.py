@@ -1,0 +1,105 @@
+"""What commands share: the flags that name a database, and opening it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from aureus.cli.output import mark, note
+
+if TYPE_CHECKING:
+    from aureus.client import Aureus
+    from aureus.config import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DATABASE = (
+    click.option(
+        "--database-url",
+        "--dsn",
+        "database_url",
+        metavar="URL",
+        help="sqlite:///FILE, sqlite:// (memory) or postgresql://…; default ./var/aureus.db",
+    ),
+    click.option(
+        "--state-store-type",
+        metavar="TYPE",
+        help="sqlite, postgresql or in-memory, when no URL says it.",
+    ),
+    click.option("--schema", metavar="NAME", help="PostgreSQL schema that holds the tables."),
+    click.option("--tenant", metavar="NAME", help="Whose data; default `default`."),
+)
+
+_RUN_LOG = (
+    click.option("--event-log-type", metavar="TYPE", help="filesystem, or none for no run log."),
+    click.option("--event-log-dir", metavar="DIR", help="Root of the run logs; default ./var/run"),
+)
+
+_KEYS = {
+    "database_url": "database.url",
+    "state_store_type": "database.backend",
+    "schema": "database.schema",
+    "tenant": "tenant",
+    "event_log_type": "run_log.type",
+    "event_log_dir": "run_log.directory",
+    "actor": "actor",
+}
+
+
+def database_options(command: F) -> F:
+    """Add the flags that name a database and a tenant."""
+    return _add(_DATABASE, command)
+
+
+def run_log_options(command: F) -> F:
+    """Add the flags that say where run logs go."""
+    return _add(_RUN_LOG, command)
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``: one JSON value on stdout, errors as JSON on stderr."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def actor_option(command: F) -> F:
+    """Add ``--actor``: who is named in events and audit entries."""
+    return click.option("--actor", metavar="NAME", help="Who acts; default the login name.")(
+        command
+    )
+
+
+def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def settings_of(flags: Mapping[str, Any]) -> Settings:
+    """Return the settings with these flags over everything else."""
+    from aureus.config import load
+
+    given = {_KEYS[name]: value for name, value in flags.items() if name in _KEYS}
+    return load(flags=given, environ=os.environ, directory=Path.cwd())
+
+
+def announce(settings: Settings) -> None:
+    """Say on stderr which database is meant, and what looks like a mistake in the settings."""
+    for warning in settings.warnings:
+        note(f"{mark('warning', 'yellow')}: {warning}")
+    note(f"database: {settings.database.description}")
+
+
+@contextmanager
+def opened(flags: Mapping[str, Any]) -> Iterator[Aureus]:
+    """Open the database that flags and settings name, and close it again."""
+    from aureus.client import Aureus
+
+    settings = settings_of(flags)
+    announce(settings)
+    with Aureus(settings=settings) as client:
+        yield client

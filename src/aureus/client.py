@@ -1,0 +1,272 @@
+"""The way in: opens a database, wires its parts together, and hands out the stores.
+
+``Aureus`` is for threads, ``AsyncAureus`` has the same names for asyncio. Both keep every noun in one database, so that
+one transaction can span them all, and the caller's own tables too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from aureus._database.database import (
+    AsyncDatabase,
+    AsyncRunner,
+    AsyncTransaction,
+    Database,
+    Runner,
+    Transaction,
+)
+from aureus._database.drive import Call, Sources
+from aureus._database.opening import open_async_database, open_database
+from aureus._database.statement import Row
+from aureus.clock import Clock, SystemClock
+from aureus.config import Settings, load
+from aureus.errors import AureusError, Invalid
+from aureus.ids import Ids, RandomIds
+from aureus.ledger.recorder import Recorder
+from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
+from aureus.stores.events import AsyncEventStore, EventStore
+from aureus.stores.runs import AsyncRunStore, RunStore
+from aureus.stores.tasks import AsyncTaskStore, TaskStore
+from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
+
+R = TypeVar("R")
+
+TRANSACTION_TRIES_MAX = 5
+"""Times that ``run_in_transaction`` calls its function when others get in the way."""
+
+
+class Stores:
+    """The stores of one tenant."""
+
+    def __init__(self, runner: Runner, call: Call) -> None:
+        self.workflows = WorkflowStore(runner, call)
+        self.runs = RunStore(runner, call)
+        self.tasks = TaskStore(runner, call)
+        self.approvals = ApprovalStore(runner, call)
+        self.events = EventStore(runner, call)
+
+
+class AsyncStores:
+    """The stores of one tenant, awaited."""
+
+    def __init__(self, runner: AsyncRunner, call: Call) -> None:
+        self.workflows = AsyncWorkflowStore(runner, call)
+        self.runs = AsyncRunStore(runner, call)
+        self.tasks = AsyncTaskStore(runner, call)
+        self.approvals = AsyncApprovalStore(runner, call)
+        self.events = AsyncEventStore(runner, call)
+
+
+class OpenTransaction(Stores):
+    """The stores inside one transaction, and the caller's own SQL beside them."""
+
+    def __init__(self, transaction: Transaction, call: Call) -> None:
+        super().__init__(transaction, call)
+        self._transaction = transaction
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own connection (apsw or psycopg), inside this transaction; do not commit or close it."""
+        return self._transaction.connection
+
+    def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+        """Run SQL on your own tables, with the driver's placeholders (? or %s), and return its rows."""
+        return self._transaction.execute(text, parameters)
+
+
+class AsyncOpenTransaction(AsyncStores):
+    """The stores inside one transaction, awaited, and the caller's own SQL beside them."""
+
+    def __init__(self, transaction: AsyncTransaction, call: Call) -> None:
+        super().__init__(transaction, call)
+        self._transaction = transaction
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own connection (apsw or psycopg), inside this transaction; do not commit or close it."""
+        return self._transaction.connection
+
+    async def execute(
+        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[Row]:
+        """Run SQL on your own tables, with the driver's placeholders (? or %s), and return its rows."""
+        return await self._transaction.execute(text, parameters)
+
+
+class Aureus(Stores):
+    """Durable state of agents, for threads. Use it as a context manager, or close it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tenant: str | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
+
+        Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Inside a running event loop it
+        raises ``Invalid``: there ``AsyncAureus`` is meant.
+        """
+        _refuse_loop()
+        self.settings = settings or read_settings(url, tenant)
+        sources = make_sources(self.settings, clock, ids)
+        self._database: Database = open_database(self.settings.database, sources)
+        super().__init__(self._database, self._call(self.settings.tenant))
+
+    def _call(self, tenant: str) -> Call:
+        return Call(tenant, self.settings.database.call_deadline_seconds)
+
+    def for_tenant(self, tenant: str) -> Stores:
+        """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
+        return Stores(self._database, self._call(check_tenant(tenant)))
+
+    @contextmanager
+    def transaction(self, *, tenant: str | None = None) -> Iterator[OpenTransaction]:
+        """Open a transaction over all stores and the caller's own tables: all of it, or nothing.
+
+        Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
+        """
+        call = self._call(check_tenant(tenant or self.settings.tenant))
+        with self._database.transaction(call) as transaction:
+            yield OpenTransaction(transaction, call)
+
+    def run_in_transaction(
+        self, work: Callable[[OpenTransaction], R], *, tenant: str | None = None
+    ) -> R:
+        """Call a function inside a transaction, again from its start when others got in the way; at most 5 times."""
+        for last_try in _tries():
+            try:
+                with self.transaction(tenant=tenant) as transaction:
+                    return work(transaction)
+            except AureusError as error:
+                if last_try or not error.retryable:
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    @property
+    def description(self) -> str:
+        """One line that says which database this is, without secrets."""
+        return self._database.description
+
+    def close(self) -> None:
+        """Close every connection; a second call does nothing."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncAureus(AsyncStores):
+    """Durable state of agents, for one event loop. Use it as a context manager, or close it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tenant: str | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
+
+        Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
+        matter of milliseconds, done here.
+        """
+        self.settings = settings or read_settings(url, tenant)
+        sources = make_sources(self.settings, clock, ids)
+        self._database: AsyncDatabase = open_async_database(self.settings.database, sources)
+        super().__init__(self._database, self._call(self.settings.tenant))
+
+    def _call(self, tenant: str) -> Call:
+        return Call(tenant, self.settings.database.call_deadline_seconds)
+
+    def for_tenant(self, tenant: str) -> AsyncStores:
+        """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
+        return AsyncStores(self._database, self._call(check_tenant(tenant)))
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, tenant: str | None = None
+    ) -> AsyncIterator[AsyncOpenTransaction]:
+        """Open a transaction over all stores and the caller's own tables: all of it, or nothing.
+
+        Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
+        """
+        call = self._call(check_tenant(tenant or self.settings.tenant))
+        async with self._database.transaction(call) as transaction:
+            yield AsyncOpenTransaction(transaction, call)
+
+    async def run_in_transaction(
+        self, work: Callable[[AsyncOpenTransaction], Awaitable[R]], *, tenant: str | None = None
+    ) -> R:
+        """Call a function inside a transaction, again from its start when others got in the way; at most 5 times."""
+        for last_try in _tries():
+            try:
+                async with self.transaction(tenant=tenant) as transaction:
+                    return await work(transaction)
+            except AureusError as error:
+                if last_try or not error.retryable:
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    @property
+    def description(self) -> str:
+        """One line that says which database this is, without secrets."""
+        return self._database.description
+
+    async def close(self) -> None:
+        """Close every connection; a second call does nothing."""
+        await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def read_settings(url: str | None, tenant: str | None) -> Settings:
+    """Return the settings of this process: arguments, environment, ``.env``, ``aureus.toml``, defaults."""
+    arguments = {"database.url": url, "tenant": tenant}
+    return load(arguments=arguments, environ=os.environ, directory=Path.cwd())
+
+
+def make_sources(settings: Settings, clock: Clock | None, ids: Ids | None) -> Sources:
+    """Return where operations get time, identifiers and the events of their facts from."""
+    chosen = ids or RandomIds()
+    return Sources(clock or SystemClock(), chosen, Recorder(chosen, settings.audit.mode))
+
+
+def check_tenant(tenant: str) -> str:
+    """Return a tenant's name; raises ``Invalid`` for an empty one."""
+    if not tenant or "\x00" in tenant:
+        raise Invalid("a tenant has a name of at least one character, without NUL", tenant=tenant)
+    return tenant
+
+
+def _refuse_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise Invalid(
+        "Aureus blocks, and this is a running event loop: use AsyncAureus, it has the same names"
+    )
+
+
+def _tries() -> Iterator[bool]:
+    for number in range(1, TRANSACTION_TRIES_MAX + 1):
+        yield number == TRANSACTION_TRIES_MAX

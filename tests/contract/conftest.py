@@ -1,0 +1,79 @@
+"""The backends of the contract: both engines, sync and async, and PostgreSQL in the shapes it is met in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.stage import Stage
+from tests.support.backends import Backend, settings_for
+from tests.support.pooling_proxy import PoolingProxy
+from tests.support.postgres import OWNER, PostgresDatabase
+
+BACKENDS = [
+    "sqlite-file",
+    "sqlite-file-async",
+    "sqlite-memory",
+    "sqlite-memory-async",
+    "postgres",
+    "postgres-async",
+    "postgres-unprepared",
+    "postgres-pooler-async",
+    "postgres-pooler",
+    "postgres-owner",
+]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    """Give an open database of each kind."""
+    name: str = request.param
+    is_async = name.endswith("-async")
+    if name.startswith("sqlite-file"):
+        opened = Backend(
+            settings_for(f"sqlite:///{tmp_path}/aureus.db", tmp_path), is_async=is_async
+        )
+    elif name.startswith("sqlite-memory"):
+        opened = Backend(settings_for("sqlite://", tmp_path), is_async=is_async)
+    else:
+        opened = _postgres(request, name, tmp_path, is_async=is_async)
+    yield opened
+    opened.close()
+
+
+def _postgres(
+    request: pytest.FixtureRequest, name: str, tmp_path: Path, *, is_async: bool
+) -> Backend:
+    database: PostgresDatabase = request.getfixturevalue("postgres_database")
+    url = database.url(user=OWNER) if name == "postgres-owner" else database.url()
+    more: dict[str, object] = {}
+    if name == "postgres-unprepared":
+        more["database.prepared_statements"] = "off"
+    if name.startswith("postgres-pooler"):
+        proxy: PoolingProxy = request.getfixturevalue("pooling_proxy")
+        url = database.url(port=proxy.port)
+        more["database.prepared_statements"] = "off"
+        more["database.direct_url"] = database.url()
+    return Backend(settings_for(url, tmp_path, **more), is_async=is_async)
+
+
+@pytest.fixture
+def pooling_proxy(postgres_database: PostgresDatabase) -> Iterator[PoolingProxy]:
+    """Give a transaction pooler in front of the test's database."""
+    server = postgres_database.server
+    with PoolingProxy(server.host, server.port, size=3) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def stage(backend: Backend) -> Stage:
+    """Give the stores of one tenant with a workflow and a lease to work under."""
+    return Stage(backend, "acme")
+
+
+@pytest.fixture
+def another_stage(backend: Backend) -> Callable[[str], Stage]:
+    """Give the stores of further tenants on the same database."""
+    return lambda tenant: Stage(backend, tenant)
