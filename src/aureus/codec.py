@@ -101,7 +101,9 @@ def _check(value: Any, path: str, depth: int) -> None:
             raise Invalid(f"{path} is an integer outside ±2^63; store it as text", what=path)
     elif kind is float:
         if not math.isfinite(value):
-            raise Invalid(f"{path} is {value}; JSON has no such number, use null or text", what=path)
+            raise Invalid(
+                f"{path} is {value}; JSON has no such number, use null or text", what=path
+            )
     elif depth >= JSON_DEPTH_MAX:
         raise LimitExceeded(f"{path} is nested deeper than {JSON_DEPTH_MAX} levels", what=path)
     elif kind is dict:

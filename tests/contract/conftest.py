@@ -63,7 +63,7 @@ def _postgres(
 def pooling_proxy(postgres_database: PostgresDatabase) -> Iterator[PoolingProxy]:
     """Give a transaction pooler in front of the test's database."""
     server = postgres_database.server
-    with PoolingProxy(server.host, server.port, size=3) as proxy:
+    with PoolingProxy(server.port, server.host, pool_size=3) as proxy:
         yield proxy
 
 

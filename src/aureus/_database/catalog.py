@@ -9,15 +9,16 @@ one of the same name. A statement begins with a header::
     -- A sentence or two on what it is for.
 
 and is written with ``:name`` parameters and tables of the schema ``aureus``; ``:tenant_id`` is bound by the runner.
-On SQLite one name may hold several statements: the first is the guard, its rows are the answer, and the others run
-only when it brought rows. On PostgreSQL a statement that records says so by ``set_config('aureus.mark', :mark, true)``
-for each row it returns; a plain INSERT, UPDATE or DELETE is wrapped to do so.
+On SQLite one name may hold several statements: the first is the guard, and the others run only when it brought rows.
+The answer is the rows of the guard, or of a SELECT that stands last. On PostgreSQL a statement that records says so by
+``set_config('aureus.mark', :mark, true)`` for each row it returns; a plain INSERT, UPDATE or DELETE is wrapped to do
+so.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -102,7 +103,7 @@ def parse(noun: str, content: str) -> Iterator[Text]:
         head = _NAME.match(lines[0])
         if head is None:
             raise CatalogError(f"{noun}.sql: not a header: {lines[0]}")
-        comments = [line for line in _leading_comments(lines[1:])]
+        comments = list(_leading_comments(lines[1:]))
         key: tuple[str, ...] = ()
         description: list[str] = []
         for comment in comments:
@@ -130,10 +131,19 @@ def _leading_comments(lines: Sequence[str]) -> Iterator[str]:
 
 
 class Catalog:
-    """The statements of one engine, compiled on first use; ``schema`` is the quoted schema on PostgreSQL."""
+    """The statements of one engine, compiled on first use; ``schema`` is the quoted schema on PostgreSQL.
 
-    def __init__(self, engine: Engine, schema: str = "aureus") -> None:
+    The statements are those of the package's files, unless others are given.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        schema: str = "aureus",
+        statements: Mapping[Query, Text] | None = None,
+    ) -> None:
         self._engine: Engine = engine
+        self._statements = statements
         self._prefix = "" if engine == "sqlite" else quote(schema) + "."
         self._compiled: dict[Query, Compiled] = {}
 
@@ -141,7 +151,8 @@ class Catalog:
         """Return the statement behind a query name; raises ``CatalogError`` for an unknown one."""
         found = self._compiled.get(query)
         if found is None:
-            text = texts(self._engine).get(query)
+            known = texts(self._engine) if self._statements is None else self._statements
+            text = known.get(query)
             if text is None:
                 raise CatalogError(f"no statement {query.noun}.{query.name} for {self._engine}")
             found = self._compiled[query] = self._compile(query, text)
@@ -224,7 +235,9 @@ def _marked(body: str) -> str:
 
 
 def _is_write(body: str) -> bool:
-    stripped = _TOKEN.sub(lambda found: "" if found["comment"] or found["string"] else found[0], body)
+    stripped = _TOKEN.sub(
+        lambda found: "" if found["comment"] or found["string"] else found[0], body
+    )
     if not _WRITES.match(stripped):
         return False
     return bool(re.search(r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\b", stripped, re.IGNORECASE))

@@ -44,9 +44,7 @@ class Transaction(Runner, Protocol):
         """The driver's own connection, inside this transaction."""
         ...
 
-    def execute(
-        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
-    ) -> list[Row]:
+    def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run the caller's own SQL, with the driver's own placeholders, and return its rows."""
         ...
 

@@ -144,7 +144,9 @@ class Drive(Generic[R]):
         if self._after_last:
             raise OperationBug(f"{statement.query.name} follows the statement marked as last")
         if self._count > STATEMENTS_MAX:
-            raise OperationBug(f"{statement.query.name} is statement {self._count} of one operation")
+            raise OperationBug(
+                f"{statement.query.name} is statement {self._count} of one operation"
+            )
         self._after_last = statement.is_last
         facts, self._facts = self._facts, []
         companions = self._sources.before_commit(facts, self._time()) if facts else ()

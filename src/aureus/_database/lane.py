@@ -45,6 +45,10 @@ class Member:
         """Return its place in the global lock order."""
         return (self.tenant_id, self.rank, repr(self.key))
 
+    def travels_alone(self) -> bool:
+        """Return whether a flush holds this member and no other; what arrived later waits behind it."""
+        return False
+
 
 @dataclass(slots=True)
 class Lane(Generic[M]):
@@ -56,6 +60,9 @@ class Lane(Generic[M]):
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._waiting
 
     def enter(self, member: M) -> bool:
         """Queue a member; return True when the lane was idle, so that the caller now leads it."""
@@ -83,15 +90,19 @@ class Lane(Generic[M]):
         self._waiting.extendleft(reversed(list(members)))
 
     def take(self) -> list[M]:
-        """Take what may travel now, in lock order; the rest keeps its order of arrival."""
+        """Take what may travel now, in lock order; the rest keeps its order of arrival.
+
+        An interrupt finds the queue as it was, or without what was taken.
+        """
         taken: list[M] = []
         kept: deque[M] = deque()
         closed: set[Key] = set(self._parked)
         size = 0
-        while self._waiting:
-            member = self._waiting.popleft()
-            is_full = len(taken) >= MEMBERS_MAX or (
-                taken and size + member.size_bytes > FLUSH_BYTES_MAX
+        waiting = iter(self._waiting)
+        for member in waiting:
+            is_full = len(taken) >= MEMBERS_MAX or bool(
+                taken
+                and (size + member.size_bytes > FLUSH_BYTES_MAX or _is_apart(taken[-1], member))
             )
             if is_full or (member.key is not None and member.key in closed):
                 kept.append(member)
@@ -102,9 +113,10 @@ class Lane(Generic[M]):
                 closed.add(member.key)
             if is_full:
                 break
-        kept.extend(self._waiting)
+        kept.extend(waiting)
+        taken.sort(key=_order)
         self._waiting = kept
-        return sorted(taken, key=_order)
+        return taken
 
     def successor(self) -> M | None:
         """Return the member that leads the lane next, or None and leave the lane idle."""
@@ -134,7 +146,11 @@ class Lane(Generic[M]):
         return successor
 
 
-def _order(member: Any) -> tuple[str, int, str]:
+def _is_apart(one: Member, other: Member) -> bool:
+    return one.travels_alone() or other.travels_alone()
+
+
+def _order(member: Member) -> tuple[str, int, str]:
     return member.order
 
 

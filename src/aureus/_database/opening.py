@@ -5,14 +5,9 @@ The engine's modules are imported only here and only when that engine is wanted.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aureus._database.database import AsyncDatabase, Database
 from aureus._database.drive import Sources
-from aureus.config import DatabaseSettings, PostgresUrl, SqliteUrl
-
-if TYPE_CHECKING:
-    from aureus._database.postgres.options import PostgresOptions
+from aureus.config import DatabaseSettings, SqliteUrl
 
 
 def open_database(settings: DatabaseSettings, sources: Sources) -> Database:
@@ -20,10 +15,11 @@ def open_database(settings: DatabaseSettings, sources: Sources) -> Database:
     if isinstance(settings.url, SqliteUrl):
         from aureus._database.sqlite.threads import SqliteDatabase
 
-        return SqliteDatabase(settings.url.path, sources)
+        return SqliteDatabase(settings.url.path, sources, may_migrate=settings.auto_migrate)
+    from aureus._database.postgres.opening import prepare
     from aureus._database.postgres.threads import PostgresDatabase
 
-    return PostgresDatabase(prepared_options(settings), sources)
+    return PostgresDatabase(prepare(settings, settings.url), sources)
 
 
 def open_async_database(settings: DatabaseSettings, sources: Sources) -> AsyncDatabase:
@@ -31,15 +27,47 @@ def open_async_database(settings: DatabaseSettings, sources: Sources) -> AsyncDa
     if isinstance(settings.url, SqliteUrl):
         from aureus._database.sqlite.loop import AsyncSqliteDatabase
 
-        return AsyncSqliteDatabase(settings.url.path, sources)
+        return AsyncSqliteDatabase(settings.url.path, sources, may_migrate=settings.auto_migrate)
     from aureus._database.postgres.loop import AsyncPostgresDatabase
-
-    return AsyncPostgresDatabase(prepared_options(settings), sources)
-
-
-def prepared_options(settings: DatabaseSettings) -> PostgresOptions:
-    """Check the schema on a PostgreSQL server, migrate it where that is allowed, and return how to work with it."""
     from aureus._database.postgres.opening import prepare
 
-    assert isinstance(settings.url, PostgresUrl)
-    return prepare(settings, settings.url)
+    return AsyncPostgresDatabase(prepare(settings, settings.url), sources)
+
+
+def migrate_schema(settings: DatabaseSettings) -> tuple[str, ...]:
+    """Bring the schema up to date, also where that is not done in silence; return what was applied."""
+    if isinstance(settings.url, SqliteUrl):
+        from aureus._database.sqlite.opening import migrate as migrate_sqlite
+
+        return migrate_sqlite(settings.url.path)
+    from aureus._database.postgres.opening import migrate as migrate_postgres
+
+    return migrate_postgres(settings, settings.url)
+
+
+def schema_status(settings: DatabaseSettings) -> dict[str, list[str]]:
+    """Return the names of the migrations that are applied, missing, and unknown to this program."""
+    if isinstance(settings.url, SqliteUrl):
+        from aureus._database.sqlite.opening import status as status_sqlite
+
+        found = status_sqlite(settings.url.path)
+    else:
+        from aureus._database.postgres.opening import status as status_postgres
+
+        found = status_postgres(settings, settings.url)
+    return {
+        "applied": [applied.title for applied in found.applied],
+        "missing": [missing.title for missing in found.missing],
+        "unknown": [newer.title for newer in found.newer],
+    }
+
+
+def schema_sql(settings: DatabaseSettings) -> str:
+    """Return the SQL of the whole schema, for those who apply it by hand."""
+    if isinstance(settings.url, SqliteUrl):
+        from aureus._database.sqlite.migrations import sql
+
+        return sql()
+    from aureus._database.postgres.migrations import script
+
+    return script(settings.schema, settings.role)

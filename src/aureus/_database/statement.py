@@ -7,7 +7,7 @@ made anew for each attempt. Time, identifiers and facts are effects too: the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -122,3 +122,16 @@ def new_id() -> Op[str]:
 def record(fact: Fact) -> Op[Recorded]:
     """State a fact that the next statement brings about; see ``Record``."""
     return cast(Recorded, (yield Record(fact)))
+
+
+def record_all(facts: Iterable[Fact]) -> Op[list[Recorded]]:
+    """State several facts, in their order."""
+    recorded: list[Recorded] = []
+    for fact in facts:
+        recorded.append((yield from record(fact)))  # noqa: PERF401 - a comprehension cannot yield
+    return recorded
+
+
+def events_of(recorded: Iterable[Recorded]) -> tuple[Event, ...]:
+    """Return the events that facts have become; none of a repeated call."""
+    return tuple(item.event for item in recorded if item.event is not None)

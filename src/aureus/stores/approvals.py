@@ -8,11 +8,11 @@ from aureus._database.operation import AsyncStore, Operations, Store, read, writ
 from aureus._database.statement import (
     Op,
     Queries,
-    Recorded,
     current_time,
+    events_of,
     fetch_all,
     last,
-    record,
+    record_all,
 )
 from aureus.model.approvals import Approval
 from aureus.model.events import Event, Fact
@@ -46,9 +46,7 @@ class ApprovalOperations(Operations):
         answer that it gave before.
         """
         now = yield from current_time()
-        recorded: list[Recorded] = []
-        for fact in facts:
-            recorded.append((yield from record(fact)))
+        recorded = yield from record_all(facts)
         approval = yield from last(
             sql.decide_approval,
             Approval.from_row,
@@ -64,7 +62,7 @@ class ApprovalOperations(Operations):
         )
         if approval is None:
             return None
-        return approval, tuple(item.event for item in recorded if item.event is not None)
+        return approval, events_of(recorded)
 
     @read
     def list(self, run_id: str) -> Op[Sequence[Approval]]:

@@ -15,6 +15,7 @@ from aureus._database.statement import (
     last,
     last_all,
 )
+from aureus.errors import DatabaseError
 from aureus.model.leases import Lease, ProcessIdentity
 
 sql = Queries("leases")
@@ -34,9 +35,7 @@ class LeaseOperations(Operations):
     """Operations on leases."""
 
     @write
-    def acquire(
-        self, lease_id: str, holder: ProcessIdentity, *, lease_seconds: float
-    ) -> Op[Lease]:
+    def acquire(self, lease_id: str, holder: ProcessIdentity, *, lease_seconds: float) -> Op[Lease]:
         """Make or renew the lease of a process; it ends ``lease_seconds`` from now unless renewed. Atomic."""
         lease = yield from last(
             sql.acquire_lease,
@@ -48,7 +47,8 @@ class LeaseOperations(Operations):
             process_start=holder.process_start,
             lease_seconds=lease_seconds,
         )
-        assert lease is not None
+        if lease is None:
+            raise DatabaseError("the lease was not written; repeat the call", lease_id=lease_id)
         return lease
 
     @write

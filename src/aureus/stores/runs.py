@@ -10,18 +10,18 @@ from aureus._database.operation import AsyncStore, Operations, Store, read, writ
 from aureus._database.statement import (
     Op,
     Queries,
-    Recorded,
     current_time,
+    events_of,
     fetch_all,
     fetch_one,
     last,
-    record,
+    record_all,
 )
 from aureus.clock import to_micros
 from aureus.codec import decode, encode_text
-from aureus.errors import AlreadyExists, IllegalTransition, LeaseLost, NotFound
+from aureus.errors import AlreadyExists, LeaseLost, NotFound
 from aureus.model.approvals import ApprovalRequest
-from aureus.model.events import Event, Fact
+from aureus.model.events import Fact
 from aureus.model.runs import Run
 from aureus.model.states import RunStatus
 from aureus.model.tasks import TaskChange
@@ -47,7 +47,7 @@ class RunOperations(Operations):
         is raised by a repeated call after a lost reply, so the caller compares ``transition_id``.
         """
         now = yield from current_time()
-        recorded = yield from _record_all(start.facts)
+        recorded = yield from record_all(start.facts)
         run = yield from last(
             sql.start_run,
             Run.from_row,
@@ -69,7 +69,7 @@ class RunOperations(Operations):
                 run_id=start.run_id,
                 resume_key=start.resume_key,
             )
-        return Advanced(run, _events(recorded))
+        return Advanced(run, events_of(recorded))
 
     @write
     def advance(self, transition: Transition) -> Op[Advanced]:
@@ -79,7 +79,7 @@ class RunOperations(Operations):
         not lead to the one asked for.
         """
         now = yield from current_time()
-        recorded = yield from _record_all(transition.facts)
+        recorded = yield from record_all(transition.facts)
         run = yield from last(
             sql.advance_run,
             Run.from_row,
@@ -102,7 +102,7 @@ class RunOperations(Operations):
                 run_id=transition.run_id,
                 epoch=transition.epoch,
             )
-        return Advanced(run, _events(recorded))
+        return Advanced(run, events_of(recorded))
 
     @write
     def claim(
@@ -120,7 +120,7 @@ class RunOperations(Operations):
         The run's epoch rises: whatever the former holder still sends is refused.
         """
         now = yield from current_time()
-        recorded = yield from _record_all(facts)
+        recorded = yield from record_all(facts)
         run = yield from last(
             sql.claim_run,
             Run.from_row,
@@ -130,15 +130,15 @@ class RunOperations(Operations):
             dead_lease_id=dead_lease_id,
             now=now,
         )
-        return None if run is None else Advanced(run, _events(recorded))
+        return None if run is None else Advanced(run, events_of(recorded))
 
     @write
     def request_cancel(self, run_id: str, *, facts: Sequence[Fact] = ()) -> Op[Advanced | None]:
         """Ask the holder of a run to stop; return None when it was asked before or has ended. Atomic."""
         now = yield from current_time()
-        recorded = yield from _record_all(facts)
+        recorded = yield from record_all(facts)
         run = yield from last(sql.request_cancel, Run.from_row, run_id=run_id, now=now)
-        return None if run is None else Advanced(run, _events(recorded))
+        return None if run is None else Advanced(run, events_of(recorded))
 
     @read
     def get(self, run_id: str) -> Op[Run]:
@@ -159,9 +159,7 @@ class RunOperations(Operations):
     @read
     def find_unfinished(self, resume_key: str) -> Op[Run | None]:
         """Return the unfinished run that holds a resume key, or None."""
-        return (
-            yield from fetch_one(sql.get_unfinished_run, Run.from_row, resume_key=resume_key)
-        )
+        return (yield from fetch_one(sql.get_unfinished_run, Run.from_row, resume_key=resume_key))
 
     @read
     def get_inputs(self, run_id: str) -> Op[dict[str, Any]]:
@@ -208,27 +206,6 @@ class AsyncRunStore(RunOperations, AsyncStore):
     """Runs of one tenant, awaited."""
 
 
-def refuse_final(run: Run, wish: str) -> None:
-    """Raise ``IllegalTransition`` when a run has ended."""
-    if run.status.is_final:
-        raise IllegalTransition(
-            f"run {run.run_id} is {run.status.value}; it cannot be {wish}",
-            run_id=run.run_id,
-            status=run.status.value,
-        )
-
-
-def _record_all(facts: Sequence[Fact]) -> Op[list[Recorded]]:
-    recorded: list[Recorded] = []
-    for fact in facts:
-        recorded.append((yield from record(fact)))
-    return recorded
-
-
-def _events(recorded: Sequence[Recorded]) -> tuple[Event, ...]:
-    return tuple(item.event for item in recorded if item.event is not None)
-
-
 def _tasks_json(changes: Sequence[TaskChange]) -> str:
     return encode_text([_task_json(change) for change in changes], what="tasks of a transition")
 
@@ -268,9 +245,7 @@ def _approvals_json(requests: Sequence[ApprovalRequest]) -> str:
                 "message": request.message,
                 "risk_tier": request.risk_tier,
                 "requested_by": request.requested_by,
-                "expires_at": None
-                if request.expires_at is None
-                else to_micros(request.expires_at),
+                "expires_at": None if request.expires_at is None else to_micros(request.expires_at),
             }
             for request in requests
         ],

@@ -33,7 +33,9 @@ class TaskOperations(Operations):
             occurrence=key.occurrence,
         )
         if task is None:
-            raise NotFound(f"run {run_id} has no task {key} in its journal", run_id=run_id, task=str(key))
+            raise NotFound(
+                f"run {run_id} has no task {key} in its journal", run_id=run_id, task=str(key)
+            )
         return task
 
 

@@ -145,9 +145,7 @@ class World:
 
     def alone(self, make: Callable[[], Op[str]], seconds: float = 30.0) -> Any:
         """Carry out an operation by itself."""
-        return self.server.carry_out(
-            alone(self.planner, make, Call("a", seconds), is_read=False)
-        )
+        return self.server.carry_out(alone(self.planner, make, Call("a", seconds), is_read=False))
 
 
 def test_a_gathered_flush_binds_each_tenant_in_turn_and_leaves_its_identifier() -> None:
@@ -312,7 +310,11 @@ def test_facts_go_to_their_taker_only_when_the_write_brought_rows() -> None:
     from aureus.model.events import Fact
 
     def companions(_facts: Any, _now: Any) -> Any:
-        return [Companion(Statement(Queries("events").get_stream_version, {"stream": "s"}), taken.append)]
+        return [
+            Companion(
+                Statement(Queries("events").get_stream_version, {"stream": "s"}), taken.append
+            )
+        ]
 
     world.planner.sources = Sources(world.clock, CountingIds(), companions)
 

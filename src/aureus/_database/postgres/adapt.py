@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 from psycopg.pq import Format
 
@@ -43,3 +45,14 @@ def first_error(error: BaseException) -> BaseException:
     while isinstance(error, psycopg.errors.PipelineAborted) and error.__context__ is not None:
         error = error.__context__
     return error
+
+
+def settle_prepared(
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+) -> PQGen[None]:
+    """Let the driver forget prepared statements now that it would forget in the middle of the next pipeline.
+
+    After a ROLLBACK psycopg (3.3) sends DEALLOCATE ALL behind the next statement. Inside a pipeline that throws away
+    what the same pipeline has just prepared, and later flushes fail with 26000.
+    """
+    yield from connection._prepared.maintain_gen(connection)  # noqa: SLF001 - there is no public way

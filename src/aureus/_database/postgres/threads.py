@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
-from aureus._database.postgres.adapt import first_error, register
+from aureus._database.postgres.adapt import first_error, register, settle_prepared
 from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
 from aureus._database.postgres.flush import GoAlone, Waiting, flush, waiting
@@ -208,8 +208,10 @@ class PostgresTransaction:
         """Run the caller's own SQL with psycopg's placeholders (%s, %(name)s) and return its rows."""
         self._opened.check_open()
         try:
-            cursor = self.connection.execute(text.encode(), parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            # A savepoint, so that a statement that fails leaves the transaction intact, as on SQLite.
+            with self.connection.transaction():
+                cursor = self.connection.execute(text.encode(), parameters or None)
+                return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise mapped(error) from error
 
@@ -326,13 +328,16 @@ def configure(connection: PlainConnection) -> None:
 def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> Reply:
     """Send statements in one pipeline with one Sync and collect their rows."""
     cursors: list[RawCursor[Any]] = []
+    # At once or never: counting uses first, psycopg would keep a promotion that a broken pipeline never carried out.
+    prepares = connection.prepare_threshold is not None
     failure: BaseException | None = None
     try:
+        connection.wait(settle_prepared(connection))
         with connection.pipeline():
             for sent in statements:
                 cursor: RawCursor[Any] = RawCursor(connection)
                 cursors.append(cursor)
-                cursor.execute(sent.text.encode(), sent.parameters, binary=True)
+                cursor.execute(sent.text.encode(), sent.parameters, prepare=prepares, binary=True)
     except psycopg.Error as error:
         failure = first_error(error)
     rows: list[Rows] = []

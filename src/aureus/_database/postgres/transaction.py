@@ -62,8 +62,8 @@ class OpenTransaction:
             Sent("BEGIN"),
             Sent(
                 "SELECT set_config('idle_in_transaction_session_timeout', $1, true), "
-                "set_config('statement_timeout', $2, true)",
-                (f"{idle_ms}ms", f"{statement_ms}ms"),
+                "set_config('statement_timeout', $2, true), set_config('aureus.tenant', $3, true)",
+                (f"{idle_ms}ms", f"{statement_ms}ms", self._call.tenant_id),
             ),
         ]
         reply: Reply = yield Exchange(connection, opening)
@@ -153,10 +153,11 @@ class OpenTransaction:
         return self._planner.binding(call.tenant_id, None, max(0.001, remaining))
 
     def _unbinding(self) -> list[Sent]:
-        settings = "set_config('aureus.tenant', '', true)"
+        """Return what gives the connection back to the caller: the user's own rights, the transaction's tenant."""
+        settings = "set_config('aureus.tenant', $1, true)"
         if self._planner.options.role is not None:
             settings += ", set_config('role', 'none', true)"
-        return [Sent(f"SELECT {settings}")]
+        return [Sent(f"SELECT {settings}", (self._call.tenant_id,))]
 
     def _undo(self, drive: Drive[Any], error: BaseException) -> Steps[None]:
         drive.close()

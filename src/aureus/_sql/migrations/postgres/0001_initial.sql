@@ -5,7 +5,8 @@
 -- a flush bound. A statement without a bound tenant fails, also where no row would match. The named exception is
 -- flushes, which holds nothing but identifiers.
 --
--- States. A trigger on runs, tasks and approvals refuses a move that aureus.model.states does not list (SQLSTATE AU001).
+-- States. A trigger on runs, tasks and approvals refuses a move that aureus.model.states does not list (SQLSTATE
+-- AU001).
 -- Immutability. events and event_payloads refuse UPDATE, DELETE and TRUNCATE (SQLSTATE AU003).
 -- Lock order: a run before its tasks, a state row before its stream, leases alone.
 

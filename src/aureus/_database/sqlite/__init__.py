@@ -1,0 +1,3 @@
+"""SQLite through apsw: one writer with group commit, readers beside it, several processes on one file."""
+
+from __future__ import annotations

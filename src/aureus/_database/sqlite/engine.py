@@ -1,0 +1,120 @@
+"""Carries out operations on a connection: statements, their companions, and what they answer.
+
+Here is no queue and no commit. An operation runs whole, in the thread that called; when one of its statements fails it
+sees the error, and must end with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+from aureus._database.catalog import Catalog, Compiled
+from aureus._database.drive import Call, Drive, OperationBug, Request, Sources
+from aureus._database.sqlite.codec import bind
+from aureus._database.sqlite.connection import Connection
+from aureus._database.statement import Op, Rows, Statement
+from aureus.errors import AureusError
+
+R = TypeVar("R")
+
+
+class Engine:
+    """The statements of the catalogue and the sources of effects, put together."""
+
+    def __init__(self, catalog: Catalog, sources: Sources) -> None:
+        self._catalog = catalog
+        self.sources = sources
+
+    def read(
+        self, connection: Connection, make: Callable[[], Op[R]], call: Call, deadline: float
+    ) -> R:
+        """Carry out a read outside any transaction: one statement as it is, several on one snapshot."""
+        drive = Drive(make(), self.sources)
+        connection.deadline = deadline
+        request = drive.start()
+        if request is None or (request.is_last and len(self._compiled(request).texts) == 1):
+            return self._finish(connection, drive, request, call, is_read=True)
+        try:
+            connection.begin(deadline, is_write=False)
+            return self._finish(connection, drive, request, call, is_read=True)
+        finally:
+            connection.roll_back()
+
+    def perform(
+        self,
+        connection: Connection,
+        make: Callable[[], Op[R]],
+        call: Call,
+        deadline: float,
+        *,
+        is_read: bool,
+    ) -> R:
+        """Carry out an operation inside the open transaction: all of it, or nothing.
+
+        Raises what the operation raises; the transaction goes on, unless SQLite itself has ended it.
+        """
+        drive = Drive(make(), self.sources)
+        connection.deadline = deadline
+        try:
+            connection.save()
+            result = self._finish(connection, drive, drive.start(), call, is_read=is_read)
+        except BaseException:
+            connection.undo()
+            raise
+        connection.keep()
+        return result
+
+    def _finish(
+        self,
+        connection: Connection,
+        drive: Drive[R],
+        request: Request | None,
+        call: Call,
+        *,
+        is_read: bool,
+    ) -> R:
+        while request is not None:
+            if is_read and (request.companions or self._compiled(request).is_write):
+                raise OperationBug(f"the read {request.statement.query.name} changes something")
+            try:
+                rows = self._carry_out(connection, request, call)
+            except AureusError as error:
+                drive.throw(error)
+                # PostgreSQL cannot go on either: its transaction is aborted.
+                raise OperationBug(
+                    f"an operation went on after {request.statement.query.name} had failed"
+                ) from error
+            request = drive.feed(rows)
+        return cast(R, drive.result)
+
+    def _carry_out(self, connection: Connection, request: Request, call: Call) -> Rows:
+        rows = self._answer(connection, request.statement, call)
+        if rows:
+            for companion in request.companions:
+                companion.receive(self._answer(connection, companion.statement, call))
+        return rows
+
+    def _answer(self, connection: Connection, statement: Statement, call: Call) -> Rows:
+        compiled = self._catalog.compiled(statement.query)
+        what = f"{statement.query.noun}.{statement.query.name}"
+        answer: Rows = []
+        for position, (text, names) in enumerate(
+            zip(compiled.texts, compiled.parameters, strict=True)
+        ):
+            values = bind(names, statement.parameters, call.tenant_id, what)
+            rows = connection.fetch(text, values, what)
+            if position == 0:
+                answer = rows
+                if not rows:
+                    break
+            elif position == len(compiled.texts) - 1 and _is_query(text):
+                answer = rows
+        return answer
+
+    def _compiled(self, request: Request) -> Compiled:
+        return self._catalog.compiled(request.statement.query)
+
+
+def _is_query(text: str) -> bool:
+    return text[:6].upper() == "SELECT"

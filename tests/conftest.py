@@ -1,0 +1,64 @@
+"""The fixtures that every test may ask for; what they give is made in ``tests.support``.
+
+No setting of the machine reaches a test: variables that Aureus or PostgreSQL's client library would read are taken
+out of the environment before the first test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.migrated import migrate_template
+from tests.support.postgres import PostgresDatabase, PostgresHome, PostgresServer
+
+_SETTINGS = re.compile(
+    r"AUREUS_.*|AUREN_.*|ARAGORA_.*|PG[A-Z]+|DATABASE_.*|STATE_STORE_TYPE|EVENT_LOG_.*|NO_COLOR|FORCE_COLOR"
+)
+
+
+def pytest_configure() -> None:
+    """Forget the settings of the machine."""
+    for name in [name for name in os.environ if _SETTINGS.fullmatch(name)]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_home() -> Iterator[PostgresHome]:
+    """Give the directory of this session's servers; each worker process has one of its own."""
+    with PostgresHome() as home:
+        yield home
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_home: PostgresHome) -> PostgresServer:
+    """Give the server that tests share: fast, and not to be stopped."""
+    return postgres_home.new_server(is_durable=False)
+
+
+@pytest.fixture
+def own_postgres_server(postgres_home: PostgresHome) -> Iterator[PostgresServer]:
+    """Give a server of this test's own, as durable as in production, to stop, kill and start."""
+    server = postgres_home.new_server(is_durable=True)
+    yield server
+    server.stop("immediate")
+
+
+@pytest.fixture(scope="session")
+def prepare_postgres() -> Callable[[str], None]:
+    """Give the function that sets up a database; databases of tests are copies of one that it was called for."""
+
+    return migrate_template
+
+
+@pytest.fixture
+def postgres_database(
+    postgres_server: PostgresServer, prepare_postgres: Callable[[str], None]
+) -> Iterator[PostgresDatabase]:
+    """Give a database of this test's own."""
+    name = postgres_server.create_database(postgres_server.template(prepare_postgres))
+    yield PostgresDatabase(postgres_server, name)
+    postgres_server.drop_database(name)
