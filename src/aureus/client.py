@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aureus._database.database import (
     AsyncDatabase,
@@ -34,6 +42,12 @@ from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.runs import AsyncRunStore, RunStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
+
+if TYPE_CHECKING:
+    from aureus.engine.observer import Observer
+    from aureus.engine.parts import RunOutcome
+    from aureus.engine.service import Engine
+    from aureus.tools import Tool
 
 R = TypeVar("R")
 
@@ -118,8 +132,8 @@ class Aureus(Stores):
         """
         _refuse_loop()
         self.settings = settings or read_settings(url, tenant)
-        sources = make_sources(self.settings, clock, ids)
-        self._database: Database = open_database(self.settings.database, sources)
+        self._sources = make_sources(self.settings, clock, ids)
+        self._database: Database = open_database(self.settings.database, self._sources)
         super().__init__(self._database, self._call(self.settings.tenant))
 
     def _call(self, tenant: str) -> Call:
@@ -151,6 +165,31 @@ class Aureus(Stores):
                 if last_try or not error.retryable:
                     raise
         raise AssertionError("unreachable")  # pragma: no cover
+
+    def run(
+        self, file: str | Path, inputs: Mapping[str, Any] | None = None, **options: Any
+    ) -> RunOutcome:
+        """Run a workflow file, or go on with the unfinished run of the same inputs; return where it then stands.
+
+        ``options`` are those of ``Engine.run``: ``run_id``, ``new``, ``approve_from``, ``accept_changed_definition``,
+        ``wait``. Raises ``DefinitionInvalid`` and what ``Engine.run`` raises; a run that fails is an outcome.
+        """
+        from aureus.execution import InlineRunner, execution, load_for_running
+
+        loaded, folder = load_for_running(Path(file))
+
+        async def work() -> RunOutcome:
+            async with execution(
+                InlineRunner(self._database),
+                self.settings,
+                self._sources,
+                tenant_id=self.settings.tenant,
+                renewing=self._database,
+            ) as engine:
+                return await engine.run(loaded, inputs or {}, directory=folder, **options)
+
+        _refuse_loop()
+        return asyncio.run(work())
 
     @property
     def description(self) -> str:
@@ -186,8 +225,8 @@ class AsyncAureus(AsyncStores):
         matter of milliseconds, done here.
         """
         self.settings = settings or read_settings(url, tenant)
-        sources = make_sources(self.settings, clock, ids)
-        self._database: AsyncDatabase = open_async_database(self.settings.database, sources)
+        self._sources = make_sources(self.settings, clock, ids)
+        self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
         super().__init__(self._database, self._call(self.settings.tenant))
 
     def _call(self, tenant: str) -> Call:
@@ -226,6 +265,41 @@ class AsyncAureus(AsyncStores):
     def description(self) -> str:
         """One line that says which database this is, without secrets."""
         return self._database.description
+
+    async def run(
+        self, file: str | Path, inputs: Mapping[str, Any] | None = None, **options: Any
+    ) -> RunOutcome:
+        """Run a workflow file, or go on with the unfinished run of the same inputs; as ``Aureus.run``."""
+        from aureus.execution import load_for_running
+
+        loaded, folder = load_for_running(Path(file))
+        async with self.engine() as engine:
+            return await engine.run(loaded, inputs or {}, directory=folder, **options)
+
+    @asynccontextmanager
+    async def engine(
+        self,
+        *,
+        tenant: str | None = None,
+        observer: Observer | None = None,
+        tools: Iterable[Tool] = (),
+    ) -> AsyncIterator[Engine]:
+        """Give an engine that runs workflows on this database; leaving the block gives its lease back.
+
+        ``observer`` is told of every commit after the run log; ``tools`` are further tools that tasks may call.
+        """
+        from aureus.execution import execution  # the engine is imported by those who run something
+
+        tenant_id = check_tenant(tenant or self.settings.tenant)
+        async with execution(
+            self._database,
+            self.settings,
+            self._sources,
+            tenant_id=tenant_id,
+            observer=observer,
+            tools=tools,
+        ) as engine:
+            yield engine
 
     async def close(self) -> None:
         """Close every connection; a second call does nothing."""

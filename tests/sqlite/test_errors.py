@@ -25,8 +25,9 @@ from aureus.errors import (
 
 def error_of(code: int, message: str = "message") -> apsw.Error:
     """Return an error as the driver raises it for an extended result code."""
-    found = apsw.exception_for(code)
-    error = type(found)(message)
+    found = type(apsw.exception_for(code))
+    assert issubclass(found, apsw.Error)
+    error = found(message)
     error.result = code & 0xFF
     error.extendedresult = code
     return error
@@ -78,15 +79,21 @@ def test_a_result_code_has_one_error(code: int, expected: type[AureusError]) -> 
     assert found.message.startswith("runs.start_run: message")
 
 
-@pytest.mark.parametrize("code", [apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_CANTOPEN])
+@pytest.mark.parametrize(
+    "code", [apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_CANTOPEN]
+)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_missing_room_is_told_as_such_also_when_sqlite_calls_it_an_io_error(code: int, number: int) -> None:
+def test_missing_room_is_told_as_such_also_when_sqlite_calls_it_an_io_error(
+    code: int, number: int
+) -> None:
     assert type(mapped(error_of(code), "COMMIT", number)) is StorageFull
     assert type(mapped(error_of(code), "COMMIT", errno.EIO)) is DatabaseError
 
 
 def test_what_our_own_triggers_say_is_known_by_its_prefix() -> None:
-    moved = mapped(error_of(apsw.SQLITE_CONSTRAINT_TRIGGER, "AU001: a run cannot begin so"), "runs.x")
+    moved = mapped(
+        error_of(apsw.SQLITE_CONSTRAINT_TRIGGER, "AU001: a run cannot begin so"), "runs.x"
+    )
     assert (type(moved), moved.message) == (IllegalTransition, "runs.x: a run cannot begin so")
     fixed = mapped(error_of(apsw.SQLITE_CONSTRAINT_TRIGGER, "AU003: rows are immutable"), "x")
     assert type(fixed) is IntegrityFailure

@@ -209,7 +209,9 @@ async def test_cancelled_in_the_queue_means_that_nothing_happened(place: Path | 
 
 
 @in_a_loop
-async def test_cancelled_in_flight_frees_the_caller_and_the_flush_goes_on(place: Path | None) -> None:
+async def test_cancelled_in_flight_frees_the_caller_and_the_flush_goes_on(
+    place: Path | None,
+) -> None:
     async with opened(place) as database:
         hold = Hold(database, 1)
         await hold.begun()
@@ -238,7 +240,11 @@ async def test_a_deadline_in_flight_frees_the_caller_a_little_later(place: Path 
     assert GRACE_SECONDS == 1.0
     async with opened(place) as database:
         may_end = threading.Event()
-        write = add_two(1, 2, lambda: bool(may_end.wait(60)) and None)
+
+        def between() -> None:
+            assert may_end.wait(60)
+
+        write = add_two(1, 2, between)
         with pytest.raises(DeadlineExceeded, match="may have happened"):
             await database.write(write, Call("acme", timeout_seconds=0.05))
         may_end.set()
@@ -280,17 +286,23 @@ async def test_a_transaction_commits_together_or_not_at_all(place: Path | None) 
             with pytest.raises(AlreadyExists):
                 await tx.write(add(1), CALL)
             await tx.write(add(2), CALL)
-        with pytest.raises(RuntimeError, match="no"):
-            async with database.transaction(CALL) as tx:
-                await tx.write(add(3), CALL)
+
+        async def fail() -> None:
+            async with database.transaction(CALL) as doomed:
+                await doomed.write(add(3), CALL)
                 raise RuntimeError("no")
+
+        with pytest.raises(RuntimeError, match="no"):
+            await fail()
         with pytest.raises(DatabaseError, match="has ended"):
             await tx.write(add(4), CALL)
         assert await stored(database) == [1, 2]
 
 
 @in_a_loop
-async def test_others_write_before_and_after_a_transaction_in_their_order(place: Path | None) -> None:
+async def test_others_write_before_and_after_a_transaction_in_their_order(
+    place: Path | None,
+) -> None:
     async with opened(place) as database:
         hold = Hold(database, 1)
         await hold.begun()
@@ -301,7 +313,8 @@ async def test_others_write_before_and_after_a_transaction_in_their_order(place:
 
         tasks: list[asyncio.Task[Any]] = []
         for count, call in enumerate(
-            [database.write(add(3), CALL), transact(4), transact(5), database.write(add(6), CALL)], 1
+            [database.write(add(3), CALL), transact(4), transact(5), database.write(add(6), CALL)],
+            1,
         ):
             tasks.append(asyncio.create_task(call))
             await queued(database, count)
@@ -340,7 +353,9 @@ async def test_a_cancelled_transaction_is_undone_wherever_it_stands(place: Path 
 
 
 @in_a_loop
-async def test_waiting_for_ones_own_transaction_is_refused_also_in_child_tasks(place: Path | None) -> None:
+async def test_waiting_for_ones_own_transaction_is_refused_also_in_child_tasks(
+    place: Path | None,
+) -> None:
     async with opened(place) as database:
         async with database.transaction(CALL) as tx:
             with pytest.raises(Invalid, match=r"\(tx\)"):
@@ -391,7 +406,9 @@ async def test_a_closed_database_says_so(place: Path | None) -> None:
 
 
 @in_a_loop
-async def test_what_is_wrong_with_the_file_is_told_at_the_first_call_and_again(tmp_path: Path) -> None:
+async def test_what_is_wrong_with_the_file_is_told_at_the_first_call_and_again(
+    tmp_path: Path,
+) -> None:
     database = AsyncSqliteDatabase(tmp_path, sources(), catalog=catalog())
     for _ in range(2):
         answers = await settled(database.write(add(1), CALL), database.read(note_ids(), CALL))

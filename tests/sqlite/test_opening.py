@@ -28,6 +28,7 @@ from tests.sqlite import program
 from tests.sqlite.gathering import start
 from tests.sqlite.notes import CALL, add, open_notes, sources, stored
 
+
 def open_product(path: Path | None) -> SqliteDatabase:
     """Open a database with the product's own statements."""
     return SqliteDatabase(path, sources())
@@ -81,7 +82,9 @@ def test_every_connection_is_set_up_alike(database: SqliteDatabase) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseError, match=r"is a folder; name a file in it, such as .*aureus\.db"):
+    with pytest.raises(
+        DatabaseError, match=r"is a folder; name a file in it, such as .*aureus\.db"
+    ):
         open_product(tmp_path)
 
 
@@ -101,7 +104,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_bytes_that_are_no_database_are_refused_and_kept(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises((DatabaseError, IntegrityFailure), match="not a SQLite database|damaged"):
+    with pytest.raises((DatabaseError, IntegrityFailure), match=r"not a SQLite database|damaged"):
         open_product(path)
     assert path.read_bytes() == content
     assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]

@@ -54,7 +54,9 @@ def test_a_read_ends_at_its_deadline(either: SqliteDatabase) -> None:
     assert stored(either) == []
 
 
-def test_a_read_of_several_statements_ends_at_its_deadline_and_lets_go(database: SqliteDatabase) -> None:
+def test_a_read_of_several_statements_ends_at_its_deadline_and_lets_go(
+    database: SqliteDatabase,
+) -> None:
     def brood() -> Op[None]:
         yield from fetch_one(sql.count_notes, first)
         yield from last(sql.brood, first, steps=1_000_000_000)

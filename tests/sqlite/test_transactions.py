@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -47,15 +48,21 @@ def test_operations_and_own_sql_commit_together(either: SqliteDatabase) -> None:
 
 
 def test_an_exception_undoes_everything(either: SqliteDatabase) -> None:
-    with pytest.raises(RuntimeError, match="no"), either.transaction(CALL) as tx:
-        tx.write(add(1), CALL)
-        tx.execute("INSERT INTO parents VALUES (5)")
-        raise RuntimeError("no")
+    def fail() -> None:
+        with either.transaction(CALL) as tx:
+            tx.write(add(1), CALL)
+            tx.execute("INSERT INTO parents VALUES (5)")
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        fail()
     assert stored(either) == []
     assert either.write(add(1), CALL) == 1
 
 
-def test_a_failed_operation_leaves_the_rest_of_the_transaction_intact(either: SqliteDatabase) -> None:
+def test_a_failed_operation_leaves_the_rest_of_the_transaction_intact(
+    either: SqliteDatabase,
+) -> None:
     with either.transaction(CALL) as tx:
         tx.write(add_with_fact(1, "fact"), CALL)
         with pytest.raises(AlreadyExists):
@@ -68,7 +75,9 @@ def test_a_failed_operation_leaves_the_rest_of_the_transaction_intact(either: Sq
     assert stored(either) == [1, 3]
 
 
-def test_a_read_that_writes_is_a_bug_inside_and_outside_of_transactions(either: SqliteDatabase) -> None:
+def test_a_read_that_writes_is_a_bug_inside_and_outside_of_transactions(
+    either: SqliteDatabase,
+) -> None:
     with pytest.raises(OperationBug):
         either.read(add(1), CALL)
     with either.transaction(CALL) as tx, pytest.raises(OperationBug):
@@ -92,7 +101,7 @@ def test_others_write_after_it_and_in_their_order(either: SqliteDatabase) -> Non
     assert stored(either) == [1, 2, 3, 4, 5, 6]
 
 
-def transact_again(database: SqliteDatabase) -> object:
+def transact_again(database: SqliteDatabase) -> Callable[[], None]:
     """Make a call that adds note 5 in a transaction."""
 
     def transact() -> None:
@@ -144,7 +153,9 @@ def test_waiting_for_ones_own_transaction_is_refused_and_the_message_names_tx(
     assert stored(either) == [2]
 
 
-def test_a_read_beside_ones_own_transaction_sees_what_was_committed(database: SqliteDatabase) -> None:
+def test_a_read_beside_ones_own_transaction_sees_what_was_committed(
+    database: SqliteDatabase,
+) -> None:
     database.write(add(1), CALL)
     with database.transaction(CALL) as tx:
         tx.write(add(2), CALL)
@@ -162,21 +173,29 @@ def test_in_memory_such_a_read_is_refused(path: Path) -> None:
 def test_a_transaction_that_sqlite_undid_cannot_go_on_and_does_not_commit_in_silence(
     either: SqliteDatabase,
 ) -> None:
-    with pytest.raises(DatabaseError, match="undone this transaction"), either.transaction(CALL) as tx:
-        tx.write(add(1), CALL)
-        with pytest.raises(DeadlineExceeded):
-            tx.write(fill(10, 100_000_000), Call("acme", timeout_seconds=0.05))
-        with pytest.raises(DatabaseError, match="undone this transaction"):
-            tx.write(add(2), CALL)
-        with pytest.raises(DatabaseError, match="undone this transaction"):
-            tx.execute("INSERT INTO parents VALUES (1)")
+    def go_on() -> None:
+        with either.transaction(CALL) as tx:
+            tx.write(add(1), CALL)
+            with pytest.raises(DeadlineExceeded):
+                tx.write(fill(10, 100_000_000), Call("acme", timeout_seconds=0.05))
+            with pytest.raises(DatabaseError, match="undone this transaction"):
+                tx.write(add(2), CALL)
+            with pytest.raises(DatabaseError, match="undone this transaction"):
+                tx.execute("INSERT INTO parents VALUES (1)")
+
+    with pytest.raises(DatabaseError, match="undone this transaction"):
+        go_on()
     assert stored(either) == []
 
 
 def test_a_commit_that_fails_undoes_the_transaction(either: SqliteDatabase) -> None:
-    with pytest.raises(Conflict), either.transaction(CALL) as tx:
-        tx.write(add(1), CALL)
-        tx.write(one("orphan", parent_id=9), CALL)
+    def fail() -> None:
+        with either.transaction(CALL) as tx:
+            tx.write(add(1), CALL)
+            tx.write(one("orphan", parent_id=9), CALL)
+
+    with pytest.raises(Conflict):
+        fail()
     assert stored(either) == []
     assert either.write(add(2), CALL) == 2
 
@@ -194,7 +213,9 @@ def test_a_transaction_is_of_no_use_after_its_end(either: SqliteDatabase) -> Non
             use()
 
 
-def test_a_cursor_left_open_does_not_stop_later_writes(path: Path, database: SqliteDatabase) -> None:
+def test_a_cursor_left_open_does_not_stop_later_writes(
+    path: Path, database: SqliteDatabase
+) -> None:
     """Its old view of the log would make every later BEGIN fail once another connection has written."""
     for number in range(10):
         database.write(add(number), CALL)
@@ -218,8 +239,10 @@ def test_own_sql_gets_what_sqlite_cannot_hold_refused(either: SqliteDatabase) ->
 
 def test_the_block_may_be_left_in_another_thread(database: SqliteDatabase) -> None:
     context = database.transaction(CALL)
-    tx = context.__enter__()  # noqa: PLC2801 - the block ends elsewhere
-    thread = threading.Thread(target=lambda: (tx.write(add(1), CALL), context.__exit__(None, None, None)))
+    tx = context.__enter__()
+    thread = threading.Thread(
+        target=lambda: (tx.write(add(1), CALL), context.__exit__(None, None, None))
+    )
     thread.start()
     thread.join()
     assert database.write(add(2), CALL) == 2

@@ -79,7 +79,11 @@ def test_a_list_is_a_json_array_with_bytes_as_hexadecimal_text(
     back, kind = echo(memory, items)
     assert kind == "text"
     expected = [
-        item.hex() if isinstance(item, bytes) else to_micros(item) if isinstance(item, datetime) else item
+        item.hex()
+        if isinstance(item, bytes)
+        else to_micros(item)
+        if isinstance(item, datetime)
+        else item
         for item in items
     ]
     assert json.loads(back) == expected
@@ -99,7 +103,9 @@ def test_a_list_is_a_json_array_with_bytes_as_hexadecimal_text(
         (-(2**63), (-(2**63), "integer")),
     ],
 )
-def test_other_values_have_one_form(memory: SqliteDatabase, value: Any, stored: tuple[Any, str]) -> None:
+def test_other_values_have_one_form(
+    memory: SqliteDatabase, value: Any, stored: tuple[Any, str]
+) -> None:
     assert echo(memory, value) == stored
 
 

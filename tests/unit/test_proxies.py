@@ -51,7 +51,7 @@ Commit = Callable[[str, int], None]
 @pytest.fixture
 def direct(postgres_database: PostgresDatabase) -> Iterator[Connection]:
     """Give a connection past all proxies, to a database with an empty table of flushes."""
-    with psycopg.connect(postgres_database.url, autocommit=True) as connection:
+    with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
         connection.execute("create table flushes (id int primary key)")
         yield connection
 
@@ -393,7 +393,7 @@ def test_a_defect_of_a_rule_is_no_fault(postgres_database: PostgresDatabase) -> 
     proxy = FaultProxy(postgres_database.server.port).start()
     proxy.on(lambda exchange: bool(1 / len(exchange.statements)), CutBefore())
     with pytest.raises(OperationalError):
-        psycopg.connect(make_conninfo(postgres_database.url, port=proxy.port))
+        psycopg.connect(postgres_database.url(port=proxy.port))
     with pytest.raises(ExceptionGroup):
         proxy.stop()
 
@@ -513,12 +513,16 @@ def test_a_client_that_leaves_in_mid_transaction_takes_its_server_connection_alo
 def test_a_client_that_waits_too_long_for_the_pool_is_thrown_out(
     postgres_database: PostgresDatabase, direct: Connection
 ) -> None:
-    server_port = postgres_database.server.port
-    with PoolingProxy(server_port, pool_size=1, query_wait_seconds=0.05) as pool:
-        with _connect(pool, direct) as one, _connect(pool, direct) as other, one.transaction():
-            one.execute("select 1")
-            with pytest.raises(psycopg.errors.ProtocolViolation, match="query_wait_timeout"):
-                other.execute("select 1")
+    port = postgres_database.server.port
+    with (
+        PoolingProxy(port, pool_size=1, query_wait_seconds=0.05) as pool,
+        _connect(pool, direct) as one,
+        _connect(pool, direct) as other,
+        one.transaction(),
+    ):
+        one.execute("select 1")
+        with pytest.raises(psycopg.errors.ProtocolViolation, match="query_wait_timeout"):
+            other.execute("select 1")
 
 
 @given(

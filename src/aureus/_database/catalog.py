@@ -171,7 +171,7 @@ class Catalog:
         return found[0]
 
     def _compile(self, query: Query, text: Text) -> Compiled:
-        body = text.body
+        body = _without_comments(text.body).strip()
         if self._engine == "postgres" and text.records and ":mark" not in body:
             body = _marked(body)
         parts = list(_split(body))
@@ -193,8 +193,6 @@ class Catalog:
         names: list[str] = []
 
         def place(found: re.Match[str]) -> str:
-            if found["comment"]:
-                return ""
             if not found["param"]:
                 return self._named(found)
             name = found["param"][1:]
@@ -221,6 +219,10 @@ def _split(body: str) -> Iterator[str]:
             start = token.end()
     if body[start:].strip():
         yield body[start:]
+
+
+def _without_comments(body: str) -> str:
+    return _TOKEN.sub(lambda found: "" if found["comment"] else found[0], body)
 
 
 def _marked(body: str) -> str:

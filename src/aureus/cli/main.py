@@ -81,7 +81,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aureus-os", prog_name="aureus", message="%(prog)s %(version)s")
 def aureus() -> None:
-    """Durable memory and state for AI agents: workflows that survive kill -9.
+    r"""Durable memory and state for AI agents: workflows that survive kill -9.
 
     \b
     aureus run workflow.yaml       run it; after a crash, the same command goes on

@@ -60,8 +60,8 @@ def show_error(error: AureusError, *, as_json: bool) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line about the work to stderr."""
-    click.echo(plain_text(text), err=True)
+    """Print a line about the work to stderr; what was stored goes through ``plain_text`` first."""
+    click.echo(text, err=True)
 
 
 def mark(text: str, colour: str) -> str:
