@@ -75,6 +75,11 @@ CASES: tuple[Case, ...] = (
     Case(((_FLAG, "--state-store-type", "in-memory"), (_ENV, "DATABASE_URL", _PG)), _MEMORY,
          "a flag is stronger; in the old system the URL won even against it"),
     Case(((_FLAG, "--state-store-type", "postgres"), (_ENV, "DATABASE_URL", _PG)), _AT_PG, "no contradiction"),
+    Case(
+        ((_FLAG, "--state-store-type", "sqlite"), (_ENV, "AUREUS_DATABASE_HOST", "db.example"),
+         (_ENV, "DATABASE_URL", "sqlite:///own.db")),
+        "SQLite ./own.db", "a flag is stronger; the strongest URL of its kind is taken",
+    ),
     Case(((_FLAG, "--state-store-type", "postgres"), (_TOML, "database.url", "sqlite:///x.db")), _PARTS,
          "a flag is stronger than a file; the address comes from the parts"),
     Case(((_FLAG, "--dsn", _PG), (_ENV, "STATE_STORE_TYPE", "in-memory")), _AT_PG, "a flag is stronger"),

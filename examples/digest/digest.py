@@ -234,7 +234,7 @@ def _root(folder: str) -> Path:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"there is no folder {shown(Path.cwd() / root)}")
-    return root.absolute()
+    return root.resolve()
 
 
 def _paths(root: Path) -> list[Path]:

@@ -14,7 +14,10 @@ WILDCARD: Final = "…"
 
 _REPLACED: Final = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
-    (re.compile(r"(?m)^.*\bline \d+: +\d+ Killed.*\n?|^Killed\n?"), ""),  # the shell's word, not ours
+    (
+        re.compile(r"(?m)^.*\bline \d+: +\d+ Killed.*\n?|^Killed\n?"),
+        "",
+    ),  # the shell's word, not ours
     (re.compile(r"\br_(?:[0-9a-f]{32}|[0-9a-f]*…)"), "r_ID"),
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.\d+)?Z?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d(?:\.\d+)?"), "TIME"),

@@ -118,7 +118,9 @@ class Page:
 
     def anchors(self) -> set[str]:
         """Return what a link can name behind ``#``: headings as GitHub spells them."""
-        slugs = (re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in self.titles())
+        slugs = (
+            re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in self.titles()
+        )
         return set(slugs)
 
     def links(self) -> Iterator[tuple[int, str]]:
@@ -142,7 +144,9 @@ class Page:
             indent = len(opened[1])
             text = "\n".join(line[indent:] for line in lines[number + 1 : end])
             named = _FILE.match(lines[number - 1].strip()) if number else None
-            yield Block(number + 1, opened[3].strip(), text, None if named is None else named["name"])
+            yield Block(
+                number + 1, opened[3].strip(), text, None if named is None else named["name"]
+            )
             number = end + 1
 
 
@@ -161,5 +165,7 @@ def manual() -> list[Page]:
     left_out = {ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "STYLE.md")}
     design = ROOT / "docs" / "design"
     return [
-        page for page in every_page() if page.path not in left_out and design not in page.path.parents
+        page
+        for page in every_page()
+        if page.path not in left_out and design not in page.path.parents
     ]

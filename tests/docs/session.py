@@ -64,7 +64,9 @@ class Session:
         self.directory = home / "work"
         self.directory.mkdir()
         for name in ("docs", "examples"):
-            shutil.copytree(ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         self._log = home / "screen"
         self._log.touch()
         environment = _environment(home) | dict(settings or {})
@@ -84,7 +86,10 @@ class Session:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """End the shell and everything that it started."""
         with contextlib.suppress(ProcessLookupError):
@@ -158,7 +163,9 @@ def _environment(home: Path) -> dict[str, str]:
     programs.mkdir()
     for name, arguments in (("aureus", " -m aureus"), ("python", "")):
         program = programs / name
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")
+        program.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8"
+        )
         program.chmod(0o755)
     inherited = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     if "PYTHONPATH" in inherited:

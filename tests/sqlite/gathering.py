@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from aureus._database.drive import Call
+from aureus._database.sqlite.loop import AsyncSqliteDatabase
 from aureus._database.sqlite.threads import SqliteDatabase
 from tests.sqlite.notes import CALL, Make
 from tests.support.waiting import eventually
@@ -107,7 +108,7 @@ THE_HOLDERS: Final = 1
 class CommitCounter:
     """Counts the commits of a database's writer through SQLite's own hook."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase | AsyncSqliteDatabase) -> None:
         self.count = 0
         writer = database._connections._writer
         assert writer is not None

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aureus._database.migrate import read_migrations
+from aureus._database.sqlite.threads import SqliteDatabase
 from aureus.errors import AureusError, StorageFull
-from tests.sqlite.notes import CALL, add, count_up, make_tables, one, open_notes, stored
+from tests.sqlite.notes import CALL, add, count_up, make_tables, one, open_notes, sources, stored
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -109,7 +111,7 @@ def fork(path: Path, when: str) -> None:
     database.close()
 
 
-def use(database: Any, note_id: int) -> None:
+def use(database: SqliteDatabase, note_id: int) -> None:
     """Write and read, and say which POSIX locks this process holds."""
     try:
         database.write(add(note_id), CALL)
@@ -146,18 +148,20 @@ def fork_busy(path: Path, children: int) -> None:
     for thread in threads:
         thread.start()
     for child in range(children):
-        in_child(lambda number=1_000_000 + child: say(database.write(add(number), CALL)))
+        in_child(partial(add_one, database, 1_000_000 + child))
     is_over.set()
     for thread in threads:
         thread.join()
     database.close()
 
 
+def add_one(database: SqliteDatabase, number: int) -> None:
+    """Add a note, and say so."""
+    say(database.write(add(number), CALL))
+
+
 def open_once(path: Path) -> None:
     """Wait for a line, then open the database of the product and close it."""
-    from aureus._database.sqlite.threads import SqliteDatabase
-    from tests.sqlite.notes import sources
-
     say("ready")
     sys.stdin.readline()
     SqliteDatabase(path, sources()).close()

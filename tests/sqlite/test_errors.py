@@ -28,8 +28,8 @@ def error_of(code: int, message: str = "message") -> apsw.Error:
     found = type(apsw.exception_for(code))
     assert issubclass(found, apsw.Error)
     error = found(message)
-    error.result = code & 0xFF
-    error.extendedresult = code
+    # The driver sets these on the instance, and its stubs do not know them.
+    error.__dict__.update(result=code & 0xFF, extendedresult=code)
     return error
 
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -103,7 +104,7 @@ def test_an_interrupted_leader_takes_nobody_along(
         )
         others_to_enter.clear()
         assert is_at_rest(either), place
-        threads = [start(lambda it=other: either._see_through(it)) for other in others.values()]
+        threads = [start(partial(either._see_through, other)) for other in others.values()]
         start(lambda: either.write(add(place * 10 + 5), Call("acme", timeout_seconds=20))).value()
         kept = [number - place * 10 for number in stored(either) if number // 10 == place]
         assert answer is None or 0 in kept, place

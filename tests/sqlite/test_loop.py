@@ -24,6 +24,7 @@ from aureus.errors import (
     Invalid,
     MigrationError,
 )
+from tests.sqlite.gathering import CommitCounter
 from tests.sqlite.notes import (
     CALL,
     NOW,
@@ -120,14 +121,11 @@ async def test_concurrent_writes_are_gathered_and_answered_each(place: Path | No
         writes = [asyncio.create_task(database.write(add(number), CALL)) for number in range(50)]
         bad = asyncio.create_task(database.write(add(7), CALL))
         await queued(database, 51)
-        commits: list[int] = []
-        writer = database._connections._writer
-        assert writer is not None
-        writer.raw.set_commit_hook(lambda: bool(commits.append(1)))
+        commits = CommitCounter(database)
         hold.let_go()
         assert await asyncio.gather(*writes) == list(range(50))
         assert [type(answer) for answer in await settled(bad)] == [AlreadyExists]
-        assert len(commits) == 2, "that of the flush which was under way, and one for all 51"
+        assert commits.count == 2, "that of the flush which was under way, and one for all 51"
         assert await stored(database) == [1000, 1001, *range(50)]
         await hold.task
 

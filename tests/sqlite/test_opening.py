@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import stat
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -96,7 +97,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text", encoding="utf-8")
-    with pytest.raises(DatabaseError, match="cannot be made"):
+    with pytest.raises(DatabaseError, match="cannot be reached or made"):
         open_product(tmp_path / "file" / "aureus.db")
 
 
@@ -142,46 +143,44 @@ def test_a_users_own_tables_beside_ours_are_welcome(path: Path) -> None:
     database.close()
 
 
-def lock_up(path: Path, *, folder_mode: int, file_mode: int | None = None) -> None:
-    """Set the rights of a file and its folder, and let other users reach the folder."""
-    for folder in path.parent.parents:
-        with contextlib.suppress(PermissionError):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    if file_mode is not None:
-        path.chmod(file_mode)
-    path.parent.chmod(folder_mode)
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """Give the path of a file in a folder that every user can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory(prefix="aureus-") as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "inner" / "notes.db"
+        path.parent.mkdir()
+        yield path
+        path.parent.chmod(0o755)
 
 
-def test_a_file_without_the_right_to_write_is_refused(path: Path) -> None:
-    open_product(path).close()
-    lock_up(path, folder_mode=0o777, file_mode=0o444)
-    (line,) = program.run("try", path)
-    assert line.startswith("DatabaseError")
-    assert "may not be written by this user" in line
-
-
-def test_a_file_without_the_right_to_read_is_refused(path: Path) -> None:
-    open_product(path).close()
-    lock_up(path, folder_mode=0o777, file_mode=0o000)
-    (line,) = program.run("try", path)
-    assert line.startswith("DatabaseError")
-    assert "cannot be opened" in line
-
-
-def test_a_missing_file_in_a_folder_without_the_right_to_write_is_refused(path: Path) -> None:
-    lock_up(path, folder_mode=0o555)
-    (line,) = program.run("try", path)
-    assert line.startswith("DatabaseError")
-    assert "check the rights of its folder" in line
-
-
-def test_a_file_that_may_be_written_in_a_folder_that_may_not_is_refused(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder_mode", "file_mode", "message"),
+    [
+        (0o777, 0o444, "may not be written by this user"),
+        (0o777, 0o000, "cannot be opened"),
+        (0o555, 0o666, "folder"),
+        (0o000, 0o666, "check the rights of its folders"),
+    ],
+    ids=["file to read", "file closed", "folder to read", "folder closed"],
+)
+def test_missing_rights_are_told(
+    reachable: Path, folder_mode: int, file_mode: int, message: str
+) -> None:
     """The log is a file beside the database, so its folder must be writable too."""
-    open_product(path).close()
-    lock_up(path, folder_mode=0o555, file_mode=0o666)
-    (line,) = program.run("try", path)
+    open_product(reachable).close()
+    reachable.chmod(file_mode)
+    reachable.parent.chmod(folder_mode)
+    (line,) = program.run("try", reachable)
     assert line.startswith("DatabaseError")
-    assert "folder" in line
+    assert message in line
+
+
+def test_a_missing_file_in_a_folder_without_the_right_to_write_is_refused(reachable: Path) -> None:
+    reachable.parent.chmod(0o555)
+    (line,) = program.run("try", reachable)
+    assert line.startswith("DatabaseError")
+    assert "check the rights of its folders" in line
 
 
 def test_looking_at_a_missing_file_does_not_make_it(path: Path) -> None:

@@ -70,9 +70,12 @@ class Called:
 class Backend:
     """An open database and its stores, the same to look at for threads and for asyncio."""
 
-    def __init__(self, settings: Settings, *, is_async: bool) -> None:
+    def __init__(
+        self, settings: Settings, *, is_async: bool, clock: Any = None, call_seconds: float = 30.0
+    ) -> None:
         self.settings = settings
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
+        self._call_seconds = call_seconds
         self.ids = RandomIds()
         self._thread = LoopThread() if is_async else None
         self.client: Any = (
@@ -87,7 +90,7 @@ class Backend:
 
     def tenant(self, name: str) -> Any:
         """Return the stores of a tenant."""
-        call = Call(name, 30.0)
+        call = Call(name, self._call_seconds)
         runner = self.client._database
         stores = self.client.for_tenant(name)
         if self._thread is None:

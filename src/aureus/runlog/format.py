@@ -14,6 +14,7 @@ from aureus import codec
 from aureus.clock import to_rfc3339
 from aureus.errors import Invalid
 from aureus.model.events import Event
+from aureus.model.runs import stream_of
 
 Record = dict[str, Any]
 """What one line says."""
@@ -21,14 +22,9 @@ Record = dict[str, Any]
 LINE_BYTES_MAX = 4 * codec.JSON_BYTES_MAX
 """Bytes of a line; data and metadata, each within the limit of a stored value, can never reach it."""
 
-_STREAM_PREFIX = "runs/"
+_STREAM_PREFIX = stream_of("")
 _PAYLOAD_KEYS = frozenset({"workflowId", "runId", "taskId", "data"})
 _OPTIONAL_TEXT = ("workflowId", "runId", "taskId", "tenantId", "eventId")
-
-
-def stream_of(run_id: str) -> str:
-    """Return the name of the stream that holds the events of a run."""
-    return f"{_STREAM_PREFIX}{run_id}"
 
 
 def format_event(event: Event, tenant_id: str) -> bytes:

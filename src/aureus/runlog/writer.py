@@ -22,8 +22,9 @@ from pathlib import Path
 from aureus.clock import Clock, SystemClock
 from aureus.errors import IntegrityFailure, Invalid, NotFound
 from aureus.model.events import Event
+from aureus.model.runs import stream_of
 from aureus.runlog.folders import LogFolders, OpenLog, refusals, write_all
-from aureus.runlog.format import format_event, stream_of
+from aureus.runlog.format import format_event
 from aureus.runlog.scan import START, Position, damaged, records, records_backwards
 
 ReadMissing = Callable[[int], Iterable[Event]]

@@ -171,6 +171,9 @@ def test_the_password_is_given_to_the_connector_and_shown_as_stars(tmp_path: Pat
     assert postgres(settings).connection_parameters().items() >= {("password", "secret")}
     assert postgres(settings).get("password") == MASK
     assert row_of(settings, "database.password") == ("***", "environment DATABASE_URL")
+    assert (
+        row_of(load_in(tmp_path, {"DATABASE_URL": "postgresql:///d"}), "database.password") is None
+    )
 
 
 def test_a_password_on_the_command_line_is_warned_about(tmp_path: Path) -> None:

@@ -202,6 +202,11 @@ def test_the_way_around_a_pooler(tmp_path: Path) -> None:
     assert database.direct_url.get("port") == "5432"
     assert database.direct_url.get("sslmode") == "verify-ca"
     assert sslmode(load_in(tmp_path, environ)) == "verify-full", "each URL has its own options"
+    assert load_in(tmp_path, environ).warnings == ()
+    assert (
+        load_in(tmp_path, environ).origin("database.direct_url")
+        == "environment AUREUS_DATABASE_DIRECT_URL"
+    )
 
 
 ODD_DIRECT = [

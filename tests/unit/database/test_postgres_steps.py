@@ -154,7 +154,7 @@ def test_a_gathered_flush_binds_each_tenant_in_turn_and_leaves_its_identifier() 
     world.flush(*members)
     (texts,) = world.server.exchanges
     kinds = ["bind" if "set_config" in text else text.split()[0] for text in texts]
-    assert kinds == ["bind", "DELETE", "DELETE", "bind", "DELETE", "INSERT"]
+    assert kinds == ["bind", "DELETE", "DELETE", "bind", "DELETE", "INSERT", "DELETE"]
     assert [member.outcome for member in members] == ["one", "two", "three"]
 
 
@@ -201,7 +201,7 @@ def test_a_lost_reply_is_settled_before_anything_is_sent_again(happened: bool) -
     world.server.happened = happened
     member = world.member("one")
     world.flush(member)
-    assert [len(texts) for texts in world.server.exchanges] == [3, 2, 3]
+    assert [len(texts) for texts in world.server.exchanges] == [4, 2, 3]
     assert "ON CONFLICT (flush_id) DO NOTHING" in world.server.exchanges[1][1]
     assert member.outcome == "one"
     assert world.server.released == [True, False, False]

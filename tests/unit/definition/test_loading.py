@@ -34,12 +34,17 @@ def test_tools_are_checked_only_when_they_are_known() -> None:
     text = "tasks: [{id: a, toolName: shell}]"
     load_text(text, source="text")
     load_text(text, source="text", known_tools={"shell"})
-    with pytest.raises(DefinitionInvalid, match='no tool "shell"'):
+    with pytest.raises(DefinitionInvalid, match=r'no tool "shell"\. There are no tools'):
         load_text(text, source="text", known_tools=())
 
 
 def test_an_empty_list_of_allowed_tools_allows_all() -> None:
     load_text("tasks: [{id: a, toolName: shell, allowedTools: []}]", source="text")
+
+
+def test_a_constant_condition_is_kept() -> None:
+    loaded = load_text("tasks: [{id: a, when: true}, {id: b, when: false}]", source="text")
+    assert [task.when for task in loaded.workflow.tasks] == [True, False]
 
 
 def test_strict_loading_refuses_warnings_as_errors() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aureus.engine.outcomes import Outcome
 from aureus.engine.planner import Rules
 from aureus.engine.retries import INTERRUPTIONS_MAX
 from aureus.model.states import RunPhase, TaskStatus
@@ -25,12 +26,14 @@ def workflows(draw: st.DrawFn) -> Workflow:
     tasks = []
     extra = []
     for number, name in enumerate(names):
-        needs = draw(st.lists(st.sampled_from(names[:number]), unique=True)) if number else []
+        earlier = st.sampled_from(names[:number]) if number else st.nothing()
+        needs: list[str] = draw(st.lists(earlier, unique=True, max_size=number))
         more: dict[str, Any] = {
             "retry": RetryPolicy(attempts_max=draw(st.integers(1, 3)), backoff_ms=1000),
             "when": draw(st.sampled_from([None, None, None, True, False])),
         }
-        if needs and draw(st.booleans()):
+        looks_at_need: bool = draw(st.booleans())
+        if needs and looks_at_need:
             more["when"] = f"${{{{ tasks.{needs[0]}.status == 'completed' }}}}"
         if draw(st.booleans()):
             more["compensation_action"] = CompensationAction("sleep", {"ms": number})
@@ -44,7 +47,8 @@ def workflows(draw: st.DrawFn) -> Workflow:
 
 def play(data: st.DataObject, run: Simulation, *, may_fail: bool) -> None:
     """End attempts in any order and way, crash at any moment, and let time pass, until the run has ended."""
-    outcomes = [done(1)] * 4 + ([broken(), late(), broken(is_retryable=False)] if may_fail else [])
+    outcomes: list[Outcome] = [done(1)] * 4
+    outcomes += [broken(), late(), broken(is_retryable=False)] if may_fail else []
     crashes_left = INTERRUPTIONS_MAX
     for _ in range(STEPS_MAX):
         if run.run.status.is_final:

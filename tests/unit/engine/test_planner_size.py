@@ -23,7 +23,7 @@ class Counted(dict[TaskKey, object]):
         self.looks += 1
         return super().__getitem__(key)
 
-    def get(self, key: TaskKey, default: object = None) -> object:  # type: ignore[override]  # one overload is enough
+    def get(self, key: TaskKey, default: object = None) -> object:
         self.looks += 1
         return super().get(key, default)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,22 @@ def test_records_of_any_length_are_read_from_either_end(log: RunLog, reader: Run
     assert [len(record["data"]["note"]) for record in read] == sizes
     for count in range(len(sizes) + 1):
         assert reader.tail(RUN, count) == read[len(sizes) - count :]
+
+
+def test_a_long_line_at_the_end_is_read_in_few_calls(
+    log: RunLog, reader: RunLogReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(RUN, [make_event(RUN, 1, payload={"note": "x" * 4_000_000})])
+    pread = os.pread
+    lengths: list[int] = []
+
+    def counted(descriptor: int, length: int, offset: int) -> bytes:
+        lengths.append(length)
+        return pread(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    assert reader.tail(RUN, 1)[0]["version"] == 1
+    assert len(lengths) < 10
 
 
 def test_a_run_without_a_log_is_not_found_and_nothing_is_made(tmp_path: Path) -> None:

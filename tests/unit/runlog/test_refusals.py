@@ -25,6 +25,7 @@ from aureus.errors import (
     LogDamaged,
     StorageFull,
 )
+from aureus.model.events import Event
 from aureus.runlog import FsyncPolicy, RunLog, RunLogReader, folders
 from tests.unit.runlog.factory import file_of, log_path, make_event, make_events
 
@@ -278,6 +279,28 @@ def test_a_lock_that_nobody_releases_is_an_error_not_a_hang(
         with pytest.raises(DatabaseBusy, match="locked"):
             RunLogReader(directory, "default").tail(RUN, 1)
     assert log.append(RUN, make_events(RUN, 2, 2)) == 2
+
+
+def test_a_child_that_inherited_the_log_does_not_keep_it_locked(
+    log: RunLog, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A duplicate of the descriptor is what a program that forks in the middle of an append holds."""
+    duplicates: list[int] = []
+
+    def read_missing(after: int) -> list[Event]:
+        inode = log_path(directory, RUN).stat().st_ino
+        for name in list(Path("/dev/fd").iterdir()):
+            with suppress(OSError):
+                if os.fstat(int(name.name)).st_ino == inode:
+                    duplicates.append(os.dup(int(name.name)))
+        return make_events(RUN, after + 1, 1)
+
+    log.append(RUN, [], read_missing)
+    assert duplicates
+    monkeypatch.setattr(folders, "LOCK_WAIT_SECONDS_MAX", 0.05)
+    assert log.append(RUN, make_events(RUN, 2, 2)) == 2
+    for duplicate in duplicates:
+        os.close(duplicate)
 
 
 def test_a_log_removed_while_it_is_opened_is_made_again(

@@ -158,6 +158,7 @@ def _compose(
         spans.append((start, len(sent)))
     if flush_id is not None:
         sent.append(planner.save_flush(flush_id))
+        sent.extend(planner.tidying())
     return sent, spans
 
 

@@ -145,6 +145,8 @@ class Migrator:
     def _migrate(self) -> Prepared:
         self._status(self._describe())  # What does not fit is refused before a role is made.
         self._make_role()
+        state = self._describe()
+        self._refuse_bypass(state, has_role=state.has_role and state.may_become_role)
         done: list[str] = []
         while True:
             step = self._step()
@@ -205,6 +207,12 @@ class Migrator:
 
     def _single_role(self, state: _State) -> bool:
         """Decide whether to work without the role. Raises ``Forbidden`` when no way keeps tenants apart."""
+        self._refuse_bypass(state, has_role=state.works_as_role)
+        if not state.works_as_role and not state.may_read:
+            raise self._may_not_read(state)
+        return not state.works_as_role
+
+    def _refuse_bypass(self, state: _State, *, has_role: bool) -> None:
         where, role, user = self._target.describe(), self._target.role, state.user_name
         if state.role_bypasses:
             raise Forbidden(
@@ -212,17 +220,12 @@ class Migrator:
                 f"run `ALTER ROLE {quote(role)} NOSUPERUSER NOBYPASSRLS`",
                 role=role,
             )
-        if state.works_as_role:
-            return False
-        if state.user_bypasses:
+        if state.user_bypasses and not has_role:
             raise Forbidden(
                 f"{where}: the user {user} bypasses row level security and there is no role to drop to; "
-                f"run `aureus db migrate`, which makes {role}, or connect as a plain user",
+                f"run `aureus db migrate`, which makes {role} where it may, or connect as a plain user",
                 user=user,
             )
-        if not state.may_read:
-            raise self._may_not_read(state)
-        return True
 
     def _may_not_read(self, state: _State) -> Forbidden:
         role, user = quote(self._target.role), quote(state.user_name)

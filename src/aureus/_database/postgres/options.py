@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -21,7 +21,7 @@ _KEEPALIVE = {
 class PostgresOptions:
     """Where the server is, and the limits that this process keeps to. Durations in seconds."""
 
-    conninfo: str
+    conninfo: str = field(repr=False)
     schema: str = "aureus"
     role: str | None = "aureus_app"
     """The role that every flush drops to; None in single-role mode."""

@@ -31,6 +31,9 @@ from aureus.errors import OutcomeUnknown
 PAUSE_SECONDS_MAX = 1.0
 """The longest rest between two tries."""
 
+FLUSHES_PER_PRUNING = 10_000
+"""Flushes after which old identifiers are forgotten; one pruning takes twice as many, so that none pile up."""
+
 _flushes = Queries("flushes")
 
 
@@ -74,6 +77,12 @@ class Planner:
     def save_flush(self, flush_id: str) -> Sent:
         """Return the statement that leaves a flush's identifier with its writes."""
         return self.compiled(_flushes.save_flush, {"flush_id": flush_id}, "", "")
+
+    def tidying(self) -> list[Sent]:
+        """Return what forgets old flushes: with the first flush of a process, and then now and again."""
+        if self.flush_count % FLUSHES_PER_PRUNING:
+            return []
+        return [self.compiled(_flushes.prune_flushes, {}, "", "")]
 
     def rest(self, seconds: float, tries: int) -> float:
         """Return how long to rest before a try: doubled each time, jittered, bounded."""

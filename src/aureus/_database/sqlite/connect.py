@@ -54,7 +54,7 @@ class Opener:
         require_sqlite_version(apsw.sqlite_lib_version())
         path = self.options.path
         if path is not None:
-            _prepare_file(path, creates=self.options.creates)
+            prepare_file(path, creates=self.options.creates)
         connection = self._open(path, deadline)
         try:
             if path is not None:
@@ -153,8 +153,19 @@ def _set_up(connection: Connection) -> None:
 # The file, before SQLite sees it.
 
 
-def _prepare_file(path: Path, *, creates: bool) -> None:
+def prepare_file(path: Path, *, creates: bool) -> None:
     """Make the file and the folders above it if they are missing. Raises ``DatabaseError``."""
+    try:
+        _prepare_file(path, creates=creates)
+    except OSError as error:
+        raise DatabaseError(
+            f"{path} cannot be reached or made: {error.strerror or error}; check the rights of its folders, "
+            "or name another file",
+            path=str(path),
+        ) from error
+
+
+def _prepare_file(path: Path, *, creates: bool) -> None:
     if path.is_dir():
         raise DatabaseError(
             f"{path} is a folder; name a file in it, such as {path / 'aureus.db'}", path=str(path)
@@ -167,15 +178,8 @@ def _prepare_file(path: Path, *, creates: bool) -> None:
         )
     _require_local(path)
     if not path.exists():
-        try:
-            _make_folder(path.parent)
-            _create(path)
-        except OSError as error:
-            raise DatabaseError(
-                f"{path} cannot be made: {error.strerror or error}; check the rights of its folder, "
-                "or name another file",
-                path=str(path),
-            ) from error
+        _make_folder(path.parent)
+        _create(path)
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,5 +12,10 @@ ON CONFLICT (flush_id) DO NOTHING
 RETURNING flush_id;
 
 -- name: prune_flushes :exec
--- Forget flushes that nobody can be in doubt about any more.
-DELETE FROM aureus.flushes WHERE flushed_at < now() - interval '1 day';
+-- Forget flushes that nobody can be in doubt about any more, oldest first; their identifiers rise with time.
+DELETE FROM aureus.flushes WHERE flush_id IN (
+    SELECT flush_id FROM aureus.flushes
+    WHERE flushed_at < now() - interval '1 day'
+    ORDER BY flush_id
+    LIMIT 20000
+);

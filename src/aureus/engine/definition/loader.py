@@ -135,7 +135,8 @@ def _check_tool(
     tool: str, place: Place, path: ProblemPath, known: Collection[str] | None, problems: Problems
 ) -> None:
     if known is not None and tool not in known:
-        remedy = problems.suggest(tool, known, f"Known tools are {listed(sorted(known))}.")
+        otherwise = f"The tools are {listed(sorted(known))}." if known else "There are no tools."
+        remedy = problems.suggest(tool, known, otherwise)
         problems.error(place, path, f"there is no tool {quoted(tool)}", remedy)
 
 

@@ -96,8 +96,6 @@ class Document:
             text = scalar.text.split("\n")[before.count("\n")]
         elif not scalar.single_line:
             return scalar.place
-        if line > len(self.lines):
-            return scalar.place
         found = self.lines[line - 1].find(text, start)
         return scalar.place if found < 0 else Place(line, found + offset + 1)
 

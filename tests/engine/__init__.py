@@ -1,0 +1,1 @@
+"""The engine against real stores, on both engines."""

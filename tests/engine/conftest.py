@@ -1,0 +1,46 @@
+"""The databases that the engine is tested on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aureus.config import Settings
+from tests.engine.workshop import SECONDS_MAX, Workshop, opened
+from tests.support.backends import settings_for
+from tests.support.postgres import PostgresDatabase
+
+Perform = Callable[[Callable[[Workshop], Awaitable[None]]], None]
+"""Runs the body of a test in an event loop, on an open workshop."""
+
+
+@pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgres"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Give the settings of a database of each kind."""
+    name: str = request.param
+    if name == "postgres":
+        database: PostgresDatabase = request.getfixturevalue("postgres_database")
+        return settings_for(database.url(), tmp_path)
+    url = f"sqlite:///{tmp_path}/aureus.db" if name == "sqlite-file" else "sqlite://"
+    return settings_for(url, tmp_path)
+
+
+@pytest.fixture
+def perform(settings: Settings, tmp_path: Path) -> Perform:
+    """Give the function that runs the body of a test."""
+
+    def run(body: Callable[[Workshop], Awaitable[None]]) -> None:
+        async def in_time() -> None:
+            async with asyncio.timeout(SECONDS_MAX), opened(settings, tmp_path) as shop:
+                await body(shop)
+                left = [one for one in asyncio.all_tasks() if "r_" in one.get_name()]
+                assert not left, "work of a run is left"
+
+        work: Coroutine[Any, Any, None] = in_time()
+        asyncio.run(work)
+
+    return run

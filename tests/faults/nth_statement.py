@@ -1,0 +1,78 @@
+"""Lets the n-th statement of a database fail, on either engine, where the product itself is none the wiser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from aureus._database.postgres import loop, threads
+from aureus._database.postgres.io import Reply, Sent
+from aureus._database.sqlite.connection import Connection
+from aureus.errors import DatabaseError
+
+BROKEN = Sent("SELECT 1 / 0")
+"""A statement that PostgreSQL refuses, and with it the transaction."""
+
+
+class Fault:
+    """Counts statements from 1 and breaks one of them, or all from there on."""
+
+    def __init__(self, number: int, *, is_lasting: bool) -> None:
+        self.number = number
+        self.is_lasting = is_lasting
+        self.count = 0
+        self.fired = 0
+
+    def is_due(self) -> bool:
+        """Count a statement; return whether it is the one to fail."""
+        self.count += 1
+        due = self.count == self.number or (self.is_lasting and self.count > self.number)
+        self.fired += due
+        return due
+
+
+@contextmanager
+def failing(number: int, *, is_lasting: bool) -> Iterator[Fault]:
+    """Let the n-th statement fail that is sent while the block lasts, and those behind it too when asked to."""
+    fault = Fault(number, is_lasting=is_lasting)
+    with pytest.MonkeyPatch.context() as patch:
+        _patch_sqlite(patch, fault)
+        _patch_threads(patch, fault)
+        _patch_loop(patch, fault)
+        yield fault
+
+
+def _patch_sqlite(patch: pytest.MonkeyPatch, fault: Fault) -> None:
+    original = Connection.fetch
+
+    def fetch(self: Connection, *args: Any, **kwargs: Any) -> Any:
+        if fault.is_due():
+            raise DatabaseError("a made-up fault")
+        return original(self, *args, **kwargs)
+
+    patch.setattr(Connection, "fetch", fetch)
+
+
+def _broken(statements: Any, fault: Fault) -> list[Sent]:
+    return [BROKEN if fault.is_due() else sent for sent in statements]
+
+
+def _patch_threads(patch: pytest.MonkeyPatch, fault: Fault) -> None:
+    original = threads.exchange
+
+    def exchange(connection: Any, statements: Any) -> Reply:
+        return original(connection, _broken(statements, fault))
+
+    patch.setattr(threads, "exchange", exchange)
+
+
+def _patch_loop(patch: pytest.MonkeyPatch, fault: Fault) -> None:
+    original = loop.exchange
+
+    async def exchange(connection: Any, statements: Any) -> Reply:
+        return await original(connection, _broken(statements, fault))
+
+    patch.setattr(loop, "exchange", exchange)

@@ -1,0 +1,186 @@
+"""Every operation that writes, with its n-th statement failing, for every n: all or nothing, and a retry converges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aureus.errors import AureusError
+from aureus.model.approvals import ApprovalRequest
+from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
+from aureus.model.tasks import TaskChange, TaskKey
+from tests.contract.stage import HOLDER, Stage, begun, fact, finished
+from tests.faults.nth_statement import failing
+
+TABLES = [
+    "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
+    "approvals", "leases", "streams", "events", "event_payloads",
+]  # fmt: skip
+
+STATEMENTS_MAX = 60
+"""No operation sends more; one that is never through by then hangs."""
+
+ASK = TaskKey("", "ask")
+
+Prepared = Callable[[], Any]
+
+
+def save_version(stage: Stage) -> Prepared:
+    """Return the saving of a new version."""
+    return lambda: stage.stores.workflows.save_version("w", "h", name="W", definition={"n": 1})
+
+
+def start(stage: Stage) -> Prepared:
+    """Return the start of a run with tasks, a question and facts in two streams."""
+    waiting = TaskChange(ASK, is_new=True, status=TaskStatus.WAITING, attempt=1)
+    run = stage.a_start(
+        "r1",
+        changes=[begun("read"), waiting],
+        approvals=[ApprovalRequest(ASK, "go on?", "HIGH", "engine")],
+        facts=[fact("r1", "one"), fact("r1", "two"), fact("other", "three")],
+    )
+    return lambda: stage.stores.runs.start(run)
+
+
+def advance(stage: Stage) -> Prepared:
+    """Return a transition that touches every table it can."""
+    waiting = TaskChange(ASK, is_new=True, status=TaskStatus.WAITING, attempt=1)
+    transition = stage.a_transition(
+        stage.start("r1").run,
+        changes=[finished("read", f'"{"x" * 5000}"'), begun("count"), waiting],
+        approvals=[ApprovalRequest(ASK, "go on?", None, "engine")],
+        facts=[fact("r1", "one"), fact("r1", "two")],
+    )
+    return lambda: stage.stores.runs.advance(transition)
+
+
+def finish(stage: Stage) -> Prepared:
+    """Return the end of a run, which closes its questions."""
+    advance(stage)()
+    run = stage.stores.runs.get("r1")
+    changes = [TaskChange(ASK, is_new=False, status=TaskStatus.CANCELLED, attempt=1)]
+    transition = stage.a_transition(
+        run,
+        status=RunStatus.CANCELLED,
+        keeps_lease=False,
+        changes=changes,
+        facts=[fact("r1", "end")],
+    )
+    return lambda: stage.stores.runs.advance(transition)
+
+
+def claim(stage: Stage) -> Prepared:
+    """Return the takeover of a run."""
+    stage.start("r1")
+    stage.stores.leases.release(stage.lease_id)
+    transition_id = stage.new_id()
+    return lambda: stage.stores.runs.claim(
+        "r1", lease_id="other", transition_id=transition_id, facts=[fact("r1", "claimed")]
+    )
+
+
+def request_cancel(stage: Stage) -> Prepared:
+    """Return the wish to cancel a run."""
+    stage.start("r1")
+    return lambda: stage.stores.runs.request_cancel("r1", facts=[fact("r1", "wish")])
+
+
+def decide(stage: Stage) -> Prepared:
+    """Return the answer to a question."""
+    start(stage)()
+    return lambda: stage.stores.approvals.decide(
+        "r1",
+        ASK,
+        status=ApprovalStatus.APPROVED,
+        decision_id="d",
+        decided_by="ada",
+        facts=[fact("r1", "granted")],
+    )
+
+
+def acquire(stage: Stage) -> Prepared:
+    """Return the making of a lease."""
+    return lambda: stage.stores.leases.acquire("mine", HOLDER, lease_seconds=30)
+
+
+def release(stage: Stage) -> Prepared:
+    """Return the end of a lease."""
+    return lambda: stage.stores.leases.release(stage.lease_id)
+
+
+def prune(stage: Stage) -> Prepared:
+    """Return the forgetting of old leases."""
+    stage.stores.leases.acquire("old", HOLDER, lease_seconds=-1e9)
+    return stage.stores.leases.prune  # type: ignore[no-any-return]  # any backend
+
+
+def reserve(stage: Stage) -> Prepared:
+    """Return the reservation of an idempotency key."""
+    stage.start("r1")
+    return lambda: stage.stores.idempotency_keys.reserve(
+        "k", run_id="r1", key=TaskKey("", "read"), input_hash="h"
+    )
+
+
+OPERATIONS = [
+    save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("prepare", OPERATIONS, ids=lambda function: function.__name__)
+def test_nothing_is_left_behind_whichever_statement_fails_and_the_retry_converges(
+    stage: Stage, prepare: Callable[[Stage], Prepared]
+) -> None:
+    operation = prepare(stage)
+    before = contents(stage)
+    number = 0
+    error: AureusError | None = AureusError("not tried yet")
+    while error is not None:
+        number += 1
+        assert number < STATEMENTS_MAX, "the operation never came through"
+        with failing(number, is_lasting=True) as fault:
+            error = attempt(operation)
+        if error is not None:
+            assert fault.fired >= 1, error
+            assert contents(stage) == before, f"statement {number} left something behind"
+    assert number > 1, "no statement was ever made to fail"
+    assert contents(stage) != before
+
+
+def test_a_statement_that_fails_once_leaves_either_everything_or_nothing(stage: Stage) -> None:
+    number = 0
+    fired = 1
+    while fired:
+        number += 1
+        run = stage.a_start(
+            f"r{number}", facts=[fact(f"r{number}", "one"), fact(f"r{number}", "two")]
+        )
+        with failing(number, is_lasting=False) as fault:
+            error = attempt(lambda run=run: stage.stores.runs.start(run))
+        fired = fault.fired
+        found = stage.stores.runs.find(run.run_id)
+        assert (found is None) == (error is not None)
+        assert stage.versions(run.run_id) == ([] if found is None else [1, 2])
+        assert len(stage.stores.tasks.list(run.run_id)) == (0 if found is None else 1)
+    assert number > 3
+
+
+def attempt(operation: Prepared) -> AureusError | None:
+    """Carry an operation out; return its error."""
+    try:
+        operation()
+    except AureusError as error:
+        return error
+    return None
+
+
+def contents(stage: Stage) -> dict[str, list[Any]]:
+    """Return every row of every table."""
+    found: dict[str, list[Any]] = {}
+    with stage.backend.transaction(stage.tenant) as tx:
+        for table in TABLES:
+            rows = tx.execute(f"SELECT * FROM {stage.table(table)}")
+            found[table] = sorted(map(repr, rows))
+    return found

@@ -1,0 +1,1 @@
+"""What holds on PostgreSQL beyond the contract: lost replies, locks, roles, counts."""

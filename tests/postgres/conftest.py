@@ -1,0 +1,57 @@
+"""Stages on PostgreSQL, with and without a proxy that breaks things."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aureus.clock import Clock
+from tests.contract.stage import Stage
+from tests.support.backends import Backend, settings_for
+from tests.support.fault_proxy import FaultProxy
+from tests.support.postgres import PostgresDatabase
+
+MakeStage = Callable[..., Stage]
+
+
+@pytest.fixture
+def fault_proxy(postgres_database: PostgresDatabase) -> Iterator[FaultProxy]:
+    """Give a proxy in front of the test's database, without rules yet."""
+    server = postgres_database.server
+    with FaultProxy(server.port, server.host) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def make_stage(postgres_database: PostgresDatabase, tmp_path: Path) -> Iterator[MakeStage]:
+    """Give a function that opens stages on the test's database, which are closed at the end."""
+    opened: list[Backend] = []
+
+    def make(
+        *,
+        port: int | None = None,
+        is_async: bool = False,
+        tenant: str = "acme",
+        clock: Clock | None = None,
+        **more: Any,
+    ) -> Stage:
+        url = postgres_database.url(port=port)
+        settings = settings_for(
+            url, tmp_path, **{"database.direct_url": postgres_database.url(), **more}
+        )
+        backend = Backend(settings, is_async=is_async, clock=clock)
+        opened.append(backend)
+        return Stage(backend, tenant)
+
+    yield make
+    for backend in opened:
+        backend.close()
+
+
+@pytest.fixture
+def stage(make_stage: MakeStage) -> Stage:
+    """Give a stage for threads."""
+    return make_stage()
