@@ -28,9 +28,10 @@ _CELL = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block; ``line`` is that of its fence."""
+    """A fenced block; ``line`` and ``end`` are those of its fences."""
 
     line: int
+    end: int
     language: str
     text: str
     file: str | None
@@ -91,8 +92,7 @@ class Page:
         """Return the page without its fenced blocks; the numbers of lines stay."""
         lines = self.text.splitlines()
         for block in self.blocks:
-            length = block.text.count("\n") + 2
-            lines[block.line - 1 : block.line - 1 + length] = [""] * length
+            lines[block.line - 1 : block.end] = [""] * (block.end - block.line + 1)
         return "\n".join(lines)
 
     def section(self, title: str) -> Section:
@@ -145,7 +145,11 @@ class Page:
             text = "\n".join(line[indent:] for line in lines[number + 1 : end])
             named = _FILE.match(lines[number - 1].strip()) if number else None
             yield Block(
-                number + 1, opened[3].strip(), text, None if named is None else named["name"]
+                number + 1,
+                end + 1,
+                opened[3].strip(),
+                text,
+                None if named is None else named["name"],
             )
             number = end + 1
 

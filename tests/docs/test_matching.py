@@ -80,7 +80,14 @@ def test_pages_are_taken_apart() -> None:
     text = "# One `x`\n\n| A | B |\n|---|---|\n| `k` \\| | v |\n\n<!-- file: a.yaml -->\n```yaml\nid: x\n```\n## Two\n[l](#one-x)\n"
     page = Page(every_page()[0].path, text)
     (block,) = page.blocks
-    assert (block.line, block.language, block.text, block.file) == (8, "yaml", "id: x", "a.yaml")
+    assert (block.line, block.end, block.language, block.text, block.file) == (
+        8,
+        10,
+        "yaml",
+        "id: x",
+        "a.yaml",
+    )
+    assert page.prose.splitlines()[7:10] == ["", "", ""]
     assert page.titles() == ["One x", "Two"]
     assert page.anchors() == {"one-x", "two"}
     assert page.section("One x").rows() == [["`k` \\|", "v"]]

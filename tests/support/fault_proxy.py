@@ -416,15 +416,17 @@ class _Connection:
         raise _Ended
 
     async def _take(self, message: Message) -> None:
+        if message.kind == ClientKind.FLUSH:
+            frames, _ = self._statements.take()
+            if frames:
+                self._flushed_answer = self._expect(self._flushed_answer or _Answer())
+            await self._send([*frames, message.frame])
+            return
         if message.kind in ClientKind.UNBATCHED:
             await self._send([message.frame])
             return
         self._statements.add(message)
-        if message.kind == ClientKind.FLUSH:
-            frames, _ = self._statements.take()
-            self._flushed_answer = self._expect(self._flushed_answer or _Answer())
-            await self._send(frames)
-        elif message.kind in ClientKind.ANSWERED:
+        if message.kind in ClientKind.ANSWERED:
             frames, executed = self._statements.take()
             answer, self._flushed_answer = self._flushed_answer or _Answer(), None
             answer.extended = message.kind == ClientKind.SYNC

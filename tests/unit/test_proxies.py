@@ -427,6 +427,22 @@ def test_a_batch_keeps_its_server_connection_until_the_last_sync_is_answered(
     assert pool.transactions == 1
 
 
+def test_a_pipeline_gives_its_server_connection_back(
+    postgres_database: PostgresDatabase, direct: Connection
+) -> None:
+    """Behind its last Sync psycopg sends a Flush, which belongs to no batch and gets no answer."""
+    with (
+        PoolingProxy(postgres_database.server.port, pool_size=1, query_wait_seconds=20) as pool,
+        _connect(pool, direct, prepare_threshold=None) as one,
+        _connect(pool, direct, prepare_threshold=None) as other,
+    ):
+        for number in range(0, 100, 2):
+            _flush(one, number)
+            _flush(other, number + 1)
+        assert (pool.transactions, pool.server_connections_opened) == (100, 1)
+    assert _flushes(direct) == 100
+
+
 def _receive_until_ready(raw: socket.socket, count: int) -> None:
     parser = MessageParser()
     while count > 0:

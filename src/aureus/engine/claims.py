@@ -80,8 +80,9 @@ class Claims:
             if holder is None or holder.is_expired or self._is_dead(holder):
                 return run
             await self._pause(holder, stopping)
-            run = await self.runs.get(run.run_id)
-            await self._pause(holder, stopping)
+            known, run = run.lease_id, await self.runs.get(run.run_id)
+            if run.lease_id == known and not run.status.is_final:
+                await self._pause(holder, stopping)
         return run
 
     async def _pause(self, holder: Lease, stopping: asyncio.Event) -> None:

@@ -5,6 +5,7 @@ A projection of the database, never a source: it can be deleted and is written a
 
 from __future__ import annotations
 
+from aureus.runlog.folders import log_path
 from aureus.runlog.format import Record, parse_line
 from aureus.runlog.names import folder_name, run_id_of
 from aureus.runlog.reader import RunLogReader, TornTail
@@ -18,6 +19,7 @@ __all__ = [
     "RunLogReader",
     "TornTail",
     "folder_name",
+    "log_path",
     "parse_line",
     "run_id_of",
 ]

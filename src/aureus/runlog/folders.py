@@ -73,23 +73,30 @@ class OpenLog:
         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
 
 
-class LogFolders:
-    """The folders of one tenant's runs below a log directory.
+def log_path(directory: Path, tenant_id: str, run_id: str) -> Path:
+    """Return where the log of a run lies, without a look at the disk.
 
-    The runs of the tenant "default" lie directly in it, those of tenant acme in ``@acme``: two tenants may use the
-    same run id.
+    The runs of the tenant "default" lie directly in the directory, those of tenant acme in ``@acme``: two tenants may
+    use the same run id. Raises ``Invalid`` for a run id that cannot be.
     """
+    return directory / _tenant_folder(tenant_id) / folder_name(run_id) / LOG_FILE
+
+
+def _tenant_folder(tenant_id: str) -> str:
+    return "" if tenant_id == _DEFAULT_TENANT else _TENANT_MARK + folder_name(tenant_id)
+
+
+class LogFolders:
+    """The folders of one tenant's runs below a log directory."""
 
     def __init__(self, directory: Path, tenant_id: str) -> None:
         self._root = directory.absolute()
         self._tenant_id = tenant_id
-        self._tenant_folder = (
-            None if tenant_id == _DEFAULT_TENANT else _TENANT_MARK + folder_name(tenant_id)
-        )
+        self._tenant_folder = _tenant_folder(tenant_id)
 
     def owner(self, run_id: str) -> Owner:
         """Return whose log it is and where it lies, without a look at the disk."""
-        return Owner(run_id, self._tenant_id, self._base / folder_name(run_id) / LOG_FILE)
+        return Owner(run_id, self._tenant_id, log_path(self._root, self._tenant_id, run_id))
 
     @contextmanager
     def for_append(
@@ -121,7 +128,7 @@ class LogFolders:
 
     def run_ids(self) -> list[str]:
         """Return the ids of the runs that have a folder here, in the order of their folder names."""
-        owner = Owner("", self._tenant_id, self._base)
+        owner = Owner("", self._tenant_id, self._root / self._tenant_folder)
         with ExitStack() as opened, refusals(owner, "list"):
             try:
                 base = self._open_base(opened, create=False)[0]
@@ -131,10 +138,6 @@ class LogFolders:
                 entry.name for entry in os.scandir(base) if entry.is_dir(follow_symlinks=False)
             )
             return [run_id for name in folders if (run_id := _run_id_in(base, name)) is not None]
-
-    @property
-    def _base(self) -> Path:
-        return self._root if self._tenant_folder is None else self._root / self._tenant_folder
 
     @contextmanager
     def _locked(self, run_id: str, flags: int, lock: int) -> Generator[OpenLog, None, None]:
@@ -185,7 +188,7 @@ class LogFolders:
                 path=str(self._root),
             ) from error
         opened.callback(os.close, root)
-        if self._tenant_folder is None:
+        if not self._tenant_folder:
             return (root,)
         return (_open_folder(opened, self._tenant_folder, root, create=create), root)
 

@@ -102,6 +102,8 @@ def test_an_alias_bomb_of_one_long_text_is_refused() -> None:
 
 def test_a_list_of_too_many_tasks_is_one_problem() -> None:
     text = "tasks: [" + ",".join(f"{{id: t{n}}}" for n in range(10_001)) + "]"
+    text += "\ndependencies: {t1: [t0]}\n"
+    text += "safetyPolicy: {rules: [{type: no_cycles, approvedFollowers: [t2]}]}\n"
     (problem,) = problems_of(text)
     assert "10,001 tasks; the limit is 10,000" in problem.message
 

@@ -27,7 +27,7 @@ SCOPE: dict[str, Any] = {
     "input": {
         "n": 3, "big": 2**62, "half": 0.5, "text": "tides", "empty": "", "yes": True, "no": False,
         "nothing": None, "list": [1, 2.0, "x", [True]], "map": {"a": {"b c": [10, 20]}, "": 1},
-        "dash-ed": "d",
+        "dash-ed": "d", "one": [1], "two": [1, 2],
     },
     "run": {"id": "r_1"},
     "tasks": {
@@ -57,7 +57,8 @@ SCOPE: dict[str, Any] = {
         ("null == null", True), ("null == false", False), ("'' == null", False), ("1 != '1'", True),
         ("input.list == input.list", True), ("input.list[3] == input.list[3]", True),
         ("input.list[0] == input.list[3][0]", False), ("input.map == input.list", False),
-        ("input.map == input.map", True), ("input.map.a == input.map", False), ("tasks.fetch == tasks['7']", False),
+        ("input.map == input.map", True),
+        ("input.one == input.two", False), ("input.map.a == input.map", False), ("tasks.fetch == tasks['7']", False),
         ("input.big == 4611686018427387904.0", True), ("input.big == 4611686018427387905", False),
         # order: two numbers or two texts
         ("1 < 2", True), ("2 <= 2.0", True), ("3 > 4", False), ("'a' < 'b'", True), ("'B' < 'a'", True),

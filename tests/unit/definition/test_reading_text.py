@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from aureus.engine.definition import load_file, load_text
+from aureus import codec
+from aureus.engine.definition import load_file, load_text, to_dict
 from aureus.engine.definition.scalars import ScalarRefused, resolve
 from aureus.errors import DefinitionInvalid, Invalid, LimitExceeded, NotFound
 
@@ -171,3 +172,14 @@ def test_unusual_ids_are_allowed_as_long_as_they_can_be_printed() -> None:
     ids = ["é", "a b", "日本", "../x", "a/b", "-", "x" * 128, "$", "😀"]
     text = "tasks:\n" + "".join(f'- id: "{task_id}"\n' for task_id in ids)
     assert [task.id for task in load_text(text, source="text").workflow.tasks] == ids
+
+
+def test_a_key_may_have_256_characters() -> None:
+    text = f"tasks: [{{id: a, inputs: {{{'k' * 256}: 1}}}}]"
+    assert load_text(text, source="text").workflow.tasks[0].inputs == {"k" * 256: 1}
+
+
+def test_sixty_levels_of_nesting_are_read() -> None:
+    """The map of the file, the tasks, the task and its inputs are the first four of them."""
+    value = load_text(f"tasks: [{{id: a, inputs: {{x: {'[' * 56}{']' * 56}}}}}]", source="text")
+    codec.check(to_dict(value.workflow))

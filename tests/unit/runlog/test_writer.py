@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from aureus import runlog
 from aureus.clock import ManualClock
 from aureus.errors import IntegrityFailure, Invalid, LogDamaged, StorageFull
 from aureus.model.events import Event
@@ -465,7 +466,10 @@ def test_tenants_with_the_same_run_id_have_logs_of_their_own(tmp_path: Path) -> 
         RunLog(tmp_path, tenant, fsync=FsyncPolicy.NEVER).append(RUN, make_events(RUN, 1, 2))
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["@+acme", "@=2e.=2fx", "@acme", RUN]
-    assert log_path(tmp_path / "@acme", RUN).read_bytes() == file_of(make_events(RUN, 1, 2), "acme")
+    for tenant in ("default", "acme", "Acme", "../x"):
+        assert runlog.log_path(tmp_path, tenant, RUN).read_bytes() == file_of(
+            make_events(RUN, 1, 2), tenant
+        )
 
 
 def test_other_users_of_the_machine_cannot_read_a_log(log: RunLog, path: Path) -> None:

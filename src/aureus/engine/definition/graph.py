@@ -86,6 +86,8 @@ class Graph:
                 )
 
     def _read_edges(self, draft: Draft) -> None:
+        if not self._tasks:
+            return  # there are none, or too many: that is reported, and every edge would be too
         for dependent, needed in draft.edges:
             position = self._resolve(dependent, "dependencies of")
             if position is not None:

@@ -148,7 +148,7 @@ def _check_safety(
     problems: Problems,
 ) -> None:
     """Add what the policy has against the workflow, at the edge or task that breaks it."""
-    for follower in draft.followers:
+    for follower in draft.followers if tasks else ():
         if graph.find(follower.value) is None:
             problems.warning(
                 follower.place,
