@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +20,7 @@ from aureus.errors import DatabaseBusy, DatabaseUnavailable, Forbidden, Migratio
 from aureus.ids import RandomIds
 from tests.migrations.program import all_at_once, start
 from tests.support.postgres import OWNER, SUPERUSER, PostgresServer
+from tests.support.waiting import eventually
 
 SCHEMAS = ["aureus", "My-Schema", 'od"d', "public"]
 WITHOUT_TENANT = {"schema_migrations", "flushes"}
@@ -199,6 +201,25 @@ def test_a_user_who_may_make_roles_gets_one_and_becomes_its_member(place: Place)
         "SELECT m.inherit_option, m.set_option FROM pg_auth_members AS m JOIN pg_roles AS u ON u.oid = m.member "
         f"WHERE u.rolname = '{user}' AND m.set_option"
     ) == [(False, True)]
+
+
+@pytest.mark.parametrize("step", ["role", "membership"])
+def test_who_makes_the_same_role_at_the_same_moment_is_no_obstacle(place: Place, step: str) -> None:
+    """Another database of the server is migrated too; its uncommitted role makes ours wait, and then fail."""
+    user = place.new_user("CREATEROLE")
+    place.run("GRANT CREATE ON DATABASE {} TO {}", place.name, user)
+    join = f"GRANT {quote(place.role)} TO {quote(user)} WITH SET TRUE, INHERIT FALSE".encode()
+    if step == "membership":
+        place.run("CREATE ROLE {}", place.role, user=user)
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with place.connected(user) as faster, ThreadPoolExecutor(1) as threads:
+        with faster.transaction():
+            if step == "role":
+                faster.execute(f"CREATE ROLE {quote(place.role)}".encode())
+            faster.execute(join)
+            slower = threads.submit(place.ensure, user)
+            eventually(lambda: place.run(waiting) != [(0,)], "a process that waits for the role")
+        assert slower.result(60) == Prepared(single_role=False, applied=("0001_initial",))
 
 
 def test_a_member_of_the_role_needs_no_right_to_migrate(place: Place) -> None:

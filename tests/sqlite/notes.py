@@ -220,6 +220,27 @@ def add_with_fact(note_id: int, kind: str) -> Make[int]:
     return make
 
 
+def change_with_fact(note_id: int, kind: str) -> Make[int | None]:
+    """Make a write that states a fact, and returns None when there was nothing to change."""
+
+    def make() -> Op[int | None]:
+        yield from record(Fact("notes", kind, {}, "tester"))
+        return (yield from last(sql.count_up, first, note_id=note_id))
+
+    return make
+
+
+def add_orphan(note_id: int) -> Make[int]:
+    """Make a write whose COMMIT fails: a foreign key that is only checked then leads nowhere."""
+
+    def make() -> Op[int]:
+        yield from fetch_one(sql.insert_note, first, note_id=note_id, body="text")
+        yield from last(sql.orphan, first, parent_id=note_id)
+        return note_id
+
+    return make
+
+
 def add_two(
     first_id: int, second_id: int, between: Callable[[], None] = lambda: None
 ) -> Make[list[int]]:

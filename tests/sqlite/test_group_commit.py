@@ -29,6 +29,7 @@ from tests.sqlite.notes import (
     add,
     add_two,
     add_with_fact,
+    change_with_fact,
     count_up,
     every,
     fill,
@@ -154,10 +155,11 @@ def test_the_answer_is_the_guards_rows_or_those_of_a_select_that_stands_last(
 def test_nothing_follows_a_guard_without_rows(either: SqliteDatabase) -> None:
     either.write(add(1), CALL)
     assert either.write(one("add_pair", note_id=1, body="x"), CALL) is None
-    with pytest.raises(AlreadyExists):
-        either.write(add_with_fact(1, "never happened"), CALL)
-    assert stored(either) == [1]
+    assert either.write(change_with_fact(9, "never happened"), CALL) is None
     assert journal(either) == []
+    assert either.write(change_with_fact(1, "happened"), CALL) == 1
+    assert stored(either) == [1]
+    assert journal(either) == ["happened"]
 
 
 def test_a_write_that_sqlite_ends_with_the_whole_transaction_takes_nobody_along(

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -22,8 +23,17 @@ from aureus._database.drive import Call
 from aureus._database.sqlite.connection import Connection
 from aureus._database.sqlite.threads import SqliteDatabase
 from aureus._database.sqlite.writer import Waiting
+from aureus.errors import Conflict
 from tests.sqlite.gathering import gathering, start, waiting_count
-from tests.sqlite.notes import CALL, add, add_two, add_with_fact, open_notes, stored
+from tests.sqlite.notes import (
+    CALL,
+    add,
+    add_orphan,
+    add_two,
+    add_with_fact,
+    open_notes,
+    stored,
+)
 from tests.support.waiting import eventually
 
 FOLDER = str(Path(aureus._database.__file__).parent)
@@ -72,10 +82,11 @@ def is_at_rest(database: SqliteDatabase) -> bool:
     return not is_open and not database._connections.writing.locked() and database._owner is None
 
 
+@pytest.mark.parametrize("outcome", ["commits", "commit fails", "commit is undone"])
 def test_an_interrupted_leader_takes_nobody_along(
-    either: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    either: SqliteDatabase, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
-    """Two others travel in its flush: each is stored once and told so, whatever the place of the interrupt."""
+    """Two others travel in its flush: each is told what became of its write, whatever the place of the interrupt."""
     begin = either._writer.begin
     others: dict[int, Waiting] = {}
 
@@ -90,6 +101,11 @@ def test_an_interrupted_leader_takes_nobody_along(
         sys.setprofile(profile)
         return connection
 
+    fails = outcome != "commits"
+    undoes: list[bool] = []
+    writer = either._connections._writer
+    assert writer is not None
+    writer.raw.set_commit_hook(lambda: undoes.pop() if undoes else False)
     others_to_enter: dict[int, Waiting] = {}
     monkeypatch.setattr(either._writer, "begin", begin_and_let_others_enter)
 
@@ -99,18 +115,24 @@ def test_an_interrupted_leader_takes_nobody_along(
             others_to_enter[number] = either._writer.waiting(
                 add(place * 10 + number), CALL, threading.Event()
             )
-        answer = interrupt.during(
-            lambda: either.write(add_with_fact(place * 10, f"fact {place}"), CALL)
-        )
+        write = add_with_fact(place * 10, f"fact {place}")
+        if outcome == "commit fails":
+            write = add_orphan(place * 10)
+        elif outcome == "commit is undone":
+            write = add_two(place * 10, place * 10 + 9, lambda: undoes.append(True))
+        with suppress(Conflict):
+            interrupt.during(lambda: either.write(write, CALL))
         others_to_enter.clear()
+        undoes.clear()
         assert is_at_rest(either), place
         threads = [start(partial(either._see_through, other)) for other in others.values()]
         start(lambda: either.write(add(place * 10 + 5), Call("acme", timeout_seconds=20))).value()
         kept = [number - place * 10 for number in stored(either) if number // 10 == place]
-        assert answer is None or 0 in kept, place
+        assert interrupt.has_struck or (0 in kept) is not fails, place
         for number, other, thread in zip(others, others.values(), threads, strict=True):
             thread.value()
-            assert (other.error, number in kept) == (None, True), place
+            assert (other.error is None) is (number in kept), place
+            assert fails or other.error is None, place
         assert waiting_count(either) == 0, place
 
     assert sweep(scenario) > 100

@@ -184,8 +184,9 @@ def test_a_missing_file_in_a_folder_without_the_right_to_write_is_refused(reacha
 
 
 def test_looking_at_a_missing_file_does_not_make_it(path: Path) -> None:
+    assert opening.status(path).is_new
     with pytest.raises(DatabaseError, match="aureus db init"):
-        opening.status(path)
+        Opener(SqliteOptions(path, creates=False), SystemClock(), RandomIds()).writer(10**9)
     assert not path.exists()
 
 

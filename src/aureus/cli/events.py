@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aureus.cli.output import clock_time, mark, plain_text, show_json
-from aureus.cli.session import database_options, json_option, opened
+from aureus.cli.output import clock_time, mark, note, plain_text, show_json
+from aureus.cli.session import (
+    database_options,
+    json_option,
+    opened,
+    run_log_options,
+    settings_of,
+)
 from aureus.model.plain import plain
 from aureus.model.runs import stream_of
 
@@ -34,10 +40,15 @@ _PAGE = 1000
 @click.command()
 @click.argument("run_id", metavar="RUN")
 @click.option("--after", type=click.IntRange(0), default=0, help="Only events behind this version.")
+@click.option("--log", "from_log", is_flag=True, help="Read the run log instead of the database.")
 @database_options
+@run_log_options
 @json_option
-def events(*, run_id: str, after: int, as_json: bool, **flags: Any) -> None:
+def events(*, run_id: str, after: int, from_log: bool, as_json: bool, **flags: Any) -> None:
     """Show the events of a run, oldest first; --json gives one object a line."""
+    if from_log:
+        _show_log(run_id, after, flags, as_json=as_json)
+        return
     with opened(flags) as client:
         client.runs.get(run_id)
         for event in read_all(client, run_id, after):
@@ -45,6 +56,26 @@ def events(*, run_id: str, after: int, as_json: bool, **flags: Any) -> None:
                 show_json(plain(event))
             else:
                 click.echo(event_line(event))
+
+
+def _show_log(run_id: str, after: int, flags: dict[str, Any], *, as_json: bool) -> None:
+    """Show the lines of a run log; the database is not asked, so this works while it is away."""
+    from aureus.runlog import RunLogReader, TornTail
+
+    settings = settings_of(flags)
+    reader = RunLogReader(settings.run_log.directory, settings.tenant)
+
+    def tell(tail: TornTail) -> None:
+        note(f"{tail.path} ends in a torn line of {tail.size_bytes} bytes; the next write mends it")
+
+    for record in reader.read(run_id, on_torn_tail=tell):
+        if (record.version or 0) <= after:
+            continue
+        if as_json:
+            show_json(plain(record))
+        else:
+            task = plain_text(record.task_id or "")
+            click.echo(f"{record.timestamp} {mark(f'{record.type:<22}', 'cyan')} {task}".rstrip())
 
 
 def read_all(client: Aureus, run_id: str, after: int = 0) -> Iterator[Event]:

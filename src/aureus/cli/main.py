@@ -30,7 +30,11 @@ COMMANDS: dict[str, Entry] = {
     ),
     "validate": Entry("aureus.cli.run", "validate", "Check a workflow file without running it."),
     "runs": Entry("aureus.cli.runs", "runs", "List, show, resume and cancel runs."),
-    "timeline": Entry("aureus.cli.timeline", "timeline", "Show what a run did, task by task."),
+    "timeline": Entry(
+        "aureus.cli.timeline",
+        "timeline",
+        "Show what a run did: each task with its start, its time and its end.",
+    ),
     "events": Entry("aureus.cli.events", "events", "Show the events of a run."),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."

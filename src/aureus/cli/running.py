@@ -187,9 +187,9 @@ def _report(
         return _SIGNALS[received[0]] if received else EXIT_FAILED
     note(_summary(outcome))
     if settings.run_log.type != "none":
-        from aureus.runlog import folder_name
+        from aureus.runlog import log_path
 
-        note(f"run log: {settings.run_log.directory / folder_name(run.run_id) / 'events.log'}")
+        note(f"run log: {log_path(settings.run_log.directory, settings.tenant, run.run_id)}")
     if run.status is RunStatus.PAUSED:
         return EXIT_WAITING
     note(f"next: aureus timeline {run.run_id}")

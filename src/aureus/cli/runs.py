@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aureus.cli.output import ago, day_time, duration, note, show_json, show_table, utc_now
+from aureus.cli.output import (
+    ago,
+    day_time,
+    duration,
+    note,
+    plain_text,
+    show_json,
+    show_table,
+    utc_now,
+)
 from aureus.cli.session import (
     actor_option,
     database_options,
@@ -132,7 +141,7 @@ def _show(run: Run, tasks: Sequence[Task], approvals: Sequence[Approval]) -> Non
     click.echo(f"started   {day_time(run.started_at)}")
     click.echo(f"ended     {day_time(run.completed_at)}")
     if run.error_message:
-        click.echo(f"error     {run.error_code}: {run.error_message}")
+        click.echo(plain_text(f"error     {run.error_code}: {run.error_message}"))
     click.echo()
     show_table(
         ("TASK", "STATUS", "ATTEMPTS", "TOOL", "ENDED"),
@@ -149,5 +158,5 @@ def _show(run: Run, tasks: Sequence[Task], approvals: Sequence[Approval]) -> Non
     )
     for approval in approvals:
         if approval.status.value == "pending":
-            click.echo(f"\nwaits for approval of {approval.key}: {approval.message}")
+            click.echo(plain_text(f"waits for approval of {approval.key}: {approval.message}"))
             note(f"next: aureus approve {run.run_id} {approval.key}")

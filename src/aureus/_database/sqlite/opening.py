@@ -1,4 +1,4 @@
-"""Looks at the schema of a file, or brings it up to date, without keeping the database open."""
+"""Looks at a SQLite file for the commands that show or change its schema, without using it otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aureus._database.migrate import MigrationStatus
+from aureus._database.migrate import MigrationStatus, compare, read_migrations
 from aureus._database.sqlite import migrations
 from aureus._database.sqlite.connect import Opener
 from aureus._database.sqlite.connection import Connection
@@ -16,28 +16,29 @@ from aureus.ids import RandomIds
 
 
 def migrate(path: Path | None) -> tuple[str, ...]:
-    """Bring a file up to date, making it if it is missing; return the names of what was applied.
+    """Bring a file up to date, make it when it is missing, and return the names of what was applied.
 
-    Raises ``DatabaseError``, ``MigrationError``, and ``DatabaseBusy`` when other processes held it all the time.
+    Raises ``DatabaseError`` and ``MigrationError``.
     """
-    options = SqliteOptions(path)
-    with _opened(options) as (connection, deadline):
-        return migrations.migrate(connection, options.place(), deadline)
+    with _opened(SqliteOptions(path)) as (connection, options, deadline):
+        return migrations.ensure(connection, options.place(), deadline, may_migrate=True)
 
 
 def status(path: Path | None) -> MigrationStatus:
-    """Return what was applied to a file and what is missing; makes and applies nothing. Raises as ``migrate``."""
+    """Return what was applied to a file and what is missing; a missing file lacks everything, and is not made."""
     options = SqliteOptions(path, creates=False)
-    with _opened(options) as (connection, _):
+    if path is not None and not path.exists():
+        return compare(options.place(), read_migrations("sqlite"), [])
+    with _opened(options) as (connection, options, _):
         return migrations.status(connection, options.place())
 
 
 @contextmanager
-def _opened(options: SqliteOptions) -> Generator[tuple[Connection, float]]:
+def _opened(options: SqliteOptions) -> Generator[tuple[Connection, SqliteOptions, float]]:
     clock = SystemClock()
     deadline = clock.monotonic() + options.open_seconds
     connection = Opener(options, clock, RandomIds()).writer(deadline)
     try:
-        yield connection, deadline
+        yield connection, options, deadline
     finally:
         connection.close()

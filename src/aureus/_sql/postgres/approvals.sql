@@ -7,15 +7,18 @@
 -- own answer by decision_id.
 WITH decided AS (
     UPDATE aureus.approvals SET
-        status = :status, decision_id = :decision_id, decided_by = :decided_by, decided_at = CAST(:now AS timestamptz), reason = :reason
+        status = :status, decision_id = :decision_id, decided_by = :decided_by,
+            decided_at = CAST(:now AS timestamptz), reason = :reason
     WHERE tenant_id = :tenant_id AND run_id = :run_id AND scope = :scope AND name = :name AND occurrence = :occurrence
       AND status = 'pending' AND (expires_at IS NULL OR expires_at > CAST(:now AS timestamptz))
-    RETURNING run_id, scope, name, occurrence, status, message, risk_tier, requested_by, requested_at, expires_at, decision_id,
+    RETURNING run_id, scope, name, occurrence, status, message, risk_tier, requested_by, requested_at,
+        expires_at, decision_id,
         decided_by, decided_at, reason
 )
 SELECT decided.*, set_config('aureus.mark', :mark, true) FROM decided
 UNION ALL
-SELECT run_id, scope, name, occurrence, status, message, risk_tier, requested_by, requested_at, expires_at, decision_id,
+SELECT run_id, scope, name, occurrence, status, message, risk_tier, requested_by, requested_at, expires_at,
+    decision_id,
     decided_by, decided_at, reason, NULL
 FROM aureus.approvals
 WHERE tenant_id = :tenant_id AND run_id = :run_id AND scope = :scope AND name = :name AND occurrence = :occurrence

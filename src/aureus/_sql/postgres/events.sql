@@ -5,7 +5,8 @@
 -- Append facts to one stream, in their order, behind whatever is there.
 WITH stream AS (
     INSERT INTO aureus.streams AS s (tenant_id, stream, category, version, created_at, updated_at)
-    SELECT :tenant_id, :stream, :category, CAST(:count AS bigint), CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+    SELECT :tenant_id, :stream, :category, CAST(:count AS bigint), CAST(:now AS timestamptz),
+        CAST(:now AS timestamptz)
     WHERE current_setting('aureus.mark', true) = :mark
     ON CONFLICT (tenant_id, stream)
     DO UPDATE SET version = s.version + excluded.version, updated_at = excluded.updated_at

@@ -3,7 +3,8 @@
 -- name: acquire_lease :one
 -- key: lease_id
 -- Make or renew the lease of a process.
-INSERT INTO aureus.leases AS l (tenant_id, lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at)
+INSERT INTO aureus.leases AS l (tenant_id, lease_id, host, boot_id, pid, process_start, acquired_at,
+    renewed_at, expires_at)
 VALUES (:tenant_id, :lease_id, :host, :boot_id, :pid, :process_start, clock_timestamp(), clock_timestamp(),
     clock_timestamp() + make_interval(secs => CAST(:lease_seconds AS double precision)))
 ON CONFLICT (tenant_id, lease_id) DO UPDATE SET renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
@@ -11,7 +12,8 @@ RETURNING lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, 
 
 -- name: get_lease :one
 -- A lease, and whether it is over.
-SELECT lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at, expires_at <= clock_timestamp()
+SELECT lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at,
+    expires_at <= clock_timestamp()
 FROM aureus.leases
 WHERE tenant_id = :tenant_id AND lease_id = :lease_id;
 

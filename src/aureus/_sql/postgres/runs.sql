@@ -56,7 +56,8 @@ WITH run AS (
         status = :status, phase = :phase, version = version + 1, transition_id = :transition_id,
         lease_id = CASE WHEN CAST(:keeps_lease AS boolean) THEN lease_id END,
         error_code = :error_code, error_message = :error_message,
-        completed_at = CASE WHEN CAST(:status AS text) IN ('completed', 'failed', 'cancelled') THEN CAST(:now AS timestamptz) END,
+        completed_at = CASE WHEN CAST(:status AS text) IN ('completed', 'failed',
+            'cancelled') THEN CAST(:now AS timestamptz) END,
         updated_at = CAST(:now AS timestamptz)
     WHERE tenant_id = :tenant_id AND run_id = :run_id AND epoch = :epoch AND lease_id = :lease_id
       AND transition_id <> :transition_id
@@ -74,7 +75,8 @@ WITH run AS (
         error_code = g.error_code, error_message = g.error_message, finished_no = g.finished_no,
         started_at = CASE WHEN g.status = 'running' THEN CAST(:now AS timestamptz) ELSE t.started_at END,
         wake_at = timestamptz 'epoch' + g.wake_at * interval '1 microsecond',
-        completed_at = CASE WHEN g.status IN ('completed', 'failed', 'timeout', 'skipped', 'cancelled') THEN CAST(:now AS timestamptz) END
+        completed_at = CASE WHEN g.status IN ('completed', 'failed', 'timeout', 'skipped',
+            'cancelled') THEN CAST(:now AS timestamptz) END
     FROM run, given AS g
     WHERE NOT g.is_new AND t.tenant_id = :tenant_id AND t.run_id = run.run_id
       AND t.scope = g.scope AND t.name = g.name AND t.occurrence = g.occurrence
@@ -149,6 +151,7 @@ FROM aureus.runs
 WHERE tenant_id = :tenant_id
   AND (CAST(:status AS text) IS NULL OR status = CAST(:status AS text))
   AND (CAST(:workflow_id AS text) IS NULL OR workflow_id = CAST(:workflow_id AS text))
-  AND (CAST(:before_at AS timestamptz) IS NULL OR (created_at, run_id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS text)))
+  AND (CAST(:before_at AS timestamptz) IS NULL OR (created_at, run_id) < (CAST(:before_at AS timestamptz),
+      CAST(:before_id AS text)))
 ORDER BY created_at DESC, run_id DESC
 LIMIT :limit;

@@ -3,7 +3,8 @@
 
 -- name: read_stream :many
 -- A range of a stream, oldest first.
-SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action, e.resource,
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource,
     e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
@@ -18,7 +19,8 @@ WHERE tenant_id = :tenant_id AND stream = :stream;
 
 -- name: list_audit_entries :many
 -- The events that are audit entries, oldest first; served by events_audit.
-SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action, e.resource,
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource,
     e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no

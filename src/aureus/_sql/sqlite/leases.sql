@@ -3,15 +3,18 @@
 -- name: acquire_lease :one
 -- key: lease_id
 -- Make or renew the lease of a process.
-INSERT INTO aureus.leases AS l (tenant_id, lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at)
-VALUES (:tenant_id, :lease_id, :host, :boot_id, :pid, :process_start, CAST(unixepoch('subsec') * 1000000 AS INTEGER), CAST(unixepoch('subsec') * 1000000 AS INTEGER),
+INSERT INTO aureus.leases AS l (tenant_id, lease_id, host, boot_id, pid, process_start, acquired_at,
+    renewed_at, expires_at)
+VALUES (:tenant_id, :lease_id, :host, :boot_id, :pid, :process_start,
+    CAST(unixepoch('subsec') * 1000000 AS INTEGER), CAST(unixepoch('subsec') * 1000000 AS INTEGER),
     CAST((unixepoch('subsec') + :lease_seconds) * 1000000 AS INTEGER))
 ON CONFLICT (tenant_id, lease_id) DO UPDATE SET renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
 RETURNING lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at, false;
 
 -- name: get_lease :one
 -- A lease, and whether it is over.
-SELECT lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at, expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER)
+SELECT lease_id, host, boot_id, pid, process_start, acquired_at, renewed_at, expires_at,
+    expires_at <= CAST(unixepoch('subsec') * 1000000 AS INTEGER)
 FROM aureus.leases
 WHERE tenant_id = :tenant_id AND lease_id = :lease_id;
 

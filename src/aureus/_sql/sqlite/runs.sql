@@ -55,7 +55,8 @@ UPDATE aureus.tasks AS t SET
     finished_no = g.value ->> 'finished_no',
     started_at = CASE WHEN g.value ->> 'status' = 'running' THEN :now ELSE t.started_at END,
     wake_at = g.value ->> 'wake_at',
-    completed_at = CASE WHEN g.value ->> 'status' IN ('completed', 'failed', 'timeout', 'skipped', 'cancelled') THEN :now END
+    completed_at = CASE WHEN g.value ->> 'status' IN ('completed', 'failed', 'timeout', 'skipped',
+        'cancelled') THEN :now END
 FROM json_each(:tasks) AS g
 WHERE NOT g.value ->> 'is_new' AND t.tenant_id = :tenant_id AND t.run_id = :run_id
   AND t.scope = g.value ->> 'scope' AND t.name = g.value ->> 'name' AND t.occurrence = g.value ->> 'occurrence';
@@ -82,7 +83,8 @@ SELECT :tenant_id, :run_id, a.value ->> 'scope', a.value ->> 'name', a.value ->>
     a.value ->> 'message', a.value ->> 'risk_tier', a.value ->> 'requested_by', :now, a.value ->> 'expires_at'
 FROM json_each(:approvals) AS a;
 UPDATE aureus.approvals SET status = 'cancelled', decided_at = :now
-WHERE :status IN ('completed', 'failed', 'cancelled') AND tenant_id = :tenant_id AND run_id = :run_id AND status = 'pending';
+WHERE :status IN ('completed', 'failed',
+    'cancelled') AND tenant_id = :tenant_id AND run_id = :run_id AND status = 'pending';
 
 -- name: claim_run :one
 -- key: run_id
