@@ -50,7 +50,6 @@ def own_postgres_server(postgres_home: PostgresHome) -> Iterator[PostgresServer]
 @pytest.fixture(scope="session")
 def prepare_postgres() -> Callable[[str], None]:
     """Give the function that sets up a database; databases of tests are copies of one that it was called for."""
-
     return migrate_template
 
 

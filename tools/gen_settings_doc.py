@@ -143,9 +143,8 @@ the database URL says in its options, then the other names in the order given be
 general names, libpq's. A variable that is empty says nothing. A name that loses against a different name with a
 different value is reported as a warning.
 
-Numbers without a unit are in the unit of their name. Times may be written with one (`500ms`, `90s`, `1h30m`), sizes
-too (`1mb` is 1,048,576 bytes). `0` and `none` mean "no limit" where there may be none. Relative paths start at the
-working directory.
+Numbers without a unit are in the unit of their name. Times may be written with one (`500ms`, `90s`, `1h30m`). `0`
+and `none` mean "no limit" where there may be none. Relative paths start at the working directory.
 
 **Secrets in files.** Every name of a secret has a twin that ends in `_FILE` and holds a path:
 `AUREUS_DATABASE_URL_FILE`, `DATABASE_PASSWORD_FILE`, in aureus.toml `url_file`. Line breaks at the end are cut off.
@@ -277,8 +276,7 @@ def _accepted(setting: Setting) -> str:
 def _default(setting: Setting) -> str:
     if setting.default is None:
         return "no limit" if setting.may_be_none else "none"
-    unit = {"seconds": " s", "bytes": " bytes"}.get(setting.kind, "")
-    return f"`{setting.default}`{unit}"
+    return f"`{setting.default}`" + (" s" if setting.kind == "seconds" else "")
 
 
 def _passed_on() -> Iterator[str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import (
-    AsyncIterator,
+    AsyncGenerator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
@@ -144,7 +145,7 @@ class Aureus(Stores):
         return Stores(self._database, self._call(check_tenant(tenant)))
 
     @contextmanager
-    def transaction(self, *, tenant: str | None = None) -> Iterator[OpenTransaction]:
+    def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
         """Open a transaction over all stores and the caller's own tables: all of it, or nothing.
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
@@ -164,7 +165,7 @@ class Aureus(Stores):
             except AureusError as error:
                 if last_try or not error.retryable:
                     raise
-        raise AssertionError("unreachable")  # pragma: no cover
+        raise AssertionError("unreachable")  # pragma: no cover - the last try ends the loop
 
     def run(
         self, file: str | Path, inputs: Mapping[str, Any] | None = None, **options: Any
@@ -239,7 +240,7 @@ class AsyncAureus(AsyncStores):
     @asynccontextmanager
     async def transaction(
         self, *, tenant: str | None = None
-    ) -> AsyncIterator[AsyncOpenTransaction]:
+    ) -> AsyncGenerator[AsyncOpenTransaction]:
         """Open a transaction over all stores and the caller's own tables: all of it, or nothing.
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
@@ -259,7 +260,7 @@ class AsyncAureus(AsyncStores):
             except AureusError as error:
                 if last_try or not error.retryable:
                     raise
-        raise AssertionError("unreachable")  # pragma: no cover
+        raise AssertionError("unreachable")  # pragma: no cover - the last try ends the loop
 
     @property
     def description(self) -> str:
@@ -283,7 +284,7 @@ class AsyncAureus(AsyncStores):
         tenant: str | None = None,
         observer: Observer | None = None,
         tools: Iterable[Tool] = (),
-    ) -> AsyncIterator[Engine]:
+    ) -> AsyncGenerator[Engine]:
         """Give an engine that runs workflows on this database; leaving the block gives its lease back.
 
         ``observer`` is told of every commit after the run log; ``tools`` are further tools that tasks may call.

@@ -91,7 +91,7 @@ def check_text(text: str, what: str, *, characters_max: int | None = None) -> No
 
 
 def _check(value: Any, path: str, depth: int) -> None:
-    kind = type(value)
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType] - the value may be anything
     if kind is str:
         check_text(value, path)
     elif value is None or kind is bool:

@@ -7,8 +7,8 @@ to which thing, and what to do. Errors of drivers and libraries never leave the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
 
 class AureusError(Exception):
@@ -43,9 +43,9 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in cast(Iterable[Any], value)]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in cast(Mapping[Any, Any], value).items()}
     return value.to_dict() if hasattr(value, "to_dict") else str(value)
 
 

@@ -7,7 +7,7 @@ gets a connection of its own, so that a busy pool cannot keep it from being rene
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -52,7 +52,7 @@ async def execution(
     observer: Observer | None = None,
     tools: Iterable[Tool] = (),
     renewing: Database | None = None,
-) -> AsyncIterator[Engine]:
+) -> AsyncGenerator[Engine]:
     """Give an engine for one tenant; leaving the block gives its lease back.
 
     ``runner`` carries out the engine's operations. ``renewing`` is a database for threads to renew the lease on; one

@@ -17,9 +17,10 @@ READ = TaskKey("", "read")
 
 def reserve(stage: Stage, run_id: str, input_hash: str = "same") -> Replay | None:
     """Reserve the key k for the task of a run."""
-    return stage.stores.idempotency_keys.reserve(
+    found: Replay | None = stage.stores.idempotency_keys.reserve(
         "k", run_id=run_id, key=READ, input_hash=input_hash
-    )  # type: ignore[no-any-return]  # any backend
+    )
+    return found
 
 
 def test_the_first_task_works_and_later_ones_get_its_result(stage: Stage) -> None:

@@ -64,9 +64,10 @@ class Session:
         self.directory = home / "work"
         self.directory.mkdir()
         for name in ("docs", "examples"):
-            shutil.copytree(
-                ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            left_out = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, self.directory / name, ignore=left_out)
+        for page in ROOT.glob("*.md"):
+            shutil.copy(page, self.directory)
         self._log = home / "screen"
         self._log.touch()
         environment = _environment(home) | dict(settings or {})

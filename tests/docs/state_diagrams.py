@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import TypeVar
@@ -39,10 +39,12 @@ def rewritten(text: str) -> str:
     """Return the page with the diagrams that belong into it."""
     for title, diagram in diagrams().items():
         pattern = rf"(?s)(\n## {title}\n.*?```mermaid\n).*?(\n```)"
-        text = re.sub(
-            pattern, lambda found, new=diagram: f"{found[1]}{new}{found[2]}", text, count=1
-        )
+        text = re.sub(pattern, _putting(diagram), text, count=1)
     return text
+
+
+def _putting(diagram: str) -> Callable[[re.Match[str]], str]:
+    return lambda found: f"{found[1]}{diagram}{found[2]}"
 
 
 def _diagram(initial: AbstractSet[State], transitions: Mapping[State, AbstractSet[State]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import LiteralString
@@ -26,13 +26,6 @@ tasks:
     toolName: wait-for-approval
     inputs: { message: "Go on?" }
 """
-
-
-@pytest.fixture
-def empty_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
-    name = postgres_server.create_database()
-    yield PostgresDatabase(postgres_server, name)
-    postgres_server.drop_database(name)
 
 
 def test_a_dump_has_every_tenant_and_its_runs_go_on(
@@ -65,24 +58,27 @@ def test_a_dump_has_every_tenant_and_its_runs_go_on(
 def test_a_dump_as_the_owner_stops_instead_of_leaving_rows_out(
     postgres_server: PostgresServer, postgres_database: PostgresDatabase
 ) -> None:
-    with _granted(postgres_database, "pg_read_all_data"):
-        with pytest.raises(AssertionError, match="row-level security policy"):
-            postgres_server._programs.run(
-                "pg_dump", "--file=owner.dump", postgres_database.url(user=OWNER)
-            )
+    address = postgres_database.url(user=OWNER)
+    with (
+        _granted(postgres_database, "pg_read_all_data"),
+        pytest.raises(AssertionError, match="row-level security policy"),
+    ):
+        postgres_server._programs.run("pg_dump", "--file=owner.dump", address)
 
 
 @contextmanager
-def _granted(database: PostgresDatabase, role: LiteralString) -> Iterator[None]:
+def _granted(database: PostgresDatabase, role: LiteralString) -> Generator[None]:
     """Let the owner read everything, so that nothing but the policies is in its way."""
     with psycopg.connect(database.url(), autocommit=True) as connection:
         connection.execute(
             sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(OWNER))
         )
-        yield
-        connection.execute(
-            sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), sql.Identifier(OWNER))
-        )
+        try:
+            yield
+        finally:
+            connection.execute(
+                sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), sql.Identifier(OWNER))
+            )
 
 
 def _run(url: str, tenant: str, file: Path, directory: Path) -> str:
@@ -96,7 +92,7 @@ def _settings(url: str, tenant: str, directory: Path) -> Settings:
 
 
 @contextmanager
-def _prepared(database: PostgresDatabase) -> Iterator[None]:
+def _prepared(database: PostgresDatabase) -> Generator[None]:
     """Carry out the SQL of the page, and take the role away again that it makes."""
     statements = [block.text for block in _PAGE.blocks if block.language == "sql"]
     assert len(statements) == 2

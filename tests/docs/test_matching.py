@@ -57,7 +57,7 @@ def test_a_session_compares_what_it_sees(tmp_path: Path) -> None:
         session.do(Command("echo $?", "1"), "here")
         with pytest.raises(AssertionError, match=r"here: `echo two` does not say"):
             session.do(Command("echo two", "three"), "here")
-        with pytest.raises(AssertionError, match="no run was seen|none was seen yet"):
+        with pytest.raises(AssertionError, match="none was seen yet"):
             session.do(Command("echo r_…", ""), "here")
         session.do(Command(f"echo r_{'0' * 32}", "r_0…"), "here")
         session.do(Command("echo r_… | wc -c", "35"), "here")
@@ -76,9 +76,23 @@ def test_commands_are_told_from_what_they_say() -> None:
         list(commands("said\n$ a"))
 
 
+_TEXT = """# One `x`
+
+| A | B |
+|---|---|
+| `k` \\| | v |
+
+<!-- file: a.yaml -->
+```yaml
+id: x
+```
+## Two
+[l](#one-x)
+"""
+
+
 def test_pages_are_taken_apart() -> None:
-    text = "# One `x`\n\n| A | B |\n|---|---|\n| `k` \\| | v |\n\n<!-- file: a.yaml -->\n```yaml\nid: x\n```\n## Two\n[l](#one-x)\n"
-    page = Page(every_page()[0].path, text)
+    page = Page(every_page()[0].path, _TEXT)
     (block,) = page.blocks
     assert (block.line, block.end, block.language, block.text, block.file) == (
         8,

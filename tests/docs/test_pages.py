@@ -34,7 +34,7 @@ def test_what_a_page_shows_is_what_happens(
     page = _PAGES[name]
     settings: dict[str, str] = {}
     if page.needs_postgresql:
-        settings["AUREUS_DATABASE_URL"] = request.getfixturevalue("postgres_database").url()
+        settings["AUREUS_DATABASE_URL"] = request.getfixturevalue("empty_database").url()
     with Session(tmp_path, settings) as session:
         for number, block in enumerate(page.blocks):
             following = page.blocks[number + 1] if number + 1 < len(page.blocks) else None

@@ -201,7 +201,7 @@ def test_every_operation_of_a_store_is_documented_and_no_other(name: str) -> Non
 
 def test_the_stores_of_a_client_are_documented() -> None:
     with Aureus("sqlite://") as client:
-        names = {name for name, value in vars(client).items() if not name.startswith("_")}
+        names = {name for name in vars(client) if not name.startswith("_")}
     assert names == {*STORES, "settings"}
     assert PYTHON.section("Clients").code() >= names
 

@@ -42,7 +42,7 @@ _MOVES: dict[str, tuple[AbstractSet[Any], Mapping[Any, AbstractSet[Any]]]] = {
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("table", "column", "states"), _LISTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("table", "column", "states"), _LISTS, ids=str)
 def test_a_check_lists_the_states_of_the_model(
     engine: str, table: str, column: str, states: type[StrEnum]
 ) -> None:
@@ -87,7 +87,7 @@ def test_the_diagrams_of_the_page_are_those_of_the_model() -> None:
     ("title", "states"),
     [("Runs", RunStatus), ("Phases of a run", RunPhase), ("Tasks", TaskStatus), ("Kinds of entries", TaskKind),
      ("Approvals", ApprovalStatus)],
-    ids=lambda value: str(value),
+    ids=str,
 )  # fmt: skip
 def test_every_state_is_explained(title: str, states: type[StrEnum]) -> None:
     assert Page(PAGE).section(title).first_words() == [state.value for state in states]

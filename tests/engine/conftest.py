@@ -14,19 +14,26 @@ from tests.engine.workshop import SECONDS_MAX, Workshop, opened
 from tests.support.backends import settings_for
 from tests.support.postgres import PostgresDatabase
 
+SHARED = pytest.mark.parametrize("database_url", ["sqlite-file", "postgres"], indirect=True)
+
 Perform = Callable[[Callable[[Workshop], Awaitable[None]]], None]
 """Runs the body of a test in an event loop, on an open workshop."""
 
 
 @pytest.fixture(params=["sqlite-file", "sqlite-memory", "postgres"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Give the settings of a database of each kind."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URL of a database of each kind; ``SHARED`` are the kinds that several processes can reach."""
     name: str = request.param
     if name == "postgres":
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
-        return settings_for(database.url(), tmp_path)
-    url = f"sqlite:///{tmp_path}/aureus.db" if name == "sqlite-file" else "sqlite://"
-    return settings_for(url, tmp_path)
+        return database.url()
+    return f"sqlite:///{tmp_path}/aureus.db" if name == "sqlite-file" else "sqlite://"
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Give the settings of a database of each kind."""
+    return settings_for(database_url, tmp_path)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from aureus.engine.service import Engine
 from aureus.errors import Conflict, DatabaseUnavailable, LeaseLost
 from aureus.model.states import RunStatus
 from aureus.stores.leases import LeaseStore, Notice
-from tests.engine.conftest import Perform
+from tests.engine.conftest import SHARED, Perform
 from tests.engine.workshop import Gate, Scripted, Workshop, nothing, statuses, task, workflow
 
 WORK = workflow(task("a", tool="work"))
@@ -49,10 +49,9 @@ def engine_with(shop: Workshop, renewals: Renewals, *tools: Scripted) -> Engine:
     return shop.engine(*tools, renewals=cast(LeaseStore, renewals), lease_seconds=1.0)
 
 
+@SHARED
 def test_a_lease_is_renewed_as_long_as_work_lasts(perform: Perform) -> None:
     async def body(shop: Workshop) -> None:
-        if not shop.is_shared:
-            return
         gate, renewals = Gate(), Renewals(shop.heartbeat_store())
         engine = engine_with(shop, renewals, Scripted("work", gate.work))
         working = asyncio.create_task(shop.run(engine, WORK))
@@ -106,10 +105,9 @@ def test_what_a_process_writes_after_it_was_taken_over_is_refused(perform: Perfo
     perform(body)
 
 
+@SHARED
 def test_a_request_to_cancel_reaches_the_process_that_holds_the_run(perform: Perform) -> None:
     async def body(shop: Workshop) -> None:
-        if not shop.is_shared:
-            return
         gate, renewals = Gate(), Renewals(shop.heartbeat_store())
         tool = Scripted("work", gate.work)
         working = asyncio.create_task(shop.run(engine_with(shop, renewals, tool), WORK))
@@ -122,10 +120,9 @@ def test_a_request_to_cancel_reaches_the_process_that_holds_the_run(perform: Per
     perform(body)
 
 
+@SHARED
 def test_an_answer_reaches_the_process_that_holds_the_run(perform: Perform) -> None:
     async def body(shop: Workshop) -> None:
-        if not shop.is_shared:
-            return
         slow, answered = Gate(), Gate()
         answered.opened.set()
         renewals = Renewals(shop.heartbeat_store())

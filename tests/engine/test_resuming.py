@@ -339,13 +339,14 @@ def test_a_lost_reply_to_the_start_is_not_a_second_run(perform: Perform) -> None
     """The start was written, its reply lost, and repeated below the store: the run seems to be in its own way."""
 
     class LosingReply(Breaking):
-        async def start(self, start: object) -> object:  # type: ignore[override]  # any start
+        async def start(self, start: object) -> object:  # type: ignore[override]  # any start will do
             await self._runs.start(start)  # type: ignore[arg-type]  # the one it was given
-            return await self._runs.start(start)  # type: ignore[arg-type]  # repeated
+            return await self._runs.start(start)  # type: ignore[arg-type]  # the same once more
 
     async def body(shop: Workshop) -> None:
         runs = cast(AsyncRunStore, LosingReply(shop.stores.runs, 0, after=False))
-        for more in ({}, {"new": True}, {"run_id": "mine"}):
+        ways: list[dict[str, Any]] = [{}, {"new": True}, {"run_id": "mine"}]
+        for more in ways:
             tool = Scripted("work", nothing)
             engine = shop.engine(tool, stores=replace(shop.stores, runs=runs))
             outcome = await shop.run(engine, workflow(task("a", tool="work")), **more)

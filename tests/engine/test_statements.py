@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import fields, replace
 from typing import Any
 
+from aureus.codec import Json
 from aureus.engine.parts import EngineStores
+from aureus.tools import ToolCall
 from tests.engine.conftest import Perform
 from tests.engine.workshop import Scripted, Workshop, nothing, task, workflow
 
@@ -64,8 +67,12 @@ def test_three_tasks_one_after_the_other_take_five_writes_and_no_read(perform: P
 
 def test_a_thousand_tasks_take_a_write_each_at_most(perform: Perform) -> None:
     async def body(shop: Workshop) -> None:
+        async def work(call: ToolCall) -> Json:
+            await asyncio.sleep(0)  # noqa: TID251 - lets the others begin
+            return None
+
         stores, log = counted(shop.stores)
-        tool = Scripted("work", nothing)
+        tool = Scripted("work", work)
         engine = shop.engine(tool, stores=stores, parallel_tasks_max=10)
         await shop.run(engine, workflow(*(task(f"t{n}", tool="work") for n in range(1000))))
         assert tool.most_at_once == 10

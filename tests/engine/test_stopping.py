@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from aureus.errors import WorkflowError
 from aureus.model.states import RunStatus
 from aureus.model.workflows import RetryPolicy
 from aureus.tools import ToolCall
+from aureus.tools.command import CommandTool
+from aureus.tools.supervision import Launcher
 from tests.engine.conftest import Perform
 from tests.engine.workshop import (
     Gate,
@@ -22,6 +26,7 @@ from tests.engine.workshop import (
     task,
     workflow,
 )
+from tests.support.waiting import eventually
 
 
 def test_stopping_hands_over_what_runs_without_using_its_budget(perform: Perform) -> None:
@@ -95,6 +100,32 @@ def test_stopping_while_a_retry_is_awaited_gives_the_run_back_as_it_is(perform: 
         assert (outcome.tasks[0].interruptions, outcome.run.lease_id) == (0, None)
 
     perform(body)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite-memory"], indirect=True)
+def test_the_processes_of_a_tool_are_gone_when_its_run_was_handed_over(
+    perform: Perform, tmp_path: Path
+) -> None:
+    async def body(shop: Workshop) -> None:
+        pids = tmp_path / "pids"
+        script = f"sleep 1000 & echo $! >> {pids}; echo $$ >> {pids}; wait"
+        engine = shop.engine(CommandTool(launcher))
+        definition = workflow(task("a", tool="command", inputs={"command": ["sh", "-c", script]}))
+        working = asyncio.create_task(shop.run(engine, definition))
+        await asyncio.to_thread(
+            eventually, lambda: pids.exists() and pids.read_text().count("\n") == 2, "it works"
+        )
+        engine.stop()
+        assert statuses(await working) == {"a": "retrying"}
+        for pid in pids.read_text().split():
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(pid), 0)
+
+    launcher = Launcher()
+    try:
+        perform(body)
+    finally:
+        launcher.close()
 
 
 def test_a_second_stop_gives_up_without_writing_and_the_next_process_goes_on(

@@ -206,11 +206,6 @@ class Workshop:
         self._databases.append(database)
         return LeaseStore(database, Call(TENANT, 5.0))
 
-    @property
-    def is_shared(self) -> bool:
-        """Return whether other processes could reach this database."""
-        return "memory" not in self.client.description
-
     async def close(self) -> None:
         """Close the engines and the database."""
         for engine in self._engines:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,7 +35,7 @@ class Fault:
 
 
 @contextmanager
-def failing(number: int, *, is_lasting: bool) -> Iterator[Fault]:
+def failing(number: int, *, is_lasting: bool) -> Generator[Fault]:
     """Let the n-th statement fail that is sent while the block lasts, and those behind it too when asked to."""
     fault = Fault(number, is_lasting=is_lasting)
     with pytest.MonkeyPatch.context() as patch:

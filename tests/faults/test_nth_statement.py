@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -158,7 +159,7 @@ def test_a_statement_that_fails_once_leaves_either_everything_or_nothing(stage: 
             f"r{number}", facts=[fact(f"r{number}", "one"), fact(f"r{number}", "two")]
         )
         with failing(number, is_lasting=False) as fault:
-            error = attempt(lambda run=run: stage.stores.runs.start(run))
+            error = attempt(partial(stage.stores.runs.start, run))
         fired = fault.fired
         found = stage.stores.runs.find(run.run_id)
         assert (found is None) == (error is not None)

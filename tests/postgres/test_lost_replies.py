@@ -15,10 +15,13 @@ from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import Stage, begun, fact, finished
 from tests.postgres.conftest import MakeStage
 from tests.support.fault_proxy import (
+    Action,
     CutAfter,
     CutBefore,
+    Exchange,
     Fail,
     FaultProxy,
+    Predicate,
     Reset,
     commit_of,
     connects,
@@ -46,13 +49,13 @@ def test_two_hundred_lost_replies_of_transitions_leave_one_effect_each(
     assert len(stage.stores.tasks.list("r1")) == LOST_REPLIES // 2 + 1
 
 
-def every_other() -> object:
+def every_other() -> Predicate:
     """Match every other flush, so that what repeats a lost one gets through."""
     count = 0
 
-    def matches(exchange: object) -> bool:
+    def matches(exchange: Exchange) -> bool:
         nonlocal count
-        if not FLUSH(exchange):  # type: ignore[arg-type]  # the proxy hands in exchanges
+        if not FLUSH(exchange):
             return False
         count += 1
         return count % 2 == 1
@@ -83,7 +86,8 @@ def test_what_never_reached_the_server_is_done_once(
     make_stage: MakeStage, fault_proxy: FaultProxy
 ) -> None:
     stage = make_stage(port=fault_proxy.port)
-    for number, action in enumerate([CutBefore(), Fail("57P01", fatal=True), Fail("40001")] * 5):
+    actions: list[Action] = [CutBefore(), Fail("57P01", fatal=True), Fail("40001")]
+    for number, action in enumerate(actions * 5):
         rule = fault_proxy.on(FLUSH, action, times=1)
         stage.start(f"r{number}")
         assert rule.fired == 1

@@ -31,3 +31,9 @@ def either(request: pytest.FixtureRequest, path: Path) -> Iterator[SqliteDatabas
     opened = open_notes(path if request.param == "file" else None)
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["file", "memory"])
+def place(request: pytest.FixtureRequest, path: Path) -> Path | None:
+    """Give the path of a file, and the place in memory."""
+    return path if request.param == "file" else None

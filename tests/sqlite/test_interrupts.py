@@ -27,6 +27,7 @@ from aureus.errors import Conflict
 from tests.sqlite.gathering import gathering, start, waiting_count
 from tests.sqlite.notes import (
     CALL,
+    Make,
     add,
     add_orphan,
     add_two,
@@ -115,7 +116,7 @@ def test_an_interrupted_leader_takes_nobody_along(
             others_to_enter[number] = either._writer.waiting(
                 add(place * 10 + number), CALL, threading.Event()
             )
-        write = add_with_fact(place * 10, f"fact {place}")
+        write: Make[Any] = add_with_fact(place * 10, f"fact {place}")
         if outcome == "commit fails":
             write = add_orphan(place * 10)
         elif outcome == "commit is undone":

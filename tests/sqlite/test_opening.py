@@ -220,7 +220,7 @@ MOUNTS = """\
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/home/ada/aureus.db", "ext4"),
+        ("/data/aureus.db", "ext4"),
         ("/mnt/share/aureus.db", "nfs4"),
         ("/mnt/shared/aureus.db", "ext4"),
         ("/mnt/my disk/aureus.db", "cifs"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ class Backend:
         return _CalledStores(self._thread, stores)
 
     @contextmanager
-    def transaction(self, tenant: str) -> Iterator[Any]:
+    def transaction(self, tenant: str) -> Generator[Any]:
         """Open a transaction of a tenant."""
         opened = self.client.transaction(tenant=tenant)
         if self._thread is None:
@@ -116,10 +116,6 @@ class Backend:
             self._thread.run(opened.__aexit__(type(error), error, error.__traceback__))
             raise
         self._thread.run(opened.__aexit__(None, None, None))
-
-    def run(self, work: Callable[[], Any]) -> Any:
-        """Call something where the client lives."""
-        return Called(self._thread, work)() if self._thread else work()
 
     def close(self) -> None:
         """Close the client."""

@@ -49,6 +49,13 @@ Commit = Callable[[str, int], None]
 
 
 @pytest.fixture
+def elsewhere() -> Iterator[ThreadPoolExecutor]:
+    """Give threads for calls that wait; made before the proxies, it ends after they let go."""
+    with ThreadPoolExecutor() as executor:
+        yield executor
+
+
+@pytest.fixture
 def direct(postgres_database: PostgresDatabase) -> Iterator[Connection]:
     """Give a connection past all proxies, to a database with an empty table of flushes."""
     with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
@@ -57,21 +64,19 @@ def direct(postgres_database: PostgresDatabase) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def fault_proxy(postgres_database: PostgresDatabase, direct: Connection) -> Iterator[FaultProxy]:
+def fault_proxy(
+    postgres_database: PostgresDatabase, direct: Connection, elsewhere: ThreadPoolExecutor
+) -> Iterator[FaultProxy]:
     with FaultProxy(postgres_database.server.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def pool(postgres_database: PostgresDatabase, direct: Connection) -> Iterator[PoolingProxy]:
+def pool(
+    postgres_database: PostgresDatabase, direct: Connection, elsewhere: ThreadPoolExecutor
+) -> Iterator[PoolingProxy]:
     with PoolingProxy(postgres_database.server.port) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as executor:
-        yield executor
 
 
 def _address(proxy: Listener, direct: Connection) -> str:
@@ -357,7 +362,7 @@ def test_a_pause_loses_nothing(
 ) -> None:
     delay = fault_proxy.on(FLUSH, Delay(0.01))
     fault_proxy.pause()
-    pending = elsewhere.submit(_autocommit, _address(fault_proxy, direct), 1)
+    pending = elsewhere.submit(_autocommit, _address(fault_proxy, direct), 2)
     assert [_flushes(direct) for _ in range(20)] == [0] * 20
     assert not pending.done()
     with direct.transaction():

@@ -8,6 +8,7 @@ transaction with ``yield from``. Type checkers infer all three.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from aureus._database.database import AsyncRunner, Runner
@@ -65,10 +66,11 @@ class Operation(Generic[P, R]):
             return self._called(instance)
         if isinstance(instance, AsyncStore):
             return self._awaited(instance)
-        return self.body.__get__(instance, owner)
+        return MethodType(self.body, instance)
 
     def _called(self, store: Store) -> Callable[P, R]:
-        runner, call = store._runner, store._call  # noqa: SLF001 - a view belongs to its operations
+        runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
+        call = store._call  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         perform = runner.read if self.is_read else runner.write
         bare = _bare(type(store))
 
@@ -78,7 +80,8 @@ class Operation(Generic[P, R]):
         return view
 
     def _awaited(self, store: AsyncStore) -> Callable[P, Coroutine[Any, Any, R]]:
-        runner, call = store._runner, store._call  # noqa: SLF001 - a view belongs to its operations
+        runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
+        call = store._call  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         perform = runner.read if self.is_read else runner.write
         bare = _bare(type(store))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -69,13 +69,13 @@ def _show_log(run_id: str, after: int, flags: dict[str, Any], *, as_json: bool) 
         note(f"{tail.path} ends in a torn line of {tail.size_bytes} bytes; the next write mends it")
 
     for record in reader.read(run_id, on_torn_tail=tell):
-        if (record.version or 0) <= after:
+        if (record.get("version") or 0) <= after:
             continue
         if as_json:
-            show_json(plain(record))
+            show_json(record)
         else:
-            task = plain_text(record.task_id or "")
-            click.echo(f"{record.timestamp} {mark(f'{record.type:<22}', 'cyan')} {task}".rstrip())
+            parts = (record["timestamp"], f"{record['type']:<22}", record.get("taskId") or "")
+            click.echo(plain_text(" ".join(parts)).rstrip())
 
 
 def read_all(client: Aureus, run_id: str, after: int = 0) -> Iterator[Event]:
@@ -107,7 +107,12 @@ def _details(event: Event) -> str:
     if metadata.get("replayed"):
         found.append("replayed")
     if "error" in metadata:
-        error = metadata["error"]
-        text = error.get("message", "") if isinstance(error, dict) else str(error)
-        found.append(str(text).splitlines()[0] if text else "")
+        found.append(_first_line(metadata["error"]))
     return ", ".join(part for part in found if part)
+
+
+def _first_line(error: Any) -> str:
+    """Return the first line of an error: a message, or an object that holds one."""
+    if isinstance(error, dict):
+        error = cast(dict[str, Any], error).get("message", "")
+    return next(iter(str(error).splitlines()), "")

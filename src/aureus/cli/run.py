@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -177,4 +177,4 @@ def _read_input_file(path: Path) -> dict[str, Any]:
     value = decode(content)
     if not isinstance(value, dict):
         raise Invalid(f"{path} holds no JSON object of inputs", path=str(path))
-    return value
+    return cast(dict[str, Any], value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -138,7 +138,7 @@ async def _perform(settings: Settings, work: Work, *, as_json: bool) -> int:
 
 
 @asynccontextmanager
-async def _stopping(engine: Engine) -> AsyncIterator[list[signal.Signals]]:
+async def _stopping(engine: Engine) -> AsyncGenerator[list[signal.Signals]]:
     """Hand over on the first Ctrl-C or SIGTERM, and give up at once on the second."""
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []

@@ -1,9 +1,9 @@
-"""What commands share: the flags that name a database, and opening it."""
+"""What commands share: the flags that name a database, opening it, and where messages go meanwhile."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,6 +33,11 @@ _DATABASE = (
     ),
     click.option("--schema", metavar="NAME", help="PostgreSQL schema that holds the tables."),
     click.option("--tenant", metavar="NAME", help="Whose data; default `default`."),
+    click.option(
+        "--log-level",
+        metavar="LEVEL",
+        help="debug, info, warning, error or critical: the least that is logged; default info.",
+    ),
 )
 
 _RUN_LOG = (
@@ -45,6 +50,7 @@ _KEYS = {
     "state_store_type": "database.backend",
     "schema": "database.schema",
     "tenant": "tenant",
+    "log_level": "log.level",
     "event_log_type": "run_log.type",
     "event_log_dir": "run_log.directory",
     "actor": "actor",
@@ -88,14 +94,23 @@ def settings_of(flags: Mapping[str, Any]) -> Settings:
 
 
 def announce(settings: Settings) -> None:
-    """Say on stderr which database is meant, and what looks like a mistake in the settings."""
+    """Say on stderr which database is meant, and what looks like a mistake in the settings; messages go there too."""
+    _configure_logging(settings.log.level)
     for warning in settings.warnings:
         note(f"{mark('warning', 'yellow')}: {warning}")
     note(f"database: {settings.database.description}")
 
 
+def _configure_logging(level: str) -> None:
+    import logging  # `aureus --help` does without
+
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=level.upper())
+    if level != "debug":  # a pool tells of each failed try; our own error says what is wrong
+        logging.getLogger("psycopg").setLevel(logging.CRITICAL)
+
+
 @contextmanager
-def opened(flags: Mapping[str, Any]) -> Iterator[Aureus]:
+def opened(flags: Mapping[str, Any]) -> Generator[Aureus]:
     """Open the database that flags and settings name, and close it again."""
     from aureus.client import Aureus
 

@@ -37,6 +37,8 @@ LATER: tuple[Later, ...] = (
           protects=True),
     Later(("ARAGORA_ENCRYPTION_KEY",), "encryption of fields"),
     Later(("ARAGORA_ENCRYPTION_REQUIRED",), "refusing to store fields unencrypted", protects=True),
+    Later(("MAX_RETRY_ATTEMPTS",), "attempts of every task; here a task sets its own (`retry.maxAttempts`)"),
+    Later(("MAX_WORKFLOW_SIZE",), "the largest workflow file; here its bound is fixed"),
     Later(("BACKUP_ENABLED",), "backups on a schedule", protects=True),
     Later(("BACKUP_INTERVAL_HOURS",), "how often to back up"),
     Later(("ENABLE_AUTH", "JWT_*", "SESSION_SECRET", "BCRYPT_ROUNDS", "CORS_*", "RATE_LIMIT_*", "MAX_REQUEST_SIZE",

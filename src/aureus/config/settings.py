@@ -1,6 +1,6 @@
 """The settings of one process: immutable, typed, complete, and safe to print.
 
-Times are seconds, sizes bytes; None is "no limit". Every default is resolved, so that no reader of a setting decides
+Times are seconds; None is "no limit". Every default is resolved, so that no reader of a setting decides
 anything. Which names fill which field is said in ``table.py``, and how they are found in ``loading.py``.
 """
 
@@ -74,8 +74,6 @@ class EngineSettings:
     concurrent_runs_max: int
     task_timeout_seconds: float | None
     workflow_timeout_seconds: float | None
-    task_attempts_max: int
-    workflow_bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)

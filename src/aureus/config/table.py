@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Kind = Literal["text", "name", "secret", "url", "path", "choice", "integer", "seconds", "bytes"]
+Kind = Literal["text", "name", "secret", "url", "path", "choice", "integer", "seconds"]
 
 
 class Alias(NamedTuple):
@@ -258,21 +258,13 @@ ENGINE: tuple[Setting, ...] = (
         "engine.workflow_timeout_seconds", "seconds", None, "Time limit of a whole run, waiting for people included.",
         least=0.001, most=10 * _YEAR_SECONDS, may_be_none=True, aliases=(Alias("WORKFLOW_TIMEOUT", unit="ms"),),
     ),
-    Setting(
-        "engine.task_attempts_max", "integer", 1, "Attempts of a task that sets no `retry.maxAttempts` of its own.",
-        least=1, most=1000, aliases=_names("MAX_RETRY_ATTEMPTS"),
-    ),
-    Setting(
-        "engine.workflow_bytes_max", "bytes", 1_048_576, "Size of a workflow file at most.",
-        least=1024, most=67_108_864, aliases=_names("MAX_WORKFLOW_SIZE"),
-    ),
 )  # fmt: skip
 
 AUDIT = Setting(
     "audit.mode", "choice", "decisions", "Which events are audit entries too.", choices=("decisions", "all", "off"),
 )  # fmt: skip
 LOG = Setting(
-    "log.level", "choice", "info", "The least important message that is logged.",
+    "log.level", "choice", "info", "The least important message that the command line logs, on standard error.",
     choices=("debug", "info", "warning", "error", "critical"),
     synonyms=(("trace", "debug"), ("warn", "warning"), ("fatal", "critical")),
     aliases=_names("LOG_LEVEL"), flags=("--log-level",),

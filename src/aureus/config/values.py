@@ -1,7 +1,7 @@
 """Turns what somebody wrote into the value of a setting, or says what is wrong with it and where it stands.
 
 Pure: text and typed values in, values out. A message quotes what it refuses, except where that is a secret or looks
-as if it held one. Times are seconds, sizes are bytes, whatever the unit they were written in.
+as if it held one. Times are seconds, whatever the unit they were written in.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _DURATION = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:us|µs|ms|min|s|m|h|d))+")
 _DURATION_PART = re.compile(r"([0-9.]+)(us|µs|ms|min|s|m|h|d)")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(b|kb|mb|kib|mib)", re.IGNORECASE)
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-_BYTES = {"b": 1, "kb": 1024, "kib": 1024, "mb": 1_048_576, "mib": 1_048_576}
 _NO_LIMIT = frozenset({"none", "off"})
 _RESERVED_NAMES = frozenset({"information_schema", "none"})
 """Names that PostgreSQL keeps, besides those that begin with ``pg_``; to drop to the role ``none`` drops nothing."""
@@ -50,8 +48,6 @@ def parse(setting: Setting, written: object, where: str, *, unit: str = "") -> V
         return _integer(setting, written, where)
     if setting.kind == "seconds":
         return _seconds(setting, written, where, unit)
-    if setting.kind == "bytes":
-        return _bytes(setting, written, where)
     if setting.kind == "choice":
         return _choice(setting, written, where)
     text = _text(setting, written, where)
@@ -68,8 +64,6 @@ def shown(setting: Setting, value: object) -> str:
         return "none"
     if setting.kind == "seconds" and isinstance(value, int | float):
         return f"{value:g} s"
-    if setting.kind == "bytes":
-        return f"{value} bytes"
     return str(value)
 
 
@@ -100,7 +94,7 @@ def limits(setting: Setting) -> str:
         return f"1 to {setting.most:g} bytes"
     if setting.least is None or setting.most is None:
         return "any text"
-    number = {"integer": "a whole number", "seconds": "a time", "bytes": "a size"}[setting.kind]
+    number = {"integer": "a whole number", "seconds": "a time"}[setting.kind]
     return f"{number} from {_amount(setting, setting.least)} to {_amount(setting, setting.most)}{nothing}"
 
 
@@ -110,10 +104,6 @@ def _amount(setting: Setting, amount: float) -> str:
             if amount >= seconds and amount % seconds == 0:
                 return f"{amount / seconds:g} {unit}"
         return f"{amount * 1000:g} ms"
-    if setting.kind == "bytes":
-        for unit in ("MiB", "KiB"):
-            if amount % _BYTES[unit.lower()] == 0:
-                return f"{amount / _BYTES[unit.lower()]:g} {unit}"
     return f"{amount:.0f}"
 
 
@@ -154,19 +144,6 @@ def _sum_of_parts(text: str) -> float | None:
         return sum(float(part) * _SECONDS[unit] for part, unit in _DURATION_PART.findall(text))
     except ValueError:  # "1.2.3s": the parts match where the number does not
         return None
-
-
-def _bytes(setting: Setting, written: object, where: str) -> int:
-    number: float | None = None
-    if isinstance(written, int) and not isinstance(written, bool):
-        number = written
-    elif isinstance(written, str):
-        text = written.strip()
-        if _INTEGER.fullmatch(text):
-            number = int(text[:20])
-        elif match := _SIZE.fullmatch(text):
-            number = float(match[1][:20]) * _BYTES[match[2].lower()]
-    return int(_in_range(setting, number, written, where))
 
 
 def _in_range(setting: Setting, number: float | None, written: object, where: str) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from aureus.engine.commands import CancelTask, EndRun, TaskLabel
 from aureus.engine.compensation import SCOPE
 from aureus.engine.journal import Journal
+from aureus.engine.observer import watched
 from aureus.engine.outcomes import Failure
 from aureus.engine.parts import EngineParts, refuse_final
 from aureus.engine.transition import Step
@@ -50,7 +51,8 @@ async def _cancel_held(parts: EngineParts, journal: Journal, actor: str) -> Run:
     failure = Failure("run_cancelled", f"the run was cancelled by {actor}")
     step.apply([EndRun(RunStatus.CANCELLED, failure)])
     advanced = await parts.stores.runs.advance(step.transition(parts.ids.new()))
-    await parts.observer.on_events(advanced.run, advanced.events)
+    run_id = advanced.run.run_id
+    await watched(run_id, parts.observer.on_events(advanced.run, advanced.events))
     return advanced.run
 
 

@@ -20,7 +20,7 @@ from aureus.clock import Clock
 from aureus.engine.attempts import Attempt, Surroundings
 from aureus.engine.commands import Command, LetGo, Work
 from aureus.engine.journal import Journal
-from aureus.engine.observer import Observer
+from aureus.engine.observer import Observer, watched
 from aureus.engine.outcomes import Completed, Ended, Interrupted, Outcome
 from aureus.engine.timers import until
 from aureus.engine.transition import Step
@@ -109,7 +109,7 @@ class Executor:
 
     def take_answers(self) -> None:
         """Look at what people have answered."""
-        self._has_new_answers = bool(self.journal.pending_approvals())
+        self._has_new_answers = bool(self.journal.waiting)
         self._wake.set()
 
     def fail(self, error: BaseException) -> None:
@@ -121,18 +121,11 @@ class Executor:
     async def observe(self, telling: Awaitable[None]) -> None:
         """Tell the observer something; when it fails, the run is left in good order and ``execute`` raises."""
         try:
-            await telling
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run must be left in good order
-            if self._observer_error is None:
-                run_id = self.journal.run.run_id
-                self._observer_error = WorkflowError(
-                    f"run {run_id} was stopped, because what watches it failed: {error}. Nothing is lost; "
-                    "once that is mended, run it again to go on.",
-                    run_id=run_id,
-                )
-                self._observer_error.__cause__ = error
-                if not self._is_stopping:
-                    self.stop()
+            await watched(self.journal.run.run_id, telling)
+        except WorkflowError as error:
+            self._observer_error = self._observer_error or error
+            if not self._is_stopping:
+                self.stop()
 
     async def execute(self, begun: Sequence[Work] = ()) -> None:
         """Work on the run until it has ended, waits for people, was given back, or is lost.
@@ -202,7 +195,13 @@ class Executor:
 
     async def _commit(self, step: Step) -> None:
         transition = step.transition(self._ports.ids.new())
-        advanced = await self._ports.runs.advance(transition)
+        committing = asyncio.ensure_future(self._ports.runs.advance(transition))
+        try:
+            advanced = await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            step.committed((await committing).run)
+            self._ended += [Ended(work.label.key, Interrupted()) for work in step.started]
+            raise
         step.committed(advanced.run)
         for work in step.started:
             self._spawn(work)
@@ -237,7 +236,7 @@ class Executor:
     async def _read_answers(self) -> None:
         self._has_new_answers = False
         for approval in await self._ports.approvals.list(self.journal.run.run_id):
-            self.journal.approvals[approval.key] = approval
+            self.journal.hear(approval)
 
     def _seconds_left(self) -> float | None:
         now = self._ports.clock.now()

@@ -20,7 +20,7 @@ from aureus.model.leases import ProcessIdentity
 from aureus.stores.leases import LeaseStore, Notice
 
 STATEMENT_PAUSE_SECONDS = 1.0
-"""Seconds between two statements of the thread at least; a lease of less than 3 s is renewed more often."""
+"""Seconds between two statements of the thread at least; under a lease of less than 6 s they come closer."""
 
 RENEWALS_PER_LEASE = 3
 """Renewals that fit into a lease: two may fail before it is lost."""
@@ -46,8 +46,8 @@ class Rhythm:
 
     @property
     def pause_seconds(self) -> float:
-        """Return the seconds between two statements at least."""
-        return min(STATEMENT_PAUSE_SECONDS, self.renewal_seconds)
+        """Return the seconds between two statements at least; a look fits between two renewals."""
+        return min(STATEMENT_PAUSE_SECONDS, self.renewal_seconds / 2)
 
     @property
     def silence_seconds_max(self) -> float:

@@ -30,7 +30,7 @@ class Journal:
         self.run = run
         self.inputs = inputs
         self.tasks: dict[TaskKey, Task] = {}
-        self.approvals = {approval.key: approval for approval in approvals}
+        self.approvals: dict[TaskKey, Approval] = {}
         self.running: dict[TaskKey, None] = {}
         self.waiting: dict[TaskKey, None] = {}
         self.retrying: dict[TaskKey, None] = {}
@@ -38,6 +38,10 @@ class Journal:
         """The entries that ended, in the order of their ``finished_no``."""
         self.is_cancel_requested = run.cancel_requested_at is not None
         self._timers: list[tuple[datetime, TaskKey]] = []
+        self._answered: set[TaskKey] = set()
+        self._expiries: list[tuple[datetime, TaskKey]] = []
+        for approval in approvals:
+            self.hear(approval)
         for task in sorted(tasks, key=lambda task: task.finished_no or 0):
             self.put(task)
 
@@ -59,14 +63,17 @@ class Journal:
         elif task.status.is_final and (before is None or not before.status.is_final):
             self.ended.append(key)
 
+    def hear(self, approval: Approval) -> None:
+        """Set what a task asks, and what was answered."""
+        self.approvals[approval.key] = approval
+        if approval.status is not ApprovalStatus.PENDING:
+            self._answered.add(approval.key)
+        elif approval.expires_at is not None:
+            heapq.heappush(self._expiries, (approval.expires_at, approval.key))
+
     def restamp(self, task: Task) -> None:
         """Replace an entry by itself with the times that the database gave it."""
         self.tasks[task.key] = task
-
-    @property
-    def open_count(self) -> int:
-        """Return how many entries are neither ended nor unheard of."""
-        return len(self.running) + len(self.waiting) + len(self.retrying)
 
     @property
     def finished_no_next(self) -> int:
@@ -97,6 +104,22 @@ class Journal:
         for entry in kept:
             heapq.heappush(self._timers, entry)
         return due
+
+    def due_answers(self, now: datetime) -> list[TaskKey]:
+        """Return the waiting tasks that were answered, or whose question has expired, in the order of their keys."""
+        self._answered = {key for key in self._answered if key in self.waiting}
+        due = set(self._answered)
+        due.update(key for moment, key in self._expiries if moment <= now and key in self.waiting)
+        return sorted(due)
+
+    def next_expiry(self) -> datetime | None:
+        """Return when the first open question expires."""
+        while self._expiries:
+            moment, key = self._expiries[0]
+            if key in self.waiting and self.approvals[key].status is ApprovalStatus.PENDING:
+                return moment
+            heapq.heappop(self._expiries)
+        return None
 
     def pending_approvals(self) -> tuple[Approval, ...]:
         """Return what people are asked and have not answered, oldest first."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from aureus.errors import WorkflowError
 from aureus.model.approvals import Approval
 from aureus.model.events import Event
 from aureus.model.runs import Run
@@ -46,3 +47,15 @@ class Unobserved:
 
     async def on_waiting(self, run: Run, approvals: Sequence[Approval]) -> None:
         """Do nothing."""
+
+
+async def watched(run_id: str, telling: Awaitable[None]) -> None:
+    """Tell an observer something; raises ``WorkflowError`` when it fails, whatever its own error is."""
+    try:
+        await telling
+    except Exception as error:
+        raise WorkflowError(
+            f"run {run_id} was stopped, because what watches it failed: {error}. Nothing is lost; once that "
+            "is mended, run it again to go on.",
+            run_id=run_id,
+        ) from error

@@ -137,11 +137,8 @@ class WorkflowPlanner:
     def next_wake(self, now: datetime) -> datetime | None:
         """Return when ``plan`` should be asked again although nothing has ended; None when time changes nothing."""
         journal = self._journal
-        moments = [
-            approval.expires_at
-            for approval in journal.pending_approvals()
-            if approval.expires_at is not None
-        ]
+        expiry = journal.next_expiry()
+        moments = [] if expiry is None else [expiry]
         timer = journal.next_timer()
         has_place = len(journal.running) < self._rules.parallel_max
         if timer is not None and (has_place or timer[0] > now):
@@ -245,7 +242,7 @@ class WorkflowPlanner:
         commands: list[Command] = []
         starting: list[Planned] = []
         free = self._rules.parallel_max - len(journal.running)
-        for key in sorted(journal.waiting):
+        for key in journal.due_answers(now):
             planned = self._find(key)
             if planned is not None:
                 approval = journal.approvals.get(key)

@@ -19,6 +19,7 @@ from aureus.engine.definition import from_dict, to_dict
 from aureus.engine.definition_changes import definition_changed
 from aureus.engine.executor import Executor, Ports
 from aureus.engine.journal import Journal
+from aureus.engine.observer import watched
 from aureus.engine.parts import EngineParts, RunOutcome, outcome_of
 from aureus.engine.planner import Rules, WorkflowPlanner
 from aureus.engine.timers import pause
@@ -202,7 +203,8 @@ class Running:
         if not commands or not all(isinstance(command, PauseRun) for command in commands):
             return None
         journal.run = run
-        await parts.observer.on_waiting(run, journal.pending_approvals())
+        telling = parts.observer.on_waiting(run, journal.pending_approvals())
+        await watched(run.run_id, telling)
         return outcome_of(journal)
 
     def _planner(self, wish: Wish, journal: Journal) -> WorkflowPlanner:

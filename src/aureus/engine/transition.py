@@ -152,7 +152,7 @@ class Step:
         for written in self._written.values():
             self._journal.restamp(_after(written, run.epoch, run.updated_at))
         for request in self._requests:
-            self._journal.approvals[request.key] = _asked(run.run_id, request, run.updated_at)
+            self._journal.hear(_asked(run.run_id, request, run.updated_at))
 
     def _changes(self) -> tuple[TaskChange, ...]:
         return tuple(written.change for written in self._written.values())
@@ -173,7 +173,7 @@ class Step:
         tier = None if command.risk_tier is None else command.risk_tier.value
         request = ApprovalRequest(label.key, command.message, tier, self._actor, command.expires_at)
         self._requests.append(request)
-        self._journal.approvals[label.key] = _asked(self._journal.run.run_id, request, self._now)
+        self._journal.hear(_asked(self._journal.run.run_id, request, self._now))
         self._tell(
             EventType.APPROVAL_REQUESTED,
             label,

@@ -106,6 +106,6 @@ class TaskChange:
 
 def task_from_row(row: Sequence[Any], result: Any, *, has_result: bool) -> Task:
     """Return the task of a row in the order of the fields, without its result columns, and its decoded result."""
-    values = [*row[:13], result, has_result, *row[13:20]]
+    values: list[Any] = [*row[:13], result, has_result, *row[13:20]]
     values[3], values[4], values[12] = TaskKind(values[3]), TaskStatus(values[4]), bool(values[12])
     return Task(*values)

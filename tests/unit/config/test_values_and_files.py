@@ -1,4 +1,4 @@
-"""How numbers, times, sizes and words are read, and the lines of ``.env``."""
+"""How numbers, times and words are read, and the lines of ``.env``."""
 
 from __future__ import annotations
 
@@ -47,15 +47,6 @@ def test_what_is_no_time(written: object) -> None:
         parse(BY_KEY["database.call_deadline_seconds"], written, "test")
 
 
-SIZES = [("1mb", 1_048_576), ("5MB", 5_242_880), ("512 KB", 524_288), ("1.5MiB", 1_572_864), ("2048b", 2048),
-         ("1048576", 1_048_576), (1_048_576, 1_048_576)]  # fmt: skip
-
-
-@pytest.mark.parametrize(("written", "size"), SIZES, ids=repr)
-def test_sizes(written: object, size: int) -> None:
-    assert parse(BY_KEY["engine.workflow_bytes_max"], written, "test") == size
-
-
 @given(
     st.one_of(
         st.none(),
@@ -84,7 +75,6 @@ LIMITS = [
     ("database.pool_max", "a whole number from 1 to 1000"),
     ("database.idle_timeout_seconds", "a time from 1 ms to 1 d, or none for no limit"),
     ("database.port", "a whole number from 1 to 65535"),
-    ("engine.workflow_bytes_max", "a size from 1 KiB to 64 MiB"),
     ("audit.mode", "decisions, all or off"),
     ("database.schema", "1 to 63 bytes"),
 ]
@@ -97,7 +87,7 @@ def test_limits_are_said_in_words(key: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    [s for s in SETTINGS if s.kind in {"integer", "seconds", "bytes"}],
+    [s for s in SETTINGS if s.kind in {"integer", "seconds"}],
     ids=lambda s: s.key,
 )
 def test_both_bounds_are_inside(setting: Setting) -> None:
@@ -121,7 +111,6 @@ def test_values_are_shown_with_their_units(tmp_path: Path) -> None:
         "1.5 s",
         "environment DATABASE_TIMEOUT",
     )
-    assert row_of(settings, "engine.workflow_bytes_max") == ("1048576 bytes", "default")
     assert row_of(settings, "engine.task_timeout_seconds") == ("none", "default")
     assert row_of(settings, "run_log.directory") == (f"{tmp_path}/var/run", "default")
     assert row_of(settings, "database.prepared_statements") == ("on", "default")

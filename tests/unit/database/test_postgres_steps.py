@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -110,9 +110,9 @@ class Server:
         if fault is None:
             return Reply(rows)
         index, error = fault
-        if callable(index):
-            index = index([statement.text for statement in sent])
-        return Reply(rows[:index], error)
+        texts = [statement.text for statement in sent]
+        answered = cast(int, index(texts) if callable(index) else index)
+        return Reply(rows[:answered], error)
 
     def row(self, statement: Sent) -> Any:
         """Return what a statement brings."""
@@ -188,7 +188,7 @@ def test_a_blocked_row_sends_only_its_own_operation_alone() -> None:
 
 def test_a_deadlock_sends_the_whole_flush_again_three_times_and_then_everybody_alone() -> None:
     deadlock = errors.DeadlockDetected("round and round")
-    world = World({number: (1, deadlock) for number in range(1, 10)})
+    world = World(dict.fromkeys(range(1, 10), (1, deadlock)))
     members = [world.member("one"), world.member("two")]
     world.flush(*members)
     assert len(world.server.exchanges) == 4
@@ -209,7 +209,7 @@ def test_a_lost_reply_is_settled_before_anything_is_sent_again(happened: bool) -
 
 def test_a_server_that_stays_away_after_a_lost_reply_leaves_the_outcome_unknown() -> None:
     gone = psycopg.OperationalError("server closed the connection")
-    world = World({number: (0, gone) for number in range(1, 1000)})
+    world = World(dict.fromkeys(range(1, 1000), (0, gone)))
     member = world.member("one", seconds=5.0)
     world.flush(member)
     assert isinstance(member.outcome, OutcomeUnknown)
@@ -218,7 +218,7 @@ def test_a_server_that_stays_away_after_a_lost_reply_leaves_the_outcome_unknown(
 
 def test_replies_lost_again_and_again_end_although_each_doubt_is_settled() -> None:
     gone = psycopg.OperationalError("server closed the connection")
-    world = World({number: (0, gone) for number in range(1, 1000, 2)})
+    world = World(dict.fromkeys(range(1, 1000, 2), (0, gone)))
     member = world.member("one", seconds=1e9)
     world.flush(member)
     assert isinstance(member.outcome, DatabaseUnavailable)

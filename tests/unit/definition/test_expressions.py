@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.engine.definition.expressions import (
@@ -249,6 +249,7 @@ def test_a_condition_that_is_neither_is_refused(when: Any) -> None:
         condition(when, SCOPE)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.text("${{}}input.tasks['\"]()!&|=<>0123 \\", max_size=60))
 def test_any_text_is_an_expression_or_is_refused_inside_the_text(text: str) -> None:
     for read in (parse, split):
@@ -265,12 +266,14 @@ def refused_at(read: Callable[[str], object], text: str) -> int:
     return 0
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_text_without_expressions_is_kept_and_any_text_can_be_escaped(text: str) -> None:
     """Escaping puts a dollar before every opening; what stood before it is left alone."""
     assert render(text.replace("${{", "$${{"), {}) == text
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["$", "{", "}", "${{", "$${{", "${{ 1 }}", "x"])).map("".join))
 def test_the_pieces_of_a_text_cover_it(text: str) -> None:
     try:
@@ -368,6 +371,7 @@ def parse_within_limits(text: str) -> Expression | None:
         raise
 
 
+@settings(deadline=None)
 @given(st.recursive(literals(), extended, max_leaves=12))
 def test_evaluation_agrees_with_a_model_of_it(model: Model) -> None:
     expression = parse_within_limits(model.text)

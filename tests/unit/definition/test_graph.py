@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.engine.definition import load_text
@@ -76,6 +76,7 @@ def reachable(needs: list[set[int]], task: int) -> set[int]:
     return found
 
 
+@settings(deadline=None)
 @given(graphs, st.integers(0), st.integers(1))
 def test_a_graph_loads_unless_it_has_a_circle(
     drawn: list[frozenset[int]], chosen: int, apart: int

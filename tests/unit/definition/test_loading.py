@@ -96,6 +96,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz") / "workflow.yaml"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_workflow_or_a_typed_error(scratch: Path, content: bytes) -> None:
     load_or_refuse(scratch, content)
@@ -110,7 +111,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_pieces_of_yaml_in_any_order_give_a_workflow_or_a_typed_error(
     scratch: Path, text: str
@@ -118,7 +119,7 @@ def test_pieces_of_yaml_in_any_order_give_a_workflow_or_a_typed_error(
     load_or_refuse(scratch, text.encode())
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(FILES), st.data())
 def test_damaged_files_give_a_workflow_or_a_typed_error(
     scratch: Path, path: Path, data: st.DataObject

@@ -183,3 +183,17 @@ def test_sixty_levels_of_nesting_are_read() -> None:
     """The map of the file, the tasks, the task and its inputs are the first four of them."""
     value = load_text(f"tasks: [{{id: a, inputs: {{x: {'[' * 56}{']' * 56}}}}}]", source="text")
     codec.check(to_dict(value.workflow))
+
+
+@pytest.mark.parametrize(("lists", "is_refused"), [(45, False), (46, True)])
+def test_nesting_is_counted_through_aliases(lists: int, *, is_refused: bool) -> None:
+    """Four levels down to the inputs, eleven of the alias, and the lists around it."""
+    shared = "a: &a " + "[" * 10 + "{}" + "]" * 10
+    text = f"tasks: [{{id: a, inputs: {{{shared}, b: {'[' * lists}*a{']' * lists}}}}}]"
+    try:
+        load_text(text, source="text")
+    except DefinitionInvalid as error:
+        refusal = str(error)
+    else:
+        refusal = ""
+    assert ("60 levels" in refusal) is is_refused

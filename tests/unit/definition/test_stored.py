@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus import codec
@@ -104,6 +104,7 @@ workflows = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(workflows)
 def test_a_workflow_survives_being_stored_as_json(workflow: Workflow) -> None:
     """Through bytes: what the database gives back is equal in value and in hash."""
@@ -113,6 +114,7 @@ def test_a_workflow_survives_being_stored_as_json(workflow: Workflow) -> None:
     assert hash_of(again) == hash_of(workflow)
 
 
+@settings(deadline=None)
 @given(workflows, workflows)
 def test_two_workflows_have_one_hash_only_when_they_mean_the_same(a: Workflow, b: Workflow) -> None:
     same = codec.canonical(to_dict(dataclasses.replace(a, hash=""))) == codec.canonical(

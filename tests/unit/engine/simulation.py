@@ -161,7 +161,7 @@ class Simulation:
             decided_at=self.now,
             reason=reason,
         )
-        self.journal.approvals[key] = self.approvals[key]
+        self.journal.hear(self.approvals[key])
 
     @property
     def state(self) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from aureus.tools import Tools
 from tests.unit.tools.calling import RunTool, Wire, find_tool, make_call
+from tests.unit.tools.shapes import RUNNER
 
 
 @pytest.fixture
@@ -37,6 +38,12 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
     given = Wire(tmp_path / "wire")
     yield given
     given.close()
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> None:
+    """Put the program beside the workflow file that no list of processes catches."""
+    (tmp_path / "runner.py").write_text(RUNNER, encoding="utf-8")
 
 
 async def _result(tools: Tools, name: str, folder: Path, inputs: dict[str, Any]) -> Any:

@@ -55,4 +55,5 @@ def settle_prepared(
     After a ROLLBACK psycopg (3.3) sends DEALLOCATE ALL behind the next statement. Inside a pipeline that throws away
     what the same pipeline has just prepared, and later flushes fail with 26000.
     """
-    yield from connection._prepared.maintain_gen(connection)  # noqa: SLF001 - there is no public way
+    prepared = connection._prepared  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - there is no public way
+    yield from prepared.maintain_gen(connection)

@@ -154,7 +154,7 @@ def _compose(
             sent.append(planner.binding(tenant, lock_ms, remaining))
         start = len(sent)
         mark = f"{flush_id or 'read'}.{index}"
-        sent.extend(planner.statements(member.request, tenant, mark))
+        sent.extend(planner.statements(member.request, member.tenant_id, mark))
         spans.append((start, len(sent)))
     if flush_id is not None:
         sent.append(planner.save_flush(flush_id))

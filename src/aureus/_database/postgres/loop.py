@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
@@ -79,7 +79,7 @@ class AsyncPostgresDatabase:
         return cast(R, outcome)
 
     @asynccontextmanager
-    async def transaction(self, call: Call) -> AsyncIterator[AsyncPostgresTransaction]:
+    async def transaction(self, call: Call) -> AsyncGenerator[AsyncPostgresTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         self._check_loop()
         opened = OpenTransaction(self.planner, call)

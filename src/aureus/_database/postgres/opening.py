@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -80,7 +80,7 @@ def options_of(
 @contextmanager
 def _migrator(
     settings: DatabaseSettings, url: PostgresUrl
-) -> Iterator[tuple[Migrator, psycopg.Connection[Any]]]:
+) -> Generator[tuple[Migrator, psycopg.Connection[Any]]]:
     """Open a connection that goes around a pooler where one is named, and close it again."""
     direct = settings.direct_url if isinstance(settings.direct_url, PostgresUrl) else url
     options = options_of(settings, direct)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
@@ -104,7 +104,7 @@ class PostgresDatabase:
         return cast(R, outcome)
 
     @contextmanager
-    def transaction(self, call: Call) -> Iterator[PostgresTransaction]:
+    def transaction(self, call: Call) -> Generator[PostgresTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         self._check_fork()
         opened = OpenTransaction(self.planner, call)

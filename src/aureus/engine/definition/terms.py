@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from aureus.engine.definition.problems import quoted
 
@@ -82,7 +82,7 @@ class Expression:
 
     source: str
     term: Term
-    start: int = field(default=0, compare=False)
+    start: int = 0
 
     def references(self) -> tuple[Reference, ...]:
         """Return the paths of the expression, in the order of its text."""

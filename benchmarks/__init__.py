@@ -1,0 +1,1 @@
+"""How fast Aureus is, one program per question: ``python -m benchmarks``."""

@@ -1,0 +1,62 @@
+"""What does group commit bring? Transitions per second, gathered and each in a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+
+from benchmarks.measuring import Effort, Sample, middle, ratio, take_turns
+from benchmarks.place import ENGINES, Engine, Place
+from benchmarks.tables import Table, count, fine, times
+from benchmarks.writers import STYLES, Style, Writer, open_writer
+
+Cell = tuple[Style, int, bool]
+
+_COLUMNS = (
+    *("callers", "gathered /s", "p50 ms", "p99 ms", "client µs"),
+    *("alone /s", "p50 ms", "p99 ms", "client µs", "ratio"),
+)
+_NOTE = "One call is `runs.advance` with one task and one fact. Client µs is processor time of the calling process."
+
+
+def measure(place: Place, effort: Effort) -> Iterator[Table]:
+    """Compare both ways for threads and asyncio, with few callers and many."""
+    for engine in ENGINES:
+        with ExitStack() as stack:
+            writers = {
+                style: stack.enter_context(closing(open_writer(place.new_settings(engine), style)))
+                for style in STYLES
+            }
+            cells = {
+                (style, callers, is_gathered): partial(
+                    _advance, writer, callers, effort.seconds, is_gathered=is_gathered
+                )
+                for style, writer in writers.items()
+                for callers in effort.callers
+                for is_gathered in (True, False)
+            }
+            yield _table(engine, effort, take_turns(cells, effort.rounds))
+
+
+def _advance(writer: Writer, callers: int, seconds: float, *, is_gathered: bool) -> Sample:
+    return writer.measure(writer.new_runs(callers), seconds, is_gathered=is_gathered)
+
+
+def _table(engine: Engine, effort: Effort, samples: dict[Cell, list[Sample]]) -> Table:
+    rows: list[Sequence[str]] = []
+    for style in STYLES:
+        for callers in effort.callers:
+            gathered, alone = samples[style, callers, True], samples[style, callers, False]
+            caller = f"{callers} {'task' if style == 'asyncio' else 'thread'}{'s' * (callers > 1)}"
+            rows.append(
+                [caller, *_figures(gathered), *_figures(alone), times(ratio(gathered, alone))]
+            )
+    return Table(f"Transitions on {engine}", _COLUMNS, rows, _NOTE)
+
+
+def _figures(samples: Sequence[Sample]) -> Iterator[str]:
+    yield count(middle(samples, lambda sample: sample.per_second))
+    yield fine(middle(samples, lambda sample: sample.percentile_ms(0.5)))
+    yield fine(middle(samples, lambda sample: sample.percentile_ms(0.99)))
+    yield count(middle(samples, lambda sample: sample.cpu_us))

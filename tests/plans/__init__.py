@@ -1,0 +1,1 @@
+"""How the hot statements are carried out: by which index, and over how many rows."""

@@ -1,0 +1,109 @@
+"""Hot statements are served by their indexes, on both engines, however much else is stored."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import apsw
+import psycopg
+import pytest
+
+from aureus._database.catalog import Catalog, texts
+from aureus._database.migrate import read_migrations
+from aureus._database.statement import Query
+from tests.support.postgres import PostgresDatabase
+
+ROWS = 20_000
+
+SEED = f"""
+INSERT INTO aureus.workflow_versions VALUES ('big', 'w', 'h', '{{}}', now());
+INSERT INTO aureus.runs (tenant_id, run_id, workflow_id, workflow_hash, status, phase, version, epoch, transition_id,
+    resume_key, created_at, updated_at)
+SELECT 'big', 'r' || n, 'w', 'h', 'running', 'forward', 1, 1, 't', 'k' || n, now() - n * interval '1 s', now()
+FROM generate_series(1, {ROWS}) n;
+UPDATE aureus.runs SET status = 'completed' WHERE run_id NOT LIKE '%7';
+INSERT INTO aureus.tasks (tenant_id, run_id, scope, name, occurrence, kind, status, attempt, interruptions, epoch,
+    replayed, scheduled_at)
+SELECT 'big', 'r' || n, '', 'a', 0, 'task', 'running', 1, 0, 1, false, now() FROM generate_series(1, {ROWS}) n;
+INSERT INTO aureus.events (tenant_id, entry_no, append_no, event_id, stream, version, type, actor, occurred_at,
+    commitment, leaf_hash, action)
+SELECT 'big', n, n, 'e' || n, 'runs/r' || n / 10, n % 10 + 1, 't', 'me', now(), sha256('x'), sha256('x'),
+    CASE WHEN n % 500 = 0 THEN 'a' END
+FROM generate_series(10, {ROWS}) n;
+INSERT INTO aureus.event_payloads SELECT 'big', entry_no, sha256('x'), 'x', NULL FROM aureus.events;
+INSERT INTO aureus.streams SELECT DISTINCT 'big', stream, 'runs', 10, now(), now() FROM aureus.events;
+"""
+
+HOT: dict[Query, tuple[dict[str, Any], str]] = {
+    Query("runs", "get_run"): ({"run_id": "r17"}, "runs_pkey"),
+    Query("runs", "get_unfinished_run"): ({"resume_key": "k17"}, "runs_unfinished"),
+    Query("runs", "list_runs"): (
+        {"status": None, "workflow_id": None, "before_at": None, "before_id": None, "limit": 20},
+        "runs_newest",
+    ),
+    Query("tasks", "list_tasks"): ({"run_id": "r17"}, "tasks_pkey"),
+    Query("events", "read_stream"): (
+        {"stream": "runs/r17", "after_version": 3, "limit": 100},
+        "events_tenant_id_stream_version_key",
+    ),
+    Query("events", "list_audit_entries"): ({"after_no": 0, "limit": 20}, "events_audit"),
+    Query("leases", "list_notices"): ({"lease_id": "mine"}, "runs_leased"),
+}
+
+BUFFERS_MAX = 250
+"""Pages of 8 KB that one of these may touch; reading the table of runs alone takes more."""
+
+
+@pytest.fixture
+def seeded(postgres_database: PostgresDatabase) -> Iterator[psycopg.Connection[Any]]:
+    """Give a connection under the application's role to a database with many rows of one tenant."""
+    with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
+        for statement in SEED.split(";"):
+            connection.execute(statement.encode())
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("SET ROLE aureus_app")
+        connection.execute("SELECT set_config('aureus.tenant', 'big', false)")
+        yield connection
+
+
+def test_hot_statements_use_their_indexes_on_postgres(seeded: psycopg.Connection[Any]) -> None:
+    catalog = Catalog("postgres")
+    for query, (parameters, index) in HOT.items():
+        compiled = catalog.compiled(query)
+        values = [{**parameters, "tenant_id": "big"}[name] for name in compiled.parameters[0]]
+        text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {compiled.texts[0]}"
+        row = psycopg.RawCursor(seeded).execute(text.encode(), values).fetchone()
+        assert row is not None
+        plan = row[0][0]["Plan"]
+        assert index in json.dumps(plan), (query, indexes(plan))
+        touched = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        assert touched <= BUFFERS_MAX, (query, touched)
+
+
+def indexes(plan: dict[str, Any]) -> list[str]:
+    """Return the nodes of a plan with the index or table of each."""
+    here = f"{plan['Node Type']} {plan.get('Index Name') or plan.get('Relation Name') or ''}"
+    return [here, *(name for child in plan.get("Plans", []) for name in indexes(child))]
+
+
+def test_no_statement_scans_a_table_on_sqlite() -> None:
+    connection = apsw.Connection(":memory:")
+    catalog = Catalog("sqlite")
+    for migration in read_migrations("sqlite"):
+        connection.execute(catalog.script(migration.content))
+    scans: list[tuple[Query, str]] = []
+    for query in texts("sqlite"):
+        for text in catalog.compiled(query).texts:
+            numbers = {found[1:] for found in re.findall(r"\?\d+", text)}
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
+            scans += [(query, str(row[3])) for row in plan if is_scan(str(row[3]))]
+    assert scans == []
+
+
+def is_scan(step: str) -> bool:
+    """Return whether a step reads a whole table; the lists of parameters and the counter's table are small."""
+    small = ("VIRTUAL TABLE", "CONSTANT ROW", "sqlite_sequence", "USING", "SUBQUERY")
+    return step.startswith("SCAN") and not any(word in step for word in small)
