@@ -98,4 +98,4 @@ def finish(program: subprocess.Popen[bytes]) -> None:
     """Wait for a program and raise what it complained about when it failed."""
     _, complaint = program.communicate(timeout=60)
     if program.returncode:
-        raise RuntimeError(f"{program.args} ended with {program.returncode}: {complaint.decode()}")
+        raise RuntimeError(f"a program ended with {program.returncode}: {complaint.decode()}")

@@ -1,4 +1,4 @@
-"""How many whole workflows does one process finish per second, with and without a run log?"""
+"""How many whole workflows does one process finish per second? With a run log and without."""
 
 from __future__ import annotations
 

@@ -70,21 +70,18 @@ class Project:
             program.communicate()
 
     def _await(self, kind: EventType, task_id: str | None = None) -> Event:
-        return eventually(lambda: self._find(kind, task_id), kind)
+        return eventually(lambda: self._find(kind, task_id), kind)[0]
 
-    def _find(self, kind: EventType, task_id: str | None) -> Event | None:
-        runs = self._client.runs.list(limit=self._count)
-        if len(runs) < self._count:
-            return None
-        events = self._client.events.read_stream(stream_of(runs[0].run_id))
-        return next(
-            (
-                event
-                for event in events
-                if event.type == kind and task_id in (None, event.payload.get("taskId"))
-            ),
-            None,
-        )
+    def _find(self, kind: EventType, task_id: str | None) -> Sequence[Event]:
+        """Return the newest run's events of a kind, once there are as many runs as were started."""
+        newest = self._client.runs.list(limit=self._count)
+        if len(newest) < self._count:
+            return []
+        return [
+            event
+            for event in self._client.events.read_stream(stream_of(newest[0].run_id))
+            if event.type == kind and task_id in (None, event.payload.get("taskId"))
+        ]
 
 
 def measure(place: Place, effort: Effort) -> Iterator[Table]:

@@ -10,6 +10,7 @@ the last one first: its ``compensationAction``. Every step is an entry of the jo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from aureus.engine.commands import TaskLabel
 from aureus.engine.journal import Journal
@@ -98,7 +99,18 @@ def _making_up(task: Task, definitions: dict[str, TaskDefinition]) -> Iterator[P
     ):
         target = wanted.on_failure
     if target is not None and target in definitions:
-        yield _planned(definitions[target], target, task.name)
+        yield _planned(_acting(definitions[target]), target, task.name)
+
+
+def _acting(definition: TaskDefinition) -> TaskDefinition:
+    """Return a compensation task with something to call: its own tool, or else that of its ``compensationAction``.
+
+    Workflow files of the older system name the tool of such a task only there.
+    """
+    action = definition.compensation_action
+    if definition.tool is not None or action is None:
+        return definition
+    return replace(definition, tool=action.tool, inputs=action.args)
 
 
 def _undoing(task: Task, definitions: dict[str, TaskDefinition]) -> Iterator[Planned]:

@@ -264,3 +264,17 @@ def test_cancelling_a_tool_of_a_compensation_ends_it_as_cancelled() -> None:
     run.tick((CLEANUP, Cancelled()))
     assert run.statuses()["compensation/c/cleanup"] == "cancelled"
     assert run.state == "cancelled"
+
+
+def test_a_compensation_task_without_a_tool_calls_that_of_its_compensation_action() -> None:
+    """As the files of the older system have it: the task that makes up names its tool only there."""
+    run = Simulation(
+        workflow(
+            task("pay", compensation=Compensation(on_failure="refund")),
+            task("refund", compensation_action=CompensationAction("sleep", {"ms": 5})),
+        )
+    )
+    run.tick(("pay", broken("boom")))
+    key = TaskKey("compensation/pay", "refund")
+    assert list(run.working) == [key]
+    assert run.rows[key].tool == "sleep"
