@@ -22,8 +22,6 @@ from benchmarks.tables import Table, count, fine, times
 
 TASKS = (1, 3, 10)
 
-CONCURRENT = (1, 32)
-
 _COLUMNS = (
     *("runs at once", "tasks", "with log /s", "p50 ms", "p99 ms", "client µs"),
     *("without /s", "p50 ms", "p99 ms", "client µs", "log costs"),
@@ -88,11 +86,11 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
                 (concurrent, size, log): partial(
                     work.measure, workflows[size], concurrent, effort.seconds
                 )
-                for concurrent in CONCURRENT
+                for concurrent in _at_once(effort)
                 for size in TASKS
                 for log, work in works.items()
             }
-            yield _table(engine, take_turns(cells, effort.rounds))
+            yield _table(engine, effort, take_turns(cells, effort.rounds))
 
 
 def chain(size: int) -> Workflow:
@@ -107,9 +105,16 @@ def chain(size: int) -> Workflow:
     return replace(made, hash=hash_of(made))
 
 
-def _table(engine: Engine, samples: dict[tuple[int, int, str], list[Sample]]) -> Table:
+def _at_once(effort: Effort) -> tuple[int, ...]:
+    """Return how many runs go at once: one, and as many as keep the processor busy anyway."""
+    return effort.callers[:2]
+
+
+def _table(
+    engine: Engine, effort: Effort, samples: dict[tuple[int, int, str], list[Sample]]
+) -> Table:
     rows: list[Sequence[str]] = []
-    for concurrent in CONCURRENT:
+    for concurrent in _at_once(effort):
         for size in TASKS:
             logged = samples[concurrent, size, "filesystem"]
             bare = samples[concurrent, size, "none"]

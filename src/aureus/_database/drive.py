@@ -97,7 +97,17 @@ class Drive(Generic[R]):
 
     def feed(self, rows: Rows) -> Request | None:
         """Hand over the rows of the statement asked for, and run to the next one; None when it has ended."""
-        return self._advance(rows)
+        if not (self._after_last and rows):
+            return self._advance(rows)
+        try:
+            return self._advance(rows)
+        except OperationBug:
+            raise
+        except Exception as error:
+            # The commit has travelled with those rows: an error now would tell the caller that nothing happened.
+            raise OperationBug(
+                f"an operation raised although its last statement brought rows: {error!r}"
+            ) from error
 
     def throw(self, error: BaseException) -> Request | None:
         """Let the operation see that its statement failed; it may catch the error and go on."""

@@ -46,12 +46,10 @@ class Journal:
             self.put(task)
 
     def put(self, task: Task) -> None:
-        """Set one entry; what it was before decides which counts change."""
+        """Set one entry that has not ended yet."""
         key = task.key
-        before = self.tasks.get(key)
-        if before is not None:
-            for index in (self.running, self.waiting, self.retrying):
-                index.pop(key, None)
+        for index in (self.running, self.waiting, self.retrying):
+            index.pop(key, None)
         self.tasks[key] = task
         if task.status is TaskStatus.RUNNING:
             self.running[key] = None
@@ -60,7 +58,7 @@ class Journal:
         elif task.status is TaskStatus.RETRYING and task.wake_at is not None:
             self.retrying[key] = None
             heapq.heappush(self._timers, (task.wake_at, key))
-        elif task.status.is_final and (before is None or not before.status.is_final):
+        elif task.status.is_final:
             self.ended.append(key)
 
     def hear(self, approval: Approval) -> None:

@@ -187,6 +187,22 @@ def test_an_interrupted_attempt_does_not_use_the_retry_budget() -> None:
     assert run.status("a") == "failed"
 
 
+def test_after_an_interruption_the_retry_budget_is_still_whole() -> None:
+    run = Simulation(workflow(task("a", retry=RetryPolicy(attempts_max=2, backoff_ms=1))))
+    run.crash()
+    run.tick(("a", broken()))
+    assert run.status("a") == "retrying"
+    run.pass_time(1)
+    run.tick(("a", broken()))
+    assert (run.status("a"), run.rows[TaskKey("", "a")].attempt) == ("failed", 3)
+
+
+def test_of_two_failures_at_the_same_moment_the_first_is_the_error_of_the_run() -> None:
+    run = Simulation(workflow(task("a"), task("b")))
+    run.tick(("b", broken("earlier")), ("a", broken("later")))
+    assert run.run.error_message == "task b failed: earlier"
+
+
 def test_a_task_that_is_interrupted_too_often_fails() -> None:
     run = Simulation(workflow(task("a")))
     for _ in range(retries.INTERRUPTIONS_MAX):
@@ -227,6 +243,15 @@ def test_the_derived_key_is_the_same_for_every_attempt() -> None:
     first = run.working[TaskKey("", "a")].idempotency_key
     run.crash()
     assert run.working[TaskKey("", "a")].idempotency_key == first
+
+
+def test_the_key_stays_even_when_the_definition_changes() -> None:
+    run = Simulation(workflow(task("a", inputs={"x": 1})))
+    first = run.working[TaskKey("", "a")].idempotency_key
+    run.resume(workflow(task("a", inputs={"x": 2})))
+    run.settle([Ended(TaskKey("", "a"), Interrupted())])
+    work = run.working[TaskKey("", "a")]
+    assert (work.inputs, work.idempotency_key) == ({"x": 2}, first)
 
 
 def test_a_run_that_takes_too_long_turns_round() -> None:
