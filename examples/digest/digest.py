@@ -194,7 +194,7 @@ def repairs(folder: str, broken: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = {path.name: path for path in _paths(root)}
     guesses: list[dict[str, Any]] = []
     for link in broken:
-        wanted = Path(unquote(urlsplit(link["target"]).path)).name
+        wanted = Path(unquote(urlsplit(str(link["target"])).path)).name
         near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.7)
         meant = shown(names[near[0]].relative_to(root)) if near else None
         guesses.append({**link, "perhaps": meant})

@@ -361,21 +361,22 @@ def test_a_pause_loses_nothing(
     fault_proxy: FaultProxy, direct: Connection, elsewhere: ThreadPoolExecutor
 ) -> None:
     delay = fault_proxy.on(FLUSH, Delay(0.01))
-    fault_proxy.pause()
-    pending = elsewhere.submit(_autocommit, _address(fault_proxy, direct), 2)
-    assert [_flushes(direct) for _ in range(20)] == [0] * 20
-    assert not pending.done()
-    with direct.transaction():
-        direct.execute("lock table flushes")
-        fault_proxy.resume()
-        waiting = "select count(*) from pg_locks where not granted"
-        eventually(lambda: _value(direct, waiting) == 1, "the insert waits for the lock")
+    with _connect(fault_proxy, direct, prepare_threshold=None) as client:
         fault_proxy.pause()
-    eventually(lambda: _flushes(direct) == 1, "the insert is committed")
-    assert [_flushes(direct) for _ in range(20)] == [1] * 20
-    assert not pending.done()
-    fault_proxy.resume()
-    pending.result(60)
+        pending = elsewhere.submit(client.execute, INSERT, [1])
+        assert [_flushes(direct) for _ in range(20)] == [0] * 20
+        assert not pending.done()
+        with direct.transaction():
+            direct.execute("lock table flushes")
+            fault_proxy.resume()
+            waiting = "select count(*) from pg_locks where not granted"
+            eventually(lambda: _value(direct, waiting) == 1, "the insert waits for the lock")
+            fault_proxy.pause()
+        eventually(lambda: _flushes(direct) == 1, "the insert is committed")
+        assert [_flushes(direct) for _ in range(20)] == [1] * 20
+        assert not pending.done()
+        fault_proxy.resume()
+        pending.result(60)
     assert delay.fired == 1
 
 
@@ -419,17 +420,23 @@ def test_consecutive_transactions_run_on_different_server_connections(
 
 
 def test_a_batch_keeps_its_server_connection_until_the_last_sync_is_answered(
-    pool: PoolingProxy, direct: Connection
+    postgres_database: PostgresDatabase, direct: Connection
 ) -> None:
     startup = {"user": direct.info.user, "database": direct.info.dbname}
     parse, sync = wire.parse("", "select 1").frame, wire.SYNC.frame
     batches = [parse + sync, parse + sync, wire.query("select 2").frame]
-    with socket.create_connection((pool.host, pool.port)) as raw:
+    with (
+        PoolingProxy(postgres_database.server.port, pool_size=1, query_wait_seconds=20) as pool,
+        socket.create_connection((pool.host, pool.port)) as raw,
+    ):
         raw.sendall(wire.StartupPacket.startup(startup).frame)
         _receive_until_ready(raw, 1)
         raw.sendall(b"".join(batches))
         _receive_until_ready(raw, len(batches))
-    assert pool.transactions == 1
+        assert pool.transactions == 1
+        raw.sendall(Message(wire.ClientKind.FLUSH).frame)
+        with _connect(pool, direct) as other:
+            assert _value(other, "select 1") == 1
 
 
 def test_a_pipeline_gives_its_server_connection_back(
