@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -28,7 +28,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
                 style: stack.enter_context(closing(open_writer(place.new_settings(engine), style)))
                 for style in STYLES
             }
-            cells = {
+            cells: dict[Cell, Callable[[], Sample]] = {
                 (style, callers, is_gathered): partial(
                     _advance, writer, callers, effort.seconds, is_gathered=is_gathered
                 )

@@ -36,9 +36,14 @@ async def cancel(parts: EngineParts, run_id: str, *, actor: str, reason: str | N
     if run_id in parts.busy:
         return await runs.get(run_id)
     with parts.occupy(run):
-        claimed = await parts.claims.claim(run)
+        return await _cancel_here(parts, run, actor)
+
+
+async def _cancel_here(parts: EngineParts, run: Run, actor: str) -> Run:
+    async with parts.tenure.using() as term:
+        claimed = await parts.claims.claim(run, term.lease_id)
         if claimed is None:
-            return await runs.get(run_id)
+            return await parts.stores.runs.get(run.run_id)
         return await _cancel_held(parts, await parts.load(claimed.run), actor)
 
 

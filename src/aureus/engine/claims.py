@@ -39,9 +39,11 @@ class Claims:
     tenure: Tenure
     ids: Ids
 
-    async def claim(self, run: Run, facts: Sequence[Fact] = ()) -> Advanced | None:
-        """Take a run over; None when somebody alive holds it, or it has ended meanwhile."""
-        lease_id = await self.tenure.hold()
+    async def claim(self, run: Run, lease_id: str, facts: Sequence[Fact] = ()) -> Advanced | None:
+        """Take a run over; None when somebody alive holds it, or it has ended meanwhile.
+
+        The caller has made sure that nobody in this process works on it.
+        """
         return await self.runs.claim(
             run.run_id,
             lease_id=lease_id,
@@ -58,7 +60,7 @@ class Claims:
                 f"run {run.run_id} changed hands at this moment; repeat the call", run_id=run.run_id
             )
         who = f"process {holder.pid} on host {holder.host}"
-        if holder.lease_id == self.tenure.lease_id:
+        if self.tenure.owns(holder.lease_id):
             who = "this process"
         return Conflict(
             f"run {run.run_id} is being worked on by {who} since {plain(run.started_at)} and goes on "
@@ -94,8 +96,8 @@ class Claims:
         """Return the lease that a run names if it need not be respected."""
         if run.lease_id is None:
             return None
-        if run.lease_id == self.tenure.lease_id:
-            return None if self.tenure.worker(run.run_id) else run.lease_id
+        if self.tenure.owns(run.lease_id):
+            return run.lease_id
         holder = await self.leases.find(run.lease_id)
         return run.lease_id if holder is not None and self._is_dead(holder) else None
 

@@ -2,18 +2,22 @@
 
 The event loop keeps a deadline of its own, counted from when the last renewal was sent. When it passes, everything that
 works under the lease is told to stop, whatever the database or the thread that renews are doing at that moment.
+
+A lease under which work broke off is not used for anything new and given back as soon as nobody works under it any
+more: a run that this process no longer works on must not stay its own only because the process lives.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from functools import partial
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aureus.clock import Clock
 from aureus.engine.heartbeat import Heartbeat, Listener, Rhythm
-from aureus.errors import LeaseLost
+from aureus.errors import DatabaseError, LeaseLost, WorkflowError
 from aureus.ids import Ids
 from aureus.model.leases import ProcessIdentity
 from aureus.stores.leases import AsyncLeaseStore, LeaseStore, Notice
@@ -22,8 +26,8 @@ PRIVATE_LEASE_SECONDS = 10 * 365 * 86_400.0
 """The lease on a database that lives in this process: nobody else can want it."""
 
 
-class Holder(Protocol):
-    """Something that works under the lease."""
+class Worker(Protocol):
+    """Something that works on a run under a lease."""
 
     def request_cancel(self) -> None:
         """Stop: somebody cancelled the run."""
@@ -38,8 +42,95 @@ class Holder(Protocol):
         ...
 
 
+class Term:
+    """One lease, and who works under it."""
+
+    def __init__(self, lease_id: str, rhythm: Rhythm, clock: Clock) -> None:
+        self.lease_id = lease_id
+        self.user_count = 0
+        self.is_spent = False
+        self.heartbeat: Heartbeat | None = None
+        self.workers: dict[str, Worker] = {}
+        self._rhythm = rhythm
+        self._clock = clock
+        self._deadline = 0.0
+        self._guard: asyncio.TimerHandle | None = None
+
+    def work(self, run_id: str, worker: Worker) -> None:
+        """Take note of who works on a run."""
+        self.workers[run_id] = worker
+        self._watch()
+
+    def rest(self, run_id: str) -> None:
+        """Forget who works on a run."""
+        self.workers.pop(run_id, None)
+        self._watch()
+
+    def begin(self, renewals: LeaseStore, holder: ProcessIdentity, acquired_at: float) -> None:
+        """Renew the lease from now on, and guard its end."""
+        self.heartbeat = Heartbeat(
+            renewals,
+            self.lease_id,
+            holder,
+            self._rhythm,
+            acquired_at=acquired_at,
+            clock=self._clock,
+            loop=asyncio.get_running_loop(),
+            listener=Listener(self._renewed, self._notice, self._lose),
+        )
+        self._renewed(self._rhythm.deadline(acquired_at))
+        self.heartbeat.start()
+
+    def stop(self) -> None:
+        """Renew and guard no more; repeating it does nothing."""
+        self.is_spent = True
+        if self._guard is not None:
+            self._guard.cancel()
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+
+    def _watch(self) -> None:
+        if self.heartbeat is not None:
+            self.heartbeat.is_watching = bool(self.workers)
+
+    def _renewed(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._check()
+
+    def _check(self) -> None:
+        """Lose the lease when its time is over, else look again when it will be."""
+        if self._guard is not None:
+            self._guard.cancel()
+        seconds = self._deadline - self._clock.monotonic()
+        if seconds <= 0:
+            self._lose()
+        else:
+            self._guard = asyncio.get_running_loop().call_later(seconds, self._check)
+
+    def _notice(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            worker = self.workers.get(notice.run_id)
+            if worker is not None and notice.kind == "cancel":
+                worker.request_cancel()
+            elif worker is not None:
+                worker.take_answers()
+
+    def _lose(self) -> None:
+        self.stop()
+        for run_id, worker in self.workers.items():
+            worker.fail(
+                LeaseLost(
+                    f"the lease on run {run_id} could not be renewed within {self._rhythm.lease_seconds:g} s "
+                    "(the database did not answer, or this process was held up); its work was stopped, "
+                    "another process may go on",
+                    run_id=run_id,
+                    lease_id=self.lease_id,
+                )
+            )
+
+
 class Tenure:
-    """The lease of one process for one tenant, and who works under it."""
+    """The leases of one process for one tenant: the one that new work uses, and those that old work still needs."""
 
     def __init__(
         self,
@@ -59,130 +150,64 @@ class Tenure:
         self._clock = clock
         self._ids = ids
         self._lock = asyncio.Lock()
-        self._lease_id: str | None = None
-        self._deadline = 0.0
-        self._guard: asyncio.TimerHandle | None = None
-        self._heartbeat: Heartbeat | None = None
-        self._retired: list[Heartbeat] = []
-        self._working: dict[str, Holder] = {}
+        self._terms: list[Term] = []
 
-    @property
-    def lease_id(self) -> str | None:
-        """Return the lease that is held, if one is."""
-        return self._lease_id
+    @asynccontextmanager
+    async def using(self) -> AsyncGenerator[Term]:
+        """Work under a lease; take one when there is none.
 
-    async def hold(self) -> str:
-        """Return the lease of this process; take one when there is none."""
+        When the block ends with an error that leaves a run behind, the lease is not used again.
+        """
         async with self._lock:
-            if self._lease_id is None:
-                await self._take()
-            lease_id = self._lease_id
-        if lease_id is None:
-            raise LeaseLost("the lease was lost while it was taken; repeat the call")
-        return lease_id
+            term = next((term for term in self._terms if not term.is_spent), None)
+            if term is None:
+                term = await self._take()
+            term.user_count += 1
+        try:
+            yield term
+        except (LeaseLost, WorkflowError):
+            raise
+        except BaseException:
+            term.is_spent = True
+            raise
+        finally:
+            term.user_count -= 1
+            if term.is_spent:
+                await self._drop(term)
 
-    def work(self, run_id: str, holder: Holder) -> None:
-        """Take note of who works on a run."""
-        self._working[run_id] = holder
-        self._watch()
+    def owns(self, lease_id: str) -> bool:
+        """Return whether a lease is this process's own."""
+        return any(term.lease_id == lease_id for term in self._terms)
 
-    def rest(self, run_id: str) -> None:
-        """Forget who works on a run."""
-        self._working.pop(run_id, None)
-        self._watch()
-
-    def worker(self, run_id: str) -> Holder | None:
+    def worker(self, run_id: str) -> Worker | None:
         """Return who works on a run in this process, if anybody does."""
-        return self._working.get(run_id)
+        found = (term.workers.get(run_id) for term in self._terms)
+        return next((worker for worker in found if worker is not None), None)
 
     async def give_back(self) -> None:
-        """Stop renewing and give the lease back, unless somebody works under it; repeating it does nothing."""
-        async with self._lock:
-            if self._working:
-                return
-            lease_id, self._lease_id = self._lease_id, None
-            self._retire()
-            while self._retired:
-                await self._retired.pop().close()
-            if lease_id is not None:
-                await self._leases.release(lease_id)
+        """Give back every lease that nobody uses; repeating it does nothing."""
+        for term in list(self._terms):
+            await self._drop(term)
 
-    async def _take(self) -> None:
-        lease_id, sent_at = self._ids.new(), self._clock.monotonic()
+    async def _take(self) -> Term:
+        term = Term(self._ids.new(), self._rhythm, self._clock)
+        sent_at = self._clock.monotonic()
         await self._leases.acquire(
-            lease_id, self.identity, lease_seconds=self._rhythm.lease_seconds
+            term.lease_id, self.identity, lease_seconds=self._rhythm.lease_seconds
         )
-        self._lease_id = lease_id
-        if self._renewals is None:
-            return
-        self._heartbeat = Heartbeat(
-            self._renewals,
-            lease_id,
-            self.identity,
-            self._rhythm,
-            acquired_at=sent_at,
-            clock=self._clock,
-            loop=asyncio.get_running_loop(),
-            listener=Listener(
-                partial(self._renewed, lease_id), self._notice, partial(self._lose, lease_id)
-            ),
-        )
-        self._renewed(lease_id, self._rhythm.deadline(sent_at))
-        self._watch()
-        self._heartbeat.start()
+        self._terms.append(term)
+        if self._renewals is not None:
+            term.begin(self._renewals, self.identity, sent_at)
+        return term
 
-    def _retire(self) -> None:
-        """Stop guarding and renewing; the thread is waited for when the lease is given back."""
-        if self._guard is not None:
-            self._guard.cancel()
-            self._guard = None
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-            self._retired.append(self._heartbeat)
-            self._heartbeat = None
-
-    def _watch(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.is_watching = bool(self._working)
-
-    def _renewed(self, lease_id: str, deadline: float) -> None:
-        if lease_id == self._lease_id:
-            self._deadline = deadline
-            self._arm(lease_id)
-
-    def _arm(self, lease_id: str) -> None:
-        if self._guard is not None:
-            self._guard.cancel()
-        seconds = max(0.0, self._deadline - self._clock.monotonic())
-        self._guard = asyncio.get_running_loop().call_later(seconds, self._check, lease_id)
-
-    def _check(self, lease_id: str) -> None:
-        if self._clock.monotonic() >= self._deadline:
-            self._lose(lease_id)
-        else:
-            self._arm(lease_id)
-
-    def _notice(self, notices: Sequence[Notice]) -> None:
-        for notice in notices:
-            worker = self._working.get(notice.run_id)
-            if worker is not None and notice.kind == "cancel":
-                worker.request_cancel()
-            elif worker is not None:
-                worker.take_answers()
-
-    def _lose(self, lease_id: str) -> None:
-        """Tell everybody who works to stop; the next run takes a new lease."""
-        if lease_id != self._lease_id:
-            return
-        self._lease_id = None
-        self._retire()
-        for run_id, worker in self._working.items():
-            worker.fail(
-                LeaseLost(
-                    f"the lease on run {run_id} could not be renewed within {self._rhythm.lease_seconds:g} s "
-                    "(the database did not answer, or this process was held up); its work was stopped, "
-                    "another process may go on",
-                    run_id=run_id,
-                    lease_id=lease_id,
-                )
-            )
+    async def _drop(self, term: Term) -> None:
+        """Give one lease back unless it is used; where the database is away, it ends by itself."""
+        async with self._lock:
+            if term.user_count or term not in self._terms:
+                return
+            self._terms.remove(term)
+            term.stop()
+            if term.heartbeat is not None:
+                await term.heartbeat.close()
+            with contextlib.suppress(DatabaseError):
+                await self._leases.release(term.lease_id)

@@ -6,19 +6,21 @@ and inputs is there, and then that one is gone on with. So two processes that ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from aureus.codec import canonical
 from aureus.engine import keys
 from aureus.engine.attempts import Surroundings
-from aureus.engine.commands import PauseRun
+from aureus.engine.commands import PauseRun, Work
 from aureus.engine.definition import from_dict, to_dict
 from aureus.engine.definition_changes import definition_changed
 from aureus.engine.executor import Executor, Ports
 from aureus.engine.journal import Journal
+from aureus.engine.lease import Term
 from aureus.engine.observer import watched
 from aureus.engine.parts import EngineParts, RunOutcome, outcome_of
 from aureus.engine.planner import Rules, WorkflowPlanner
@@ -108,48 +110,34 @@ class Running:
     ) -> RunOutcome | None:
         """Start a run; None when another one is in its way."""
         parts, workflow = self._parts, wish.workflow
-        lease_id, transition_id = await parts.tenure.hold(), parts.ids.new()
-        now = parts.clock.now()
-        run = Run(
-            run_id=run_id,
-            workflow_id=workflow.id,
-            workflow_hash=workflow.hash,
-            status=RunStatus.PENDING,
-            phase=RunPhase.FORWARD,
-            version=0,
-            epoch=0,
-            lease_id=lease_id,
-            transition_id=transition_id,
-            resume_key=resume_key,
-            error_code=None,
-            error_message=None,
-            cancel_requested_at=None,
-            created_at=now,
-            started_at=None,
-            completed_at=None,
-            updated_at=now,
-        )
-        journal = Journal(run, inputs)
-        planner = self._planner(wish, journal)
-        step = Step(journal, now=now, actor=parts.actor, code_version=planner.code_version)
-        about = {"name": workflow.name, "workflowHash": workflow.hash, "tasks": planner.task_count}
-        step.tell(parts.teller(run).of_run(EventType.WORKFLOW_STARTED, data=about))
-        while commands := planner.plan(now):
-            step.apply(commands)
-        with parts.occupy(run):
-            try:
-                started = await parts.stores.runs.start(
-                    step.beginning(transition_id, lease_id, resume_key)
-                )
-            except AlreadyExists:
-                found = await self._in_the_way(run_id, resume_key)
-                if found is None or found.transition_id != transition_id:
-                    return None
-                started = Advanced(found, ())
-            step.committed(started.run)
-            executor = self._executor(wish, journal, planner)
-            await executor.observe(parts.observer.on_events(started.run, started.events))
-            return await self._execute(executor, step, was_resumed=False)
+        async with parts.tenure.using() as term:
+            transition_id, now = parts.ids.new(), parts.clock.now()
+            run = _new_run(workflow, run_id, term.lease_id, transition_id, resume_key, now)
+            journal = Journal(run, inputs)
+            planner = self._planner(wish, journal)
+            step = Step(journal, now=now, actor=parts.actor, code_version=planner.code_version)
+            about = {
+                "name": workflow.name,
+                "workflowHash": workflow.hash,
+                "tasks": planner.task_count,
+            }
+            step.tell(parts.teller(run).of_run(EventType.WORKFLOW_STARTED, data=about))
+            while commands := planner.plan(now):
+                step.apply(commands)
+            with parts.occupy(run):
+                try:
+                    started = await parts.stores.runs.start(
+                        step.beginning(transition_id, term.lease_id, resume_key)
+                    )
+                except AlreadyExists:
+                    found = await self._in_the_way(run_id, resume_key)
+                    if found is None or found.transition_id != transition_id:
+                        return None
+                    started = Advanced(found, ())
+                step.committed(started.run)
+                executor = self._executor(wish, journal, planner)
+                await executor.observe(parts.observer.on_events(started.run, started.events))
+                return await self._execute(executor, term, step.started, was_resumed=False)
 
     async def _resume(self, run: Run, wish: Wish) -> RunOutcome | None:
         """Take a run over and go on with it; None when somebody holds it or it has ended."""
@@ -161,36 +149,33 @@ class Running:
         if wish.waits and run.run_id in parts.busy:
             return None
         with parts.occupy(run):
-            claimed = await parts.claims.claim(run, [await self._resumed(run, wish)])
-            if claimed is None:
-                return None
-            journal = await parts.load(claimed.run)
-            planner = self._planner(wish, journal)
-            executor = self._executor(wish, journal, planner)
-            done = sum(
-                task.status in {TaskStatus.COMPLETED, TaskStatus.SKIPPED}
-                for key, task in journal.tasks.items()
-                if not key.scope
-            )
-            telling = parts.observer.on_resume(
-                claimed.run, done, planner.task_count, run.updated_at
-            )
-            await executor.observe(telling)
-            await executor.observe(parts.observer.on_events(claimed.run, claimed.events))
-            return await self._execute(executor, None, was_resumed=True)
+            async with parts.tenure.using() as term:
+                fact = await self._resumed(run, wish)
+                claimed = await parts.claims.claim(run, term.lease_id, [fact])
+                if claimed is None:
+                    return None
+                journal = await parts.load(claimed.run)
+                planner = self._planner(wish, journal)
+                executor = self._executor(wish, journal, planner)
+                telling = parts.observer.on_resume(
+                    claimed.run, _done_count(journal), planner.task_count, run.updated_at
+                )
+                await executor.observe(telling)
+                await executor.observe(parts.observer.on_events(claimed.run, claimed.events))
+                return await self._execute(executor, term, (), was_resumed=True)
 
     async def _execute(
-        self, executor: Executor, step: Step | None, *, was_resumed: bool
+        self, executor: Executor, term: Term, begun: Sequence[Work], *, was_resumed: bool
     ) -> RunOutcome:
-        tenure, run_id = self._parts.tenure, executor.journal.run.run_id
-        tenure.work(run_id, executor)
+        run_id = executor.journal.run.run_id
+        term.work(run_id, executor)
         self._executors[run_id] = executor
         if self._parts.stopping.is_set():
             executor.stop()
         try:
-            await executor.execute(() if step is None else step.started)
+            await executor.execute(begun)
         finally:
-            tenure.rest(run_id)
+            term.rest(run_id)
             del self._executors[run_id]
         return outcome_of(executor.journal, was_resumed=was_resumed, stopped=executor.was_stopped)
 
@@ -284,6 +269,44 @@ class Running:
             "workflowHash": None if given == run.workflow_hash else given,
         }
         return self._parts.teller(run).of_run(EventType.WORKFLOW_RESUMED, data=data)
+
+
+def _new_run(
+    workflow: Workflow,
+    run_id: str,
+    lease_id: str,
+    transition_id: str,
+    resume_key: str | None,
+    now: datetime,
+) -> Run:
+    """Return a run as it is before its first commit."""
+    return Run(
+        run_id=run_id,
+        workflow_id=workflow.id,
+        workflow_hash=workflow.hash,
+        status=RunStatus.PENDING,
+        phase=RunPhase.FORWARD,
+        version=0,
+        epoch=0,
+        lease_id=lease_id,
+        transition_id=transition_id,
+        resume_key=resume_key,
+        error_code=None,
+        error_message=None,
+        cancel_requested_at=None,
+        created_at=now,
+        started_at=None,
+        completed_at=None,
+        updated_at=now,
+    )
+
+
+def _done_count(journal: Journal) -> int:
+    return sum(
+        task.status in {TaskStatus.COMPLETED, TaskStatus.SKIPPED}
+        for key, task in journal.tasks.items()
+        if not key.scope
+    )
 
 
 def _milliseconds(seconds: float | None) -> int | None:

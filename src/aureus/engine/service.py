@@ -7,7 +7,6 @@ makes it hands in the stores, the tools and the limits.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from aureus.engine.observer import Observer, Unobserved
 from aureus.engine.parts import EngineParts, EngineStores, RunOutcome, refuse_final
 from aureus.engine.running import Running, Wish
 from aureus.engine.tool_checks import check_tools
-from aureus.errors import Conflict, DatabaseError, Invalid
+from aureus.errors import Conflict, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.model.approvals import Approval
 from aureus.model.leases import ProcessIdentity
@@ -181,8 +180,7 @@ class Engine:
 
     async def close(self) -> None:
         """Give the lease back, when nothing works any more; a second call does nothing."""
-        with contextlib.suppress(DatabaseError):  # it ends by itself
-            await self._parts.tenure.give_back()
+        await self._parts.tenure.give_back()
 
     def _refuse_stopped(self) -> None:
         if self._parts.stopping.is_set():
