@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import gathering, locked_row, prepared, runs, start_up, takeover
-from benchmarks.machine import busy, describe
+from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
 from benchmarks.place import SERVER_SETTINGS, Place
 from benchmarks.tables import Table
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for table in PROGRAMS[name](place, effort):
                 text.append(str(table))
                 print(f"\n{table}", flush=True)
-    text.append(f"Programs that wanted a processor: {before} at the start, {busy()} at the end.")
+    text.append(crowding(before))
     print(f"\n{text[-1]}")
     if wish.write:
         RESULTS.write_text("\n\n".join(text) + "\n", encoding="utf-8")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.measuring import Effort, Sample, middle, ratio, take_turns
 from benchmarks.place import ENGINES, Engine, Place
 from benchmarks.tables import Table, count, fine, times
-from benchmarks.writers import STYLES, Style, Writer, open_writer
+from benchmarks.writers import STYLES, Writer, open_writer
 
-Cell = tuple[Style, int, bool]
+Cell = tuple[str, int, bool]
 
 _COLUMNS = (
-    *("callers", "gathered /s", "p50 ms", "p99 ms", "client µs"),
-    *("alone /s", "p50 ms", "p99 ms", "client µs", "ratio"),
+    *("callers", "gathered /s", "p50 ms", "p99 ms", "client µs", "server µs"),
+    *("alone /s", "p50 ms", "p99 ms", "client µs", "server µs", "ratio"),
 )
-_NOTE = "One call is `runs.advance` with one task and one fact. Client µs is processor time of the calling process."
+_NOTE = (
+    "One call is `runs.advance` with one task and one fact; client and server µs are the processor time that it costs "
+    "in the calling process and in PostgreSQL. The ratio compares rates."
+)
 
 
 def measure(place: Place, effort: Effort) -> Iterator[Table]:
@@ -28,9 +32,9 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
                 style: stack.enter_context(closing(open_writer(place.new_settings(engine), style)))
                 for style in STYLES
             }
-            cells: dict[Cell, Callable[[], Sample]] = {
+            cells = {
                 (style, callers, is_gathered): partial(
-                    _advance, writer, callers, effort.seconds, is_gathered=is_gathered
+                    advance, place, writer, callers, effort.seconds, is_gathered=is_gathered
                 )
                 for style, writer in writers.items()
                 for callers in effort.callers
@@ -39,8 +43,14 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
             yield _table(engine, effort, take_turns(cells, effort.rounds))
 
 
-def _advance(writer: Writer, callers: int, seconds: float, *, is_gathered: bool) -> Sample:
-    return writer.measure(writer.new_runs(callers), seconds, is_gathered=is_gathered)
+def advance(
+    place: Place, writer: Writer, callers: int, seconds: float, *, is_gathered: bool
+) -> Sample:
+    """Let callers advance new runs for some time, and count the server's processor time with theirs."""
+    runs = writer.new_runs(callers)
+    before = place.server_cpu_seconds()
+    sample = writer.measure(runs, seconds, is_gathered=is_gathered)
+    return replace(sample, server_cpu_seconds=place.server_cpu_seconds() - before)
 
 
 def _table(engine: Engine, effort: Effort, samples: dict[Cell, list[Sample]]) -> Table:
@@ -60,3 +70,4 @@ def _figures(samples: Sequence[Sample]) -> Iterator[str]:
     yield fine(middle(samples, lambda sample: sample.percentile_ms(0.5)))
     yield fine(middle(samples, lambda sample: sample.percentile_ms(0.99)))
     yield count(middle(samples, lambda sample: sample.cpu_us))
+    yield count(middle(samples, lambda sample: sample.server_cpu_us))

@@ -25,9 +25,21 @@ def describe(place: Place, *, with_postgres: bool) -> str:
     return " · ".join(_parts(place, with_postgres=with_postgres))
 
 
-def busy() -> str:
-    """Return how many programs wanted a processor in the last minute."""
-    return f"{os.getloadavg()[0]:.1f}"
+def busy() -> float:
+    """Return how many programs wanted a processor in the last minute, on average."""
+    return os.getloadavg()[0]
+
+
+def crowding(before: float) -> str:
+    """Return what the machine had to do besides, and what that means for the figures."""
+    after, processors = busy(), os.cpu_count() or 1
+    told = f"Programs that wanted one of {processors} processors: {before:.1f} before, {after:.1f} after."
+    if before <= processors / 2:
+        return told
+    return (
+        f"{told} Others were at work already: rates and latencies are those of a crowded machine, also relative to one "
+        "another where one side has more threads or backends to be scheduled; processor time (µs) is the steady figure."
+    )
 
 
 def _parts(place: Place, *, with_postgres: bool) -> Iterator[str]:

@@ -45,6 +45,8 @@ class Sample:
     seconds: float
     cpu_seconds: float
     """Processor time of this process, all threads; the server's is not in it."""
+    server_cpu_seconds: float = 0.0
+    """Processor time of the PostgreSQL server meanwhile."""
 
     @property
     def count(self) -> int:
@@ -60,6 +62,11 @@ class Sample:
     def cpu_us(self) -> float:
         """Return microseconds of processor time for each call, its caller's loop included."""
         return self.cpu_seconds / self.count * 1e6
+
+    @property
+    def server_cpu_us(self) -> float:
+        """Return microseconds of the server's processor time for each call."""
+        return self.server_cpu_seconds / self.count * 1e6
 
     def percentile_ms(self, share: float) -> float:
         """Return the latency that this share of the calls did not exceed, in milliseconds."""

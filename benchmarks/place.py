@@ -6,6 +6,7 @@ setting of the machine reaches them.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
+
+import psutil
 
 from aureus.config import Settings, load
 from tests.support.migrated import migrate_template
@@ -44,6 +47,16 @@ class Place:
         if self._server is None:
             self._server = self._start_server()
         return self._server
+
+    def server_cpu_seconds(self) -> float:
+        """Return the processor time that the server and its backends have used; those that ended are not counted."""
+        server = psutil.Process(self.server.pid)
+        spent = 0.0
+        for process in (server, *server.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                spent += times.user + times.system
+        return spent
 
     def new_folder(self) -> Path:
         """Make an empty folder."""

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
+from benchmarks.gathering import advance
 from benchmarks.measuring import Effort, Sample, middle, ratio, take_turns
 from benchmarks.place import Place
 from benchmarks.tables import Table, count, times
-from benchmarks.writers import Writer, open_writer
+from benchmarks.writers import open_writer
 
-_COLUMNS = ("asyncio", "prepared /s", "client µs", "unprepared /s", "client µs", "ratio")
+_COLUMNS = (
+    *("asyncio", "prepared /s", "client µs", "server µs"),
+    *("unprepared /s", "client µs", "server µs", "ratio"),
+)
 _NOTE = "`database.prepared_statements` on and off; off is what a transaction pooler may demand."
 
 
@@ -33,7 +37,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
         }
         cells = {
             (is_gathered, callers, setting): partial(
-                _advance, writer, callers, effort.seconds, is_gathered=is_gathered
+                advance, place, writer, callers, effort.seconds, is_gathered=is_gathered
             )
             for is_gathered in (True, False)
             for callers in effort.callers
@@ -49,10 +53,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
     yield Table("Prepared statements on PostgreSQL", _COLUMNS, rows, _NOTE)
 
 
-def _advance(writer: Writer, callers: int, seconds: float, *, is_gathered: bool) -> Sample:
-    return writer.measure(writer.new_runs(callers), seconds, is_gathered=is_gathered)
-
-
 def _figures(samples: Sequence[Sample]) -> Iterator[str]:
     yield count(middle(samples, lambda sample: sample.per_second))
     yield count(middle(samples, lambda sample: sample.cpu_us))
+    yield count(middle(samples, lambda sample: sample.server_cpu_us))

@@ -47,8 +47,6 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
             _milliseconds, folder, "-m", "aureus", "run", "commands.yaml"
         ),
     }
-    for measured in cells.values():
-        measured()  # byte code is written, files are read for the first time
     taken = take_turns(cells, effort.repeats)
     rows = [
         [
@@ -62,7 +60,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
         "Whole programs, SQLite",
         ("program", "fastest ms", "median ms", "slowest ms", "expected ms"),
         rows,
-        f"{effort.repeats} starts of each, in turns. Runs go on in a database that is there, unless it says new.",
+        f"{effort.repeats} starts of each, in turns, the first of them cold. A run makes its database only where it says new, or first.",
     )
 
 

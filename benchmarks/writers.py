@@ -24,7 +24,7 @@ from aureus.ids import RandomIds
 from aureus.model.events import EventType
 from aureus.model.runs import Run
 from aureus.model.states import RunPhase, RunStatus
-from aureus.model.transitions import Advanced, RunStart, Transition
+from aureus.model.transitions import Advanced, RunOrigin, RunStart, Transition
 from aureus.stores.leases import LeaseStore
 from aureus.stores.runs import AsyncRunStore, RunStore
 from aureus.stores.workflows import WorkflowStore
@@ -207,7 +207,7 @@ def _start(store: RunStore) -> Transitions:
             lease_id=_LEASE,
             transition_id=_IDS.new(),
             resume_key=None,
-            inputs={"folder": "docs"},
+            origin=RunOrigin({"folder": "docs"}, directory="."),
             facts=[fact(run_id, EventType.WORKFLOW_STARTED)],
         )
     )

@@ -55,10 +55,10 @@ class Watcher:
         assert run.run_id
         self.seen += [event.type for event in events]
 
-    async def on_resume(self, *told: Any) -> None:
+    async def on_resume(self, *told: Any, **named: Any) -> None:
         """Do nothing."""
 
-    async def on_waiting(self, *told: Any) -> None:
+    async def on_waiting(self, *told: Any, **named: Any) -> None:
         """Do nothing."""
 
 

@@ -9,7 +9,7 @@ from aureus.model.leases import ProcessIdentity
 from aureus.model.runs import Run, stream_of
 from aureus.model.states import RunPhase, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
-from aureus.model.transitions import Advanced, RunStart, Transition
+from aureus.model.transitions import Advanced, RunOrigin, RunStart, Transition
 from tests.support.backends import Backend
 
 HOLDER = ProcessIdentity(host="here", boot_id="boot", pid=1, process_start="1")
@@ -36,6 +36,7 @@ class Stage:
 
     def a_start(self, run_id: str, **more: Any) -> RunStart:
         """Return what a run begins with: one running task and two facts."""
+        inputs = more.pop("inputs", {"folder": "docs"})
         values: dict[str, Any] = {
             "run_id": run_id,
             "workflow_id": "digest",
@@ -43,7 +44,7 @@ class Stage:
             "lease_id": self.lease_id,
             "transition_id": self.new_id(),
             "resume_key": None,
-            "inputs": {"folder": "docs"},
+            "origin": RunOrigin(inputs, "/project"),
             "changes": [begun("read")],
             "facts": [
                 fact(run_id, EventType.WORKFLOW_STARTED),

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
-from typing import cast
 
 import pytest
 
 from aureus.errors import DatabaseUnavailable, IllegalTransition, NotFound
 from aureus.model.states import ApprovalStatus, RunStatus
 from aureus.model.workflows import CompensationAction
-from aureus.stores.runs import AsyncRunStore
 from tests.engine.conftest import Perform
 from tests.engine.workshop import (
-    Breaking,
     Gate,
     Scripted,
     Workshop,
-    dead_identity,
     nothing,
     statuses,
     task,
@@ -80,12 +75,7 @@ def test_a_paused_run_is_cancelled_at_once_and_its_question_closed(perform: Perf
 
 def test_the_run_of_a_dead_process_is_cancelled_at_once(perform: Perform) -> None:
     async def body(shop: Workshop) -> None:
-        breaking = Breaking(shop.stores.runs, 2, after=True)
-        first = shop.engine(
-            Scripted("work", nothing),
-            identity=dead_identity(),
-            stores=replace(shop.stores, runs=cast(AsyncRunStore, breaking)),
-        )
+        first = shop.dying_engine(Scripted("work", nothing), at=2)
         with pytest.raises(DatabaseUnavailable):
             await shop.run(first, workflow(task("a", tool="work"), task("b", "a", tool="work")))
         (run,) = await shop.stores.runs.list()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -12,8 +13,18 @@ from aureus.engine.service import Engine
 from aureus.errors import Conflict, DatabaseUnavailable, LeaseLost
 from aureus.model.states import RunStatus
 from aureus.stores.leases import LeaseStore, Notice
+from aureus.stores.runs import AsyncRunStore
 from tests.engine.conftest import SHARED, Perform
-from tests.engine.workshop import Gate, Scripted, Workshop, nothing, statuses, task, workflow
+from tests.engine.workshop import (
+    Breaking,
+    Gate,
+    Scripted,
+    Workshop,
+    nothing,
+    statuses,
+    task,
+    workflow,
+)
 
 WORK = workflow(task("a", tool="work"))
 
@@ -61,7 +72,8 @@ def test_a_lease_is_renewed_as_long_as_work_lasts(perform: Perform) -> None:
             await shop.run(shop.engine(Scripted("work", nothing)), WORK)
         gate.opened.set()
         assert (await working).run.status is RunStatus.COMPLETED
-        (lease_id,) = [row for row in [engine._parts.tenure.lease_id] if row]
+        (term,) = engine._parts.tenure._terms
+        lease_id = term.lease_id
         assert await shop.stores.leases.find(lease_id) is not None
         await engine.close()
         assert await shop.stores.leases.find(lease_id) is None
@@ -101,6 +113,51 @@ def test_what_a_process_writes_after_it_was_taken_over_is_refused(perform: Perfo
         with pytest.raises(LeaseLost, match="taken over"):
             await working
         await shop.check(outcome)
+
+    perform(body)
+
+
+def test_a_run_whose_work_broke_off_is_free_although_its_process_lives(perform: Perform) -> None:
+    """The database was away for a commit: nobody works on the run, so nobody keeps it."""
+
+    async def body(shop: Workshop) -> None:
+        for commit in (1, 2):
+            breaking = cast(AsyncRunStore, Breaking(shop.stores.runs, commit, after=True))
+            first = shop.engine(
+                Scripted("work", nothing), stores=replace(shop.stores, runs=breaking)
+            )
+            with pytest.raises(DatabaseUnavailable):
+                await shop.run(first, workflow(task("a", tool="work"), task("b", "a")))
+            second = shop.engine(Scripted("work", nothing))
+            outcome = await shop.run(second, workflow(task("a", tool="work"), task("b", "a")))
+            assert (outcome.run.status, outcome.was_resumed) == (RunStatus.COMPLETED, True)
+            assert (await shop.run(first, workflow(task("c")))).run.status is RunStatus.COMPLETED
+
+    perform(body)
+
+
+def test_a_lease_under_which_something_broke_off_is_kept_for_those_who_still_work(
+    perform: Perform,
+) -> None:
+    async def body(shop: Workshop) -> None:
+        gate = Gate()
+        breaking = Breaking(shop.stores.runs, 3, after=True)
+        engine = shop.engine(
+            Scripted("work", gate.work),
+            stores=replace(shop.stores, runs=cast(AsyncRunStore, breaking)),
+        )
+        working = asyncio.create_task(shop.run(engine, WORK))
+        await gate.entered.wait()
+        with pytest.raises(DatabaseUnavailable):
+            await shop.run(engine, workflow(task("b"), task("c", "b")), run_id="broken")
+        with pytest.raises(Conflict):
+            await shop.run(shop.engine(Scripted("work", nothing)), WORK)
+        again = await shop.run(engine, workflow(task("b"), task("c", "b")), run_id="broken")
+        assert (again.run.status, again.was_resumed) == (RunStatus.COMPLETED, True)
+        gate.opened.set()
+        assert (await working).run.status is RunStatus.COMPLETED
+        later = await shop.run(engine, workflow(task("d")))
+        assert later.run.status is RunStatus.COMPLETED
 
     perform(body)
 

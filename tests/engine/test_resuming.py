@@ -34,7 +34,6 @@ from tests.engine.workshop import (
     Scripted,
     Watcher,
     Workshop,
-    dead_identity,
     nothing,
     statuses,
     task,
@@ -86,12 +85,7 @@ class Deaths:
 
     async def run(self, number: int, *, after: bool) -> RunOutcome | None:
         """Die at a commit and go on; None when the run has fewer commits."""
-        breaking = Breaking(self.shop.stores.runs, number, after=after)
-        first = self.shop.engine(
-            Scripted("work", self.work),
-            identity=dead_identity(),
-            stores=replace(self.shop.stores, runs=cast(AsyncRunStore, breaking)),
-        )
+        first = self.shop.dying_engine(Scripted("work", self.work), at=number, after=after)
         try:
             await self.shop.run(first, self.definition)
         except DatabaseUnavailable:
@@ -152,12 +146,7 @@ def test_a_process_may_die_at_any_commit_of_a_compensation(perform: Perform, aft
 
 def test_the_watcher_is_told_what_is_resumed_and_how_far_it_is(perform: Perform) -> None:
     async def body(shop: Workshop) -> None:
-        breaking = Breaking(shop.stores.runs, 3, after=True)
-        first = shop.engine(
-            Scripted("work", nothing),
-            identity=dead_identity(),
-            stores=replace(shop.stores, runs=cast(AsyncRunStore, breaking)),
-        )
+        first = shop.dying_engine(Scripted("work", nothing), at=3)
         definition = workflow(
             task("a", tool="work"), task("b", "a", tool="work"), task("c", "b", tool="work")
         )
@@ -276,12 +265,7 @@ def test_new_starts_another_run_beside_an_unfinished_one(perform: Perform) -> No
 
 async def leave_unfinished(shop: Workshop, definition: Workflow, commits: int) -> None:
     """Run a workflow in a process that dies after so many commits."""
-    breaking = Breaking(shop.stores.runs, commits, after=True)
-    engine = shop.engine(
-        Scripted("work", nothing),
-        identity=dead_identity(),
-        stores=replace(shop.stores, runs=cast(AsyncRunStore, breaking)),
-    )
+    engine = shop.dying_engine(Scripted("work", nothing), at=commits)
     with pytest.raises(DatabaseUnavailable):
         await shop.run(engine, definition)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from aureus.codec import Json
 from aureus.engine.attempts import RESULT_BYTES_MAX
 from aureus.engine.definition import load_text
 from aureus.errors import AlreadyExists, Invalid, ToolFailed
-from aureus.model.runs import stream_of
+from aureus.model.events import Event
+from aureus.model.runs import Run, stream_of
 from aureus.model.states import RunStatus
 from aureus.model.workflows import Compensation, CompensationAction, RetryPolicy
 from aureus.tools import ToolCall
@@ -193,6 +195,31 @@ def test_a_task_that_takes_too_long_is_stopped_and_its_late_result_ignored(
         outcome = await shop.run(shop.engine(Scripted("work", stubborn)), definition)
         assert statuses(outcome) == {"a": "timeout", "compensation/a/fix": "completed"}
         assert (outcome.run.error_code, outcome.tasks[0].has_result) == ("task_timed_out", False)
+
+    perform(body)
+
+
+def test_a_task_is_timed_out_only_when_its_tool_has_stopped(perform: Perform) -> None:
+    async def body(shop: Workshop) -> None:
+        told: list[str] = []
+
+        class Telling(Watcher):
+            async def on_events(self, run: Run, events: Sequence[Event]) -> None:
+                told.extend(event.type for event in events)
+
+        async def slow_to_stop(call: ToolCall) -> Json:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for _ in range(100):
+                    await asyncio.sleep(0)  # noqa: TID251 - stopping takes a while
+                told.append("stopped")
+            return None
+
+        tool = Scripted("work", slow_to_stop)
+        engine = shop.engine(tool, watcher=Telling())
+        await shop.run(engine, workflow(task("a", tool="work", timeout_ms=10)))
+        assert told[-3:] == ["stopped", "TASK_TIMEOUT", "WORKFLOW_FAILED"]
 
     perform(body)
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from aureus.codec import Json
 from aureus.errors import WorkflowError
 from aureus.model.states import RunStatus
+from aureus.model.transitions import Advanced, Transition
 from aureus.model.workflows import RetryPolicy
+from aureus.stores.runs import AsyncRunStore
 from aureus.tools import ToolCall
 from aureus.tools.command import CommandTool
 from aureus.tools.supervision import Launcher
 from tests.engine.conftest import Perform
 from tests.engine.workshop import (
+    Breaking,
     Gate,
     Scripted,
     Watcher,
@@ -178,6 +183,37 @@ def test_a_caller_that_is_cancelled_leaves_the_run_in_good_order(perform: Perfor
         assert (run.status, run.lease_id, tool.stopped) == (RunStatus.RUNNING, None, 1)
         gate.opened.set()
         assert (await shop.run(engine, definition)).was_resumed
+
+    perform(body)
+
+
+def test_a_caller_that_is_cancelled_during_a_commit_waits_for_it(perform: Perform) -> None:
+    """What the commit began has not begun its work: it is recorded as interrupted, not left running."""
+
+    async def body(shop: Workshop) -> None:
+        committing, may_commit = asyncio.Event(), asyncio.Event()
+
+        class Slow(Breaking):
+            async def advance(self, transition: Transition) -> Advanced:
+                if any(change.key.name == "b" and change.is_new for change in transition.changes):
+                    committing.set()
+                    await may_commit.wait()
+                return await self._runs.advance(transition)
+
+        slow = cast(AsyncRunStore, Slow(shop.stores.runs, 0, after=False))
+        tool = Scripted("work", nothing)
+        engine = shop.engine(tool, stores=replace(shop.stores, runs=slow))
+        definition = workflow(task("a"), task("b", "a", tool="work"))
+        working = asyncio.create_task(shop.run(engine, definition))
+        await committing.wait()
+        working.cancel()
+        may_commit.set()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+        (run,) = await shop.stores.runs.list()
+        rows = await shop.stores.tasks.list(run.run_id)
+        assert [row.status.value for row in rows] == ["completed", "retrying"]
+        assert (run.lease_id, tool.calls) == (None, [])
 
     perform(body)
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aureus._database.database import Database
 from aureus._database.drive import Call
@@ -171,6 +171,15 @@ class Workshop:
         self._engines.append(engine)
         return engine
 
+    def dying_engine(self, *tools: Tool, at: int, after: bool = True) -> Engine:
+        """Return the engine of a process that dies at its n-th commit: what it holds, it gives to nobody."""
+        stores = replace(
+            self.stores,
+            runs=cast(AsyncRunStore, Breaking(self.stores.runs, at, after=after)),
+            leases=cast(AsyncLeaseStore, _KeptLeases(self.stores.leases)),
+        )
+        return self.engine(*tools, identity=dead_identity(), stores=stores)
+
     async def run(
         self,
         engine: Engine,
@@ -263,6 +272,19 @@ class Breaking:
         if self._left == 0:
             raise DatabaseUnavailable("the process dies after its commit")
         return advanced
+
+
+class _KeptLeases:
+    """The lease store of a process that dies before it can give its lease back."""
+
+    def __init__(self, leases: AsyncLeaseStore) -> None:
+        self._leases = leases
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._leases, name)
+
+    async def release(self, lease_id: str) -> bool:
+        raise DatabaseUnavailable("the process is dead")
 
 
 async def nothing(call: ToolCall) -> Json:

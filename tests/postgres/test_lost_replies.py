@@ -94,6 +94,18 @@ def test_what_never_reached_the_server_is_done_once(
         assert stage.versions(f"r{number}") == [1, 2]
 
 
+def test_a_commit_that_fails_at_its_very_end_is_settled_and_repeated(
+    make_stage: MakeStage, fault_proxy: FaultProxy
+) -> None:
+    stage = make_stage(port=fault_proxy.port)
+    run = stage.start("r1").run
+    for number in range(40):
+        rule = fault_proxy.on(FLUSH, Fail("54000", at_sync=True), times=1)
+        run = advance(stage, run, [begun(f"t{number}")], "x")
+        assert rule.fired == 1
+    assert stage.versions("r1") == list(range(1, 43))
+
+
 def test_an_outcome_that_is_open_is_settled(make_stage: MakeStage, fault_proxy: FaultProxy) -> None:
     stage = make_stage(port=fault_proxy.port)
     run = stage.start("r1").run

@@ -25,10 +25,8 @@ SSL_REQUEST: Final = 80877103
 GSSENC_REQUEST: Final = 80877104
 
 MESSAGE_BYTES_MAX: Final = 1 << 30
-"""PostgreSQL's own limit of one message; a longer length field means that framing was lost."""
-
 STARTUP_BYTES_MAX: Final = 10_000
-"""PostgreSQL's own limit of a startup packet."""
+"""PostgreSQL's own limits; a longer length field means that framing was lost."""
 
 STOP_SECONDS_MAX: Final = 30.0
 """How long a call into a proxy's thread may take before the test is told that the proxy is stuck."""
@@ -376,11 +374,9 @@ class Listener(ABC):
             self._server = None
 
     def _accepted(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.spawn(self._serve_and_close(stream, writer))
+        self.spawn(self._carry(stream, writer))
 
-    async def _serve_and_close(
-        self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _carry(self, stream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self.serve(stream, writer)
         finally:

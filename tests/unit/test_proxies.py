@@ -303,13 +303,14 @@ def test_a_fault_is_not_counted_when_the_commit_failed_by_itself(
 
 def test_a_rule_skips_and_ends(fault_proxy: FaultProxy, direct: Connection) -> None:
     rule = fault_proxy.on(FLUSH, CutBefore(), skip=2, times=1)
+    delay = fault_proxy.on(FLUSH, Delay(0.001))
     failed: list[int] = []
     for number in range(5):
         try:
             _pipeline(_address(fault_proxy, direct), number)
         except OperationalError:
             failed.append(number)
-    assert (failed, rule.fired, _flushes(direct)) == ([2], 1, 4)
+    assert (failed, rule.fired, delay.fired, _flushes(direct)) == ([2], 1, 4, 4)
 
 
 @pytest.mark.parametrize(("action", "stored"), [(Hang(), 0), (Hang(after=True), 1)])
@@ -360,11 +361,10 @@ def test_connections_are_refused_failed_and_accepted_again(
 def test_a_pause_loses_nothing(
     fault_proxy: FaultProxy, direct: Connection, elsewhere: ThreadPoolExecutor
 ) -> None:
-    delay = fault_proxy.on(FLUSH, Delay(0.01))
     with _connect(fault_proxy, direct, prepare_threshold=None) as client:
         fault_proxy.pause()
         pending = elsewhere.submit(client.execute, INSERT, [1])
-        assert [_flushes(direct) for _ in range(20)] == [0] * 20
+        assert {_flushes(direct) for _ in range(100)} == {0}
         assert not pending.done()
         with direct.transaction():
             direct.execute("lock table flushes")
@@ -373,11 +373,10 @@ def test_a_pause_loses_nothing(
             eventually(lambda: _value(direct, waiting) == 1, "the insert waits for the lock")
             fault_proxy.pause()
         eventually(lambda: _flushes(direct) == 1, "the insert is committed")
-        assert [_flushes(direct) for _ in range(20)] == [1] * 20
+        assert {_flushes(direct) for _ in range(100)} == {1}
         assert not pending.done()
         fault_proxy.resume()
         pending.result(60)
-    assert delay.fired == 1
 
 
 def test_new_connections_go_to_the_new_server_and_a_frozen_one_to_none(

@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,10 +74,10 @@ def perform(flags: Mapping[str, Any], work: Work, *, as_json: bool) -> int:
 
 
 def resume_run(run_id: str, flags: Mapping[str, Any], *, wait: bool, as_json: bool) -> int:
-    """Go on with a run by its stored definition; tools work in the current folder."""
+    """Go on with a run by its stored definition, in the folder that it was started for."""
 
     async def work(engine: Engine) -> RunOutcome:
-        return await engine.resume(run_id, directory=Path.cwd(), wait=wait)
+        return await engine.resume(run_id, wait=wait)
 
     return perform(flags, work, as_json=as_json)
 

@@ -31,7 +31,7 @@ from aureus.model.events import EventType, Fact
 from aureus.model.leases import Lease
 from aureus.model.runs import Run
 from aureus.model.states import RunPhase, RunStatus, TaskStatus
-from aureus.model.transitions import Advanced
+from aureus.model.transitions import Advanced, RunOrigin
 from aureus.model.workflows import RiskTier, Workflow
 
 START_TRIES_MAX = 5
@@ -47,6 +47,11 @@ class Wish:
     approve_from: RiskTier | None = None
     accepts_changed_definition: bool = False
     waits: bool = False
+
+    def origin(self, inputs: dict[str, Any]) -> RunOrigin:
+        """Return what is kept of the wish, for those who go on with the run without it."""
+        approve_from = None if self.approve_from is None else self.approve_from.value
+        return RunOrigin(inputs, str(self.directory), approve_from)
 
 
 class Running:
@@ -87,6 +92,8 @@ class Running:
 
     async def go_on(self, run: Run, wish: Wish) -> RunOutcome:
         """Go on with an unfinished run; one that has ended is returned as it is."""
+        if not run.status.is_final:
+            wish = await self._as_careful_as_before(run, wish)
         if not run.status.is_final and run.workflow_hash != wish.workflow.hash:
             await self._check_definition(run, wish)
         while not run.status.is_final:
@@ -104,6 +111,19 @@ class Running:
                     run, await self._parts.stores.tasks.list(run.run_id), stopped=True
                 )
         return RunOutcome(run, await self._parts.stores.tasks.list(run.run_id))
+
+    async def _as_careful_as_before(self, run: Run, wish: Wish) -> Wish:
+        """Return the wish with the run's own ``approve_from``, unless it asks people even earlier."""
+        origin = await self._parts.stores.runs.get_origin(run.run_id)
+        if origin.approve_from is None:
+            return wish
+        before = RiskTier(origin.approve_from)
+        now = wish.approve_from
+        return (
+            wish
+            if now is not None and now.rank <= before.rank
+            else replace(wish, approve_from=before)
+        )
 
     async def _start(
         self, wish: Wish, inputs: dict[str, Any], run_id: str, resume_key: str | None
@@ -127,7 +147,9 @@ class Running:
             with parts.occupy(run):
                 try:
                     started = await parts.stores.runs.start(
-                        step.beginning(transition_id, term.lease_id, resume_key)
+                        step.beginning(
+                            transition_id, term.lease_id, resume_key, wish.origin(inputs)
+                        )
                     )
                 except AlreadyExists:
                     found = await self._in_the_way(run_id, resume_key)

@@ -117,7 +117,7 @@ class Engine:
         self,
         run_id: str,
         *,
-        directory: Path,
+        directory: Path | None = None,
         workflow: Workflow | Loaded | None = None,
         approve_from: RiskTier | None = None,
         accept_changed_definition: bool = False,
@@ -125,11 +125,15 @@ class Engine:
     ) -> RunOutcome:
         """Go on with an unfinished run, by the definition that it was started with unless another one is given.
 
+        Relative paths of tools start where they did before, unless ``directory`` names another folder.
+
         Raises ``NotFound``, ``IllegalTransition`` for a run that has ended, and what ``run`` raises.
         """
         self._refuse_stopped()
         run = await self._parts.stores.runs.get(run_id)
         refuse_final(run, "resumed")
+        if directory is None:
+            directory = Path((await self._parts.stores.runs.get_origin(run_id)).directory)
         if workflow is None:
             versions = self._parts.stores.workflows
             meant = from_dict(await versions.get_version(run.workflow_id, run.workflow_hash))

@@ -38,7 +38,7 @@ from aureus.model.plain import plain
 from aureus.model.runs import Run
 from aureus.model.states import ApprovalStatus, RunPhase, RunStatus, TaskStatus
 from aureus.model.tasks import Task, TaskChange, TaskKey
-from aureus.model.transitions import RunStart, Transition
+from aureus.model.transitions import RunOrigin, RunStart, Transition
 
 _ENDS: dict[RunStatus, EventType] = {
     RunStatus.COMPLETED: EventType.WORKFLOW_COMPLETED,
@@ -110,7 +110,9 @@ class Step:
                 case LetGo():
                     self._keeps_lease = False
 
-    def beginning(self, transition_id: str, lease_id: str, resume_key: str | None) -> RunStart:
+    def beginning(
+        self, transition_id: str, lease_id: str, resume_key: str | None, origin: RunOrigin
+    ) -> RunStart:
         """Return the step as the first one of its run."""
         run = self._journal.run
         return RunStart(
@@ -120,7 +122,7 @@ class Step:
             lease_id=lease_id,
             transition_id=transition_id,
             resume_key=resume_key,
-            inputs=dict(self._journal.inputs),
+            origin=origin,
             changes=self._changes(),
             approvals=tuple(self._requests),
             facts=tuple(self._facts),

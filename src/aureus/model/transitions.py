@@ -14,6 +14,19 @@ from aureus.model.tasks import TaskChange
 
 
 @dataclass(frozen=True, slots=True)
+class RunOrigin:
+    """What a run was started with, and whoever goes on with it needs to know.
+
+    ``directory`` is where relative paths of its tools start; ``approve_from`` the risk tier from which a person is
+    asked, None when only the workflow itself asks.
+    """
+
+    inputs: dict[str, Any]
+    directory: str
+    approve_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunStart:
     """What a new run begins with. ``transition_id`` is made by the caller, so that a repeated call is harmless.
 
@@ -26,7 +39,7 @@ class RunStart:
     lease_id: str
     transition_id: str
     resume_key: str | None
-    inputs: dict[str, Any]
+    origin: RunOrigin
     changes: Sequence[TaskChange] = ()
     approvals: Sequence[ApprovalRequest] = ()
     facts: Sequence[Fact] = ()

@@ -25,7 +25,7 @@ from aureus.model.events import Fact
 from aureus.model.runs import Run
 from aureus.model.states import RunStatus
 from aureus.model.tasks import TaskChange
-from aureus.model.transitions import Advanced, RunStart, Transition
+from aureus.model.transitions import Advanced, RunOrigin, RunStart, Transition
 
 sql = Queries("runs")
 
@@ -57,7 +57,9 @@ class RunOperations(Operations):
             lease_id=start.lease_id,
             transition_id=start.transition_id,
             resume_key=start.resume_key,
-            inputs=encode_text(start.inputs, what="inputs of the run"),
+            inputs=encode_text(start.origin.inputs, what="inputs of the run"),
+            directory=start.origin.directory,
+            approve_from=start.origin.approve_from,
             tasks=_tasks_json(start.changes),
             approvals=_approvals_json(start.approvals),
             now=now,
@@ -162,14 +164,21 @@ class RunOperations(Operations):
         return (yield from fetch_one(sql.get_unfinished_run, Run.from_row, resume_key=resume_key))
 
     @read
-    def get_inputs(self, run_id: str) -> Op[dict[str, Any]]:
+    def get_origin(self, run_id: str) -> Op[RunOrigin]:
         """Return what a run was started with. Raises ``NotFound``."""
-        inputs: dict[str, Any] | None = yield from fetch_one(
-            sql.get_run_inputs, lambda row: decode(row[0]), run_id=run_id
+        origin = yield from fetch_one(
+            sql.get_run_origin,
+            lambda row: RunOrigin(decode(row[0]), row[1], row[2]),
+            run_id=run_id,
         )
-        if inputs is None:
+        if origin is None:
             raise NotFound(f"there is no run {run_id!r}", run_id=run_id)
-        return inputs
+        return origin
+
+    @read
+    def get_inputs(self, run_id: str) -> Op[dict[str, Any]]:
+        """Return the inputs of a run. Raises ``NotFound``."""
+        return (yield from self.get_origin(run_id)).inputs
 
     @read
     def list(

@@ -39,7 +39,7 @@ from aureus.model.states import (
     TaskStatus,
 )
 from aureus.model.tasks import Task, TaskChange, TaskKey
-from aureus.model.transitions import Transition
+from aureus.model.transitions import RunOrigin, Transition
 from aureus.model.workflows import TaskDefinition, Workflow
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -92,7 +92,7 @@ class Simulation:
         self.journal = Journal(self.run, self.inputs)
         self.planner = WorkflowPlanner(definition, self.journal, self.rules)
         step = self._step([])
-        start = step.beginning("t0", "lease", None)
+        start = step.beginning("t0", "lease", None, RunOrigin(self.inputs, "."))
         self.run = replace(
             self.run,
             status=RunStatus.RUNNING,

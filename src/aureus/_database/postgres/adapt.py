@@ -44,7 +44,11 @@ def first_error(error: BaseException) -> BaseException:
     """Return the error that ended a pipeline, not the ones that merely followed from it."""
     while isinstance(error, psycopg.errors.PipelineAborted) and error.__context__ is not None:
         error = error.__context__
-    return error
+    if isinstance(error, psycopg.Error):
+        return error
+    lost = psycopg.OperationalError("the answer to the commit could not be read")
+    lost.__cause__ = error
+    return lost
 
 
 def settle_prepared(

@@ -331,7 +331,8 @@ async def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> R
                 await cursor.execute(
                     sent.text.encode(), sent.parameters, prepare=prepares, binary=True
                 )
-    except psycopg.Error as error:
+    except (psycopg.Error, IndexError) as error:
+        # psycopg (3.3) may lose its place when the commit itself fails, and then raises IndexError.
         failure = first_error(error)
     rows: list[Rows] = []
     for cursor in cursors:

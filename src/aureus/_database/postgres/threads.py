@@ -338,7 +338,8 @@ def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> Reply:
                 cursor: RawCursor[Any] = RawCursor(connection)
                 cursors.append(cursor)
                 cursor.execute(sent.text.encode(), sent.parameters, prepare=prepares, binary=True)
-    except psycopg.Error as error:
+    except (psycopg.Error, IndexError) as error:
+        # psycopg (3.3) may lose its place when the commit itself fails, and then raises IndexError.
         failure = first_error(error)
     rows: list[Rows] = []
     for cursor in cursors:

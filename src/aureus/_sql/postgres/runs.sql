@@ -17,8 +17,8 @@ WITH run AS (
     RETURNING run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
         error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 ), inputs AS (
-    INSERT INTO aureus.run_inputs (tenant_id, run_id, inputs)
-    SELECT :tenant_id, run.run_id, CAST(:inputs AS json) FROM run
+    INSERT INTO aureus.run_inputs (tenant_id, run_id, inputs, directory, approve_from)
+    SELECT :tenant_id, run.run_id, CAST(:inputs AS json), :directory, :approve_from FROM run
 ), given AS (
     SELECT * FROM json_to_recordset(CAST(:tasks AS json)) AS t (
         is_new boolean, scope text, name text, occurrence integer, kind text, status text, attempt integer,

@@ -18,9 +18,9 @@ SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_
 FROM aureus.runs
 WHERE tenant_id = :tenant_id AND run_id = :run_id;
 
--- name: get_run_inputs :one
--- What a run was started with.
-SELECT inputs FROM aureus.run_inputs
+-- name: get_run_origin :one
+-- What a run was started with: its inputs, the folder its paths start in, and from which risk people are asked.
+SELECT inputs, directory, approve_from FROM aureus.run_inputs
 WHERE tenant_id = :tenant_id AND run_id = :run_id;
 
 -- name: get_unfinished_run :one

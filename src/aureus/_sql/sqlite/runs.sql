@@ -13,7 +13,8 @@ VALUES (:tenant_id, :run_id, :workflow_id, :workflow_hash, 'running', 'forward',
 ON CONFLICT DO NOTHING
 RETURNING run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at;
-INSERT INTO aureus.run_inputs (tenant_id, run_id, inputs) VALUES (:tenant_id, :run_id, :inputs);
+INSERT INTO aureus.run_inputs (tenant_id, run_id, inputs, directory, approve_from)
+VALUES (:tenant_id, :run_id, :inputs, :directory, :approve_from);
 INSERT INTO aureus.tasks (tenant_id, run_id, scope, name, occurrence, kind, status, attempt, interruptions, epoch,
     tool, input_hash, code_version, idempotency_key, replayed, error_code, error_message, finished_no,
     scheduled_at, started_at, wake_at, completed_at)

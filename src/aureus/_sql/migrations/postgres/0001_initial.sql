@@ -138,6 +138,8 @@ CREATE TABLE aureus.run_inputs (
     tenant_id text COLLATE "C" NOT NULL CHECK (tenant_id <> ''),
     run_id text COLLATE "C" NOT NULL,
     inputs json NOT NULL,
+    directory text NOT NULL,
+    approve_from text COLLATE "C",
     PRIMARY KEY (tenant_id, run_id),
     FOREIGN KEY (tenant_id, run_id) REFERENCES aureus.runs (tenant_id, run_id) ON DELETE CASCADE
 );

@@ -67,6 +67,8 @@ CREATE TABLE aureus.run_inputs (
     tenant_id TEXT NOT NULL CHECK (tenant_id <> ''),
     run_id TEXT NOT NULL,
     inputs TEXT NOT NULL,
+    directory TEXT NOT NULL,
+    approve_from TEXT,
     PRIMARY KEY (tenant_id, run_id),
     FOREIGN KEY (tenant_id, run_id) REFERENCES aureus.runs (tenant_id, run_id) ON DELETE CASCADE
 ) STRICT;
