@@ -10,9 +10,9 @@ from functools import partial
 from benchmarks.measuring import Effort, Sample, middle, ratio, take_turns
 from benchmarks.place import ENGINES, Engine, Place
 from benchmarks.tables import Table, count, fine, times
-from benchmarks.writers import STYLES, Writer, open_writer
+from benchmarks.writers import STYLES, Style, Writer, open_writer
 
-Cell = tuple[str, int, bool]
+Cell = tuple[Style, int, bool]
 
 _COLUMNS = (
     *("callers", "gathered /s", "p50 ms", "p99 ms", "client µs", "server µs"),
@@ -28,11 +28,11 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
     """Compare both ways for threads and asyncio, with few callers and many."""
     for engine in ENGINES:
         with ExitStack() as stack:
-            writers = {
+            writers: dict[Style, Writer] = {
                 style: stack.enter_context(closing(open_writer(place.new_settings(engine), style)))
                 for style in STYLES
             }
-            cells = {
+            cells: dict[Cell, partial[Sample]] = {
                 (style, callers, is_gathered): partial(
                     advance, place, writer, callers, effort.seconds, is_gathered=is_gathered
                 )

@@ -60,7 +60,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
         "Whole programs, SQLite",
         ("program", "fastest ms", "median ms", "slowest ms", "expected ms"),
         rows,
-        f"{effort.repeats} starts of each, in turns, the first of them cold. A run makes its database only where it says new, or first.",
+        f"{effort.repeats} starts of each in turns, the first one cold. Runs share a database unless it says new.",
     )
 
 

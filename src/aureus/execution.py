@@ -7,12 +7,13 @@ gets a connection of its own, so that a busy pool cannot keep it from being rene
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aureus._database.database import AsyncRunner, Database
 from aureus._database.drive import Call, Sources
@@ -23,10 +24,11 @@ from aureus.engine.observer import Observer, Unobserved
 from aureus.engine.parts import EngineStores
 from aureus.engine.service import Engine
 from aureus.engine.tool_checks import check_tools
+from aureus.errors import AureusError
 from aureus.model.approvals import Approval
 from aureus.model.events import Event
 from aureus.model.runs import Run, stream_of
-from aureus.runlog import FsyncPolicy, RunLog
+from aureus.runlog import FsyncPolicy, RunLog, Unsettled
 from aureus.stores.approvals import AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore
 from aureus.stores.idempotency_keys import AsyncIdempotencyKeyStore
@@ -59,9 +61,17 @@ async def execution(
     is opened when none is given, except for a database in memory, which nobody else can reach.
     """
     call = Call(tenant_id, settings.database.call_deadline_seconds)
-    events = AsyncEventStore(runner, call)
     log = _run_log(settings, tenant_id)
-    watching = observer or Unobserved()
+    watching: Observer = observer or Unobserved()
+    if log is not None:
+        logged = _Logged(
+            log,
+            None if _is_private(settings) else Unsettled(settings.run_log.directory, tenant_id),
+            _LogStores(AsyncRunStore(runner, call), AsyncEventStore(runner, call)),
+            watching,
+        )
+        await logged.catch_up()
+        watching = logged
     own = (
         None if renewing is not None or _is_private(settings) else _open_renewing(settings, sources)
     )
@@ -76,7 +86,7 @@ async def execution(
         renewals=None
         if renews is None
         else LeaseStore(renews, _renewing_call(settings, tenant_id)),
-        observer=watching if log is None else _Logged(log, events, watching),
+        observer=watching,
         clock=sources.clock,
         ids=sources.ids,
     )
@@ -102,16 +112,50 @@ def load_for_running(path: Path) -> tuple[Loaded, Path]:
     return loaded, path.resolve().parent
 
 
+class _LogStores(NamedTuple):
+    """Where a run log that lags behind is filled up from."""
+
+    runs: AsyncRunStore
+    events: AsyncEventStore
+
+
 class _Logged:
     """Writes what was committed to the run log, then tells the next observer."""
 
-    def __init__(self, log: RunLog, events: AsyncEventStore, following: Observer) -> None:
+    def __init__(
+        self, log: RunLog, unsettled: Unsettled | None, stores: _LogStores, following: Observer
+    ) -> None:
         self._log = log
-        self._events = events
+        self._unsettled = unsettled
+        self._stores = stores
         self._following = following
+        self._noted: set[str] = set()
+
+    async def catch_up(self) -> None:
+        """Bring the logs of runs up to date whose process died before it had written all of them.
+
+        A log that cannot be mended keeps nobody else from working; it is reported, and tried again next time.
+        """
+        for run_id in await asyncio.to_thread(self._unsettled.run_ids) if self._unsettled else ():
+            run = await self._stores.runs.find(run_id)
+            if run is None:
+                continue
+            try:
+                await self._append(run, ())
+            except AureusError as error:
+                logging.getLogger("aureus").warning(
+                    "the log of run %s lags behind: %s", run_id, error
+                )
 
     async def on_events(self, run: Run, events: Sequence[Event]) -> None:
         """Bring the run log up to these events."""
+        if self._unsettled is not None and run.run_id not in self._noted:
+            await asyncio.to_thread(self._unsettled.note, run.run_id)
+            self._noted.add(run.run_id)
+        await self._append(run, events)
+        await self._following.on_events(run, events)
+
+    async def _append(self, run: Run, events: Sequence[Event]) -> None:
         loop = asyncio.get_running_loop()
 
         def read_missing(after_version: int) -> Iterable[Event]:
@@ -120,11 +164,14 @@ class _Logged:
                 after_version = page[-1].version
 
         async def read(after_version: int) -> Sequence[Event]:
-            stream = stream_of(run.run_id)
-            return await self._events.read_stream(stream, after_version=after_version, limit=_PAGE)
+            read_stream, stream = self._stores.events.read_stream, stream_of(run.run_id)
+            return await read_stream(stream, after_version=after_version, limit=_PAGE)
 
         await asyncio.to_thread(self._log.append, run.run_id, events, read_missing)
-        await self._following.on_events(run, events)
+        is_let_go = run.status.is_final or run.lease_id is None
+        if is_let_go and self._unsettled is not None:
+            await asyncio.to_thread(self._unsettled.settle, run.run_id)
+            self._noted.discard(run.run_id)
 
     async def on_resume(self, run: Run, tasks_done: int, tasks_total: int, since: datetime) -> None:
         """Pass it on."""

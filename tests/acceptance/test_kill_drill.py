@@ -52,7 +52,7 @@ def check(project: Project, tasks: list[str]) -> None:
         attempts[effect["run"], effect["task"]].append(effect["attempt"])
     with project.open() as db:
         runs = db.runs.list(limit=1000)
-        assert len(runs) >= 2
+        assert runs
         for run in runs:
             assert run.status is RunStatus.COMPLETED, run
             journal = {task.name: task for task in db.tasks.list(run.run_id)}

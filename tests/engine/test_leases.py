@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from aureus.stores.leases import LeaseStore, Notice
 from aureus.stores.runs import AsyncRunStore
 from tests.engine.conftest import SHARED, Perform
 from tests.engine.workshop import (
+    SECONDS_MAX,
     Breaking,
     Gate,
     Scripted,
@@ -95,6 +97,26 @@ def test_a_process_that_cannot_renew_stops_its_tools_before_others_begin(perform
         renewals.is_away = False
         again = await shop.run(engine, workflow(task("other")))
         assert again.run.status is RunStatus.COMPLETED
+
+    perform(body)
+
+
+def test_a_lease_is_lost_in_time_although_the_database_never_answers(perform: Perform) -> None:
+    async def body(shop: Workshop) -> None:
+        answers = threading.Event()
+
+        class Hanging(Renewals):
+            def acquire(self, *arguments: Any, **more: Any) -> None:
+                answers.wait(SECONDS_MAX)
+
+        gate = Gate()
+        tool = Scripted("work", gate.work)
+        engine = engine_with(shop, Hanging(None), tool)
+        working = asyncio.create_task(shop.run(engine, WORK))
+        await tool.was_stopped.wait()
+        answers.set()
+        with pytest.raises(LeaseLost):
+            await working
 
     perform(body)
 

@@ -13,7 +13,7 @@ import pytest
 from aureus.codec import Json
 from aureus.errors import WorkflowError
 from aureus.model.states import RunStatus
-from aureus.model.transitions import Advanced, Transition
+from aureus.model.transitions import Advanced, RunStart, Transition
 from aureus.model.workflows import RetryPolicy
 from aureus.stores.runs import AsyncRunStore
 from aureus.tools import ToolCall
@@ -51,6 +51,24 @@ def test_stopping_hands_over_what_runs_without_using_its_budget(perform: Perform
         later = await shop.run(shop.engine(Scripted("work", nothing)), definition)
         assert (later.run.status, later.was_resumed) == (RunStatus.COMPLETED, True)
         assert later.tasks[0].attempt == 2
+
+    perform(body)
+
+
+def test_stopping_while_a_run_is_being_started_hands_it_over_too(perform: Perform) -> None:
+    async def body(shop: Workshop) -> None:
+        class Stopping(Breaking):
+            async def start(self, start: RunStart) -> Advanced:
+                started = await self._runs.start(start)
+                engine.stop()
+                return started
+
+        runs = cast(AsyncRunStore, Stopping(shop.stores.runs, 0, after=False))
+        tool = Scripted("work", nothing)
+        engine = shop.engine(tool, stores=replace(shop.stores, runs=runs))
+        outcome = await shop.run(engine, workflow(task("a", tool="work")))
+        assert (outcome.stopped, outcome.run.lease_id, tool.calls) == (True, None, [])
+        assert statuses(outcome) == {"a": "retrying"}
 
     perform(body)
 

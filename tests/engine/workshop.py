@@ -67,6 +67,7 @@ class Scripted:
         self.running = 0
         self.most_at_once = 0
         self.stopped = 0
+        self.was_stopped = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -86,6 +87,7 @@ class Scripted:
             return await self._work(call)
         except asyncio.CancelledError:
             self.stopped += 1
+            self.was_stopped.set()
             raise
         finally:
             self.running -= 1

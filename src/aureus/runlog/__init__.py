@@ -9,6 +9,7 @@ from aureus.runlog.folders import log_path
 from aureus.runlog.format import Record, parse_line
 from aureus.runlog.names import folder_name, run_id_of
 from aureus.runlog.reader import RunLogReader, TornTail
+from aureus.runlog.unsettled import Unsettled
 from aureus.runlog.writer import FsyncPolicy, ReadMissing, RunLog
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "RunLog",
     "RunLogReader",
     "TornTail",
+    "Unsettled",
     "folder_name",
     "log_path",
     "parse_line",
