@@ -21,12 +21,12 @@ from tests.support.waiting import eventually
 ROOT = Path(__file__).parents[2]
 
 
-def worker(url: str, ledger: Path) -> subprocess.Popen[str]:
+def worker(url: str, ledger: Path, *more: str) -> subprocess.Popen[str]:
     """Start a worker."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     program = [sys.executable, str(ROOT / "tests/engine/worker_program.py")]
     return subprocess.Popen(
-        [*program, url, str(ledger)], env=environment, stdout=subprocess.PIPE, text=True
+        [*program, url, str(ledger), *more], env=environment, stdout=subprocess.PIPE, text=True
     )
 
 
@@ -36,7 +36,7 @@ def test_a_killed_worker_is_followed_at_once_and_nothing_finished_runs_again(
     database_url: str, settings: Settings, tmp_path: Path, effects_before: int
 ) -> None:
     ledger = tmp_path / "effects"
-    with worker(database_url, ledger) as first:
+    with worker(database_url, ledger, str(effects_before)) as first:
         eventually(lambda: len(read_effects(ledger)) >= effects_before, "the worker works")
         first.kill()
     with Aureus(settings=settings) as client:

@@ -1,6 +1,7 @@
 """A worker to be killed: runs one workflow whose tasks record their effects outside.
 
-`python worker_program.py DATABASE_URL LEDGER`; prints how the run ended. Started again it goes on.
+`python worker_program.py DATABASE_URL LEDGER [EFFECTS]`; prints how the run ended. Started again it goes on. With a
+number of effects, no task ends any more once so many are recorded: the worker then waits for its death.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aureus.model.workflows import Workflow
 from aureus.tools import ToolCall
 from tests.engine.workshop import Scripted, Workshop, task, workflow
 from tests.support.backends import settings_for
-from tests.support.effects import record_effect
+from tests.support.effects import read_effects, record_effect
 
 WAVES, WIDTH = 6, 3
 
@@ -32,12 +33,13 @@ def definition() -> Workflow:
     )
 
 
-async def main(url: str, ledger: str) -> None:
+async def main(url: str, ledger: str, effects: str = "1000") -> None:
     """Run the workflow to its end, unless somebody kills this process."""
 
     async def effect(call: ToolCall) -> Json:
         record_effect(ledger, task=call.task_id, attempt=call.attempt, key=call.idempotency_key)
-        await asyncio.sleep(0.01)  # noqa: TID251 - a time in which the process can be killed
+        if len(read_effects(ledger)) >= int(effects):
+            await asyncio.Event().wait()
         return call.attempt
 
     directory = Path(ledger).parent
