@@ -66,6 +66,7 @@ def test_a_stopped_process_hands_over_at_once(
     assert done.returncode == 0, done.stderr
     assert done.stdout == out
     assert [effect["task"] for effect in project.effects()] == ["a", "b", "b", "c"]
+    assert project.json("runs", "show", out.strip())["workflow_hash"] != shown["workflow_hash"]
 
 
 def test_a_run_that_waits_for_a_person_goes_on_after_the_answer(project: Project) -> None:

@@ -39,16 +39,25 @@ class Claims:
     tenure: Tenure
     ids: Ids
 
-    async def claim(self, run: Run, lease_id: str, facts: Sequence[Fact] = ()) -> Advanced | None:
+    async def claim(
+        self,
+        run: Run,
+        lease_id: str,
+        facts: Sequence[Fact] = (),
+        *,
+        workflow_hash: str | None = None,
+    ) -> Advanced | None:
         """Take a run over; None when somebody alive holds it, or it has ended meanwhile.
 
-        The caller has made sure that nobody in this process works on it.
+        The caller has made sure that nobody in this process works on it. ``workflow_hash`` names a saved version
+        that the run goes by from now on.
         """
         return await self.runs.claim(
             run.run_id,
             lease_id=lease_id,
             transition_id=self.ids.new(),
             dead_lease_id=await self._dead_lease(run),
+            workflow_hash=workflow_hash,
             facts=facts,
         )
 

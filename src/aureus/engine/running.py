@@ -173,7 +173,13 @@ class Running:
         with parts.occupy(run):
             async with parts.tenure.using() as term:
                 fact = await self._resumed(run, wish)
-                claimed = await parts.claims.claim(run, term.lease_id, [fact])
+                given = wish.workflow.hash
+                claimed = await parts.claims.claim(
+                    run,
+                    term.lease_id,
+                    [fact],
+                    workflow_hash=None if given == run.workflow_hash else given,
+                )
                 if claimed is None:
                     return None
                 journal = await parts.load(claimed.run)
@@ -275,6 +281,7 @@ class Running:
 
     async def _check_definition(self, run: Run, wish: Wish) -> None:
         if wish.accepts_changed_definition:
+            await self._save_version(wish.workflow)
             return
         stored = await self._parts.stores.workflows.get_version(run.workflow_id, run.workflow_hash)
         raise definition_changed(run, from_dict(stored), wish.workflow)

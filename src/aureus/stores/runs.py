@@ -114,12 +114,14 @@ class RunOperations(Operations):
         lease_id: str,
         transition_id: str,
         dead_lease_id: str | None = None,
+        workflow_hash: str | None = None,
         facts: Sequence[Fact] = (),
     ) -> Op[Advanced | None]:
         """Take an unfinished run over; return None when its holder lives, or the run has ended. Atomic.
 
         ``dead_lease_id`` names a lease whose process is known to be dead, so that its end need not be awaited.
-        The run's epoch rises: whatever the former holder still sends is refused.
+        The run's epoch rises: whatever the former holder still sends is refused. ``workflow_hash`` names the
+        version that the run goes by from now on, None leaves it; that version has been saved.
         """
         now = yield from current_time()
         recorded = yield from record_all(facts)
@@ -130,6 +132,7 @@ class RunOperations(Operations):
             lease_id=lease_id,
             transition_id=transition_id,
             dead_lease_id=dead_lease_id,
+            workflow_hash=workflow_hash,
             now=now,
         )
         return None if run is None else Advanced(run, events_of(recorded))

@@ -125,6 +125,7 @@ WHERE tenant_id = :tenant_id AND run_id = :run_id AND transition_id = :transitio
 WITH run AS (
     UPDATE aureus.runs AS r SET
         status = 'running', version = version + 1, epoch = epoch + 1, lease_id = :lease_id,
+        workflow_hash = coalesce(:workflow_hash, workflow_hash),
         transition_id = :transition_id, started_at = coalesce(started_at, CAST(:now AS timestamptz)),
         updated_at = CAST(:now AS timestamptz)
     WHERE tenant_id = :tenant_id AND run_id = :run_id AND status IN ('pending', 'running', 'paused')

@@ -93,6 +93,7 @@ WHERE :status IN ('completed', 'failed',
 -- Take an unfinished run over: nobody holds it, or its holder's lease is over, or the holder is known to be dead.
 UPDATE aureus.runs AS r SET
     status = 'running', version = version + 1, epoch = epoch + 1, lease_id = :lease_id,
+    workflow_hash = coalesce(:workflow_hash, workflow_hash),
     transition_id = :transition_id, started_at = coalesce(started_at, :now), updated_at = :now
 WHERE tenant_id = :tenant_id AND run_id = :run_id AND status IN ('pending', 'running', 'paused')
   AND transition_id <> :transition_id
