@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def _remedy(number: int, work: Work) -> tuple[str, str]:
     found = folder / program
     if number == errno.ENOENT and "/" in program and found.exists():
         return "not_executable", "the interpreter that its first line (#!) names does not exist"
-    if number == errno.ENOENT:
+    if number == errno.ENOENT or (number == errno.EACCES and _is_nowhere(program, work)):
         return "not_found", _not_found(program, folder)
     if number == errno.EACCES:
         if found.is_dir():
@@ -87,6 +88,12 @@ def _remedy(number: int, work: Work) -> tuple[str, str]:
             "its arguments and environment are too long; hand large text over with 'stdin'",
         )
     return "not_started", os.strerror(number)
+
+
+def _is_nowhere(program: str, work: Work) -> bool:
+    """Return whether no folder on PATH holds a program; one that may not be entered also answers EACCES."""
+    path = work.environment.get("PATH", os.defpath)
+    return "/" not in program and shutil.which(program, mode=os.F_OK, path=path) is None
 
 
 def _not_found(program: str, folder: Path) -> str:

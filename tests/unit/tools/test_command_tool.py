@@ -190,6 +190,16 @@ class TestFailure:
             run("command", command=command)
         assert caught.value.reason == reason
 
+    def test_a_folder_on_path_that_may_not_be_entered_hides_nothing(
+        self, run: RunTool, tmp_path: Path
+    ) -> None:
+        """For an ordinary user such a folder makes the system say "permission denied" of any unknown program."""
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o000)
+        with pytest.raises(ToolFailed, match="not on PATH") as caught:
+            run("command", command=["no-such-program"], env={"PATH": f"{closed}:/usr/bin:/bin"})
+        assert caught.value.reason == "not_found"
+
     @pytest.mark.parametrize("cwd", ["missing", "file"])
     def test_a_working_directory_that_is_none_is_named(
         self, run: RunTool, tmp_path: Path, cwd: str
