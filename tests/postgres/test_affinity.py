@@ -135,7 +135,8 @@ def test_a_deadlock_between_transactions_is_retried_by_run_in_transaction(
     with psycopg.connect(postgres_database.url()) as connection:
         rows = connection.execute("SELECT n FROM mine ORDER BY id").fetchall()
     assert rows == [(2,), (2,)]
-    assert len(tries) == 3
+    # The loser may take its first row again before the winner woke, and lose again: at least once, then.
+    assert len(tries) >= 3
 
 
 def test_a_with_block_that_lost_against_others_raises_a_conflict_to_retry(
