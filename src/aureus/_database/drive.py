@@ -54,6 +54,12 @@ class Call:
 
     tenant_id: str
     timeout_seconds: float = 30.0
+    made_ids: list[str] | None = None
+    """The identifiers that its attempts have asked for so far; None where there is only one attempt."""
+
+    def begun(self) -> Call:
+        """Return the same for one call: each of its attempts is given the identifiers of the first."""
+        return Call(self.tenant_id, self.timeout_seconds, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +87,11 @@ class Request:
 class Drive(Generic[R]):
     """One attempt at one operation."""
 
-    def __init__(self, body: Op[R], sources: Sources) -> None:
+    def __init__(self, body: Op[R], sources: Sources, call: Call) -> None:
         self._body = body
         self._sources = sources
+        self._made_ids = [] if call.made_ids is None else call.made_ids
+        self._id_count = 0
         self._now: datetime | None = None
         self._facts: list[Recorded] = []
         self._count = 0
@@ -137,12 +145,18 @@ class Drive(Generic[R]):
         if isinstance(effect, CurrentTime):
             return self._time()
         if isinstance(effect, NewId):
-            return self._sources.ids.new()
+            return self._new_id()
         if isinstance(effect, Record):
             recorded = Recorded(effect.fact)
             self._facts.append(recorded)
             return recorded
         raise OperationBug(f"an operation yielded {effect!r}")
+
+    def _new_id(self) -> str:
+        self._id_count += 1
+        if self._id_count > len(self._made_ids):
+            self._made_ids.append(self._sources.ids.new())
+        return self._made_ids[self._id_count - 1]
 
     def _time(self) -> datetime:
         if self._now is None:

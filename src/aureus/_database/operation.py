@@ -13,7 +13,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
-from aureus._database.statement import Op
+from aureus._database.statement import Op, Refused
+from aureus.errors import Conflict
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,7 +76,12 @@ class Operation(Generic[P, R]):
         bare = _bare(type(store))
 
         def view(*args: P.args, **kwargs: P.kwargs) -> R:
-            return perform(lambda: self.body(bare, *args, **kwargs), call)
+            try:
+                return perform(lambda: self.body(bare, *args, **kwargs), call.begun())
+            except Refused as refused:
+                explain = refused.explain
+            runner.read(explain, call)
+            raise _unexplained()
 
         return view
 
@@ -85,10 +91,19 @@ class Operation(Generic[P, R]):
         perform = runner.read if self.is_read else runner.write
         bare = _bare(type(store))
 
-        def view(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-            return perform(lambda: self.body(bare, *args, **kwargs), call)
+        async def view(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return await perform(lambda: self.body(bare, *args, **kwargs), call.begun())
+            except Refused as refused:
+                explain = refused.explain
+            await runner.read(explain, call)
+            raise _unexplained()
 
         return view
+
+
+def _unexplained() -> Conflict:
+    return Conflict("somebody changed it in the same moment; nothing was stored, repeat the call")
 
 
 def read(body: Callable[Concatenate[Any, P], Op[R]]) -> Operation[P, R]:

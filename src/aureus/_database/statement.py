@@ -71,7 +71,7 @@ class CurrentTime:
 
 
 class NewId:
-    """Ask for a fresh identifier."""
+    """Ask for a fresh identifier; the k-th of a call is the same in each of its attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,18 @@ class Record:
     """State a fact; it is written together with the next statement, if and only if that one brings rows."""
 
     fact: Fact
+
+
+class Refused(Exception):
+    """Nothing happened, and it takes a look at the database to say why.
+
+    A body raises it after ``last`` brought no row: the commit has travelled, so it may not look itself. The view of the
+    operation then carries ``explain`` out as a read, which raises the error for the caller.
+    """
+
+    def __init__(self, explain: Callable[[], Op[None]]) -> None:
+        super().__init__("nothing happened")
+        self.explain = explain
 
 
 Effect = Statement | CurrentTime | NewId | Record
@@ -115,7 +127,11 @@ def current_time() -> Op[datetime]:
 
 
 def new_id() -> Op[str]:
-    """Return a fresh identifier of 32 hexadecimal digits."""
+    """Return a fresh identifier of 32 hexadecimal digits.
+
+    An operation that is attempted again, because the reply of its commit was lost, is given the same one: so it finds
+    what it has written.
+    """
     return cast(str, (yield NewId()))
 
 

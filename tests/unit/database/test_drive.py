@@ -8,7 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from aureus._database.drive import STATEMENTS_MAX, Companion, Drive, OperationBug, Sources
+from aureus._database.drive import (
+    STATEMENTS_MAX,
+    Call,
+    Companion,
+    Drive,
+    OperationBug,
+    Sources,
+)
 from aureus._database.statement import (
     Op,
     Queries,
@@ -45,11 +52,16 @@ class World:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
+        self.ids = CountingIds()
         self.recorded: list[list[str]] = []
 
     def drive(self, body: Callable[[], Op[Any]]) -> Drive[Any]:
         """Return a drive of one attempt."""
-        return Drive(body(), Sources(self.clock, CountingIds(), self._before_commit))
+        return self.attempt(body, Call("acme"))
+
+    def attempt(self, body: Callable[[], Op[Any]], call: Call) -> Drive[Any]:
+        """Return a drive of one attempt at a call."""
+        return Drive(body(), Sources(self.clock, self.ids, self._before_commit), call)
 
     def _before_commit(self, facts: Sequence[Recorded], _: datetime) -> Sequence[Companion]:
         self.recorded.append([one.fact.type for one in facts])
@@ -187,3 +199,20 @@ def test_an_attempt_that_is_given_up_runs_its_cleanup() -> None:
     drive.start()
     drive.close()
     assert cleaned == [True]
+
+
+def test_every_attempt_of_a_call_is_given_the_same_identifiers() -> None:
+    world = World()
+
+    def body() -> Op[list[str]]:
+        return [(yield from new_id()), (yield from new_id())]
+
+    def made(call: Call) -> list[str]:
+        drive = world.attempt(body, call)
+        assert drive.start() is None
+        return cast(list[str], drive.result)
+
+    shared = Call("acme")
+    one, other = shared.begun(), shared.begun()
+    assert made(one) == made(one)
+    assert len({*made(one), *made(other), *made(shared), *made(shared)}) == 8

@@ -82,7 +82,7 @@ class _Attempt(Generic[R]):
         self._call = call
         self._deadline = deadline
         self._is_read = is_read
-        self._drive = Drive(make(), planner.sources)
+        self._drive = Drive(make(), planner.sources, call)
         self._flush_id = planner.sources.ids.new()
         self.is_broken = False
 

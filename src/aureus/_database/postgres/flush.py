@@ -50,7 +50,7 @@ class Waiting(Member, Generic[R]):
     def renew(self) -> None:
         """Begin the operation anew, for another attempt."""
         self.drive.close()
-        self.drive = Drive(self.make(), self.sources)
+        self.drive = Drive(self.make(), self.sources, self.call)
         request = self.drive.start()
         if request is None:
             self.settle(self.drive.result)
@@ -76,7 +76,7 @@ def waiting(
     planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: bool
 ) -> Waiting[R] | R | None:
     """Return the operation ready for a lane; its result when it needs no statement; None when it must go alone."""
-    drive = Drive(make(), planner.sources)
+    drive = Drive(make(), planner.sources, call)
     request = drive.start()
     if request is None:
         return drive.result

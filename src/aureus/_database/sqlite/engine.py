@@ -30,7 +30,7 @@ class Engine:
         self, connection: Connection, make: Callable[[], Op[R]], call: Call, deadline: float
     ) -> R:
         """Carry out a read outside any transaction: one statement as it is, several on one snapshot."""
-        drive = Drive(make(), self.sources)
+        drive = Drive(make(), self.sources, call)
         connection.deadline = deadline
         request = drive.start()
         if request is None or (request.is_last and len(self._compiled(request).texts) == 1):
@@ -54,7 +54,7 @@ class Engine:
 
         Raises what the operation raises; the transaction goes on, unless SQLite itself has ended it.
         """
-        drive = Drive(make(), self.sources)
+        drive = Drive(make(), self.sources, call)
         connection.deadline = deadline
         try:
             connection.save()
