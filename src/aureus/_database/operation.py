@@ -21,23 +21,33 @@ R = TypeVar("R")
 
 
 class Operations:
-    """The operations of one noun as generators."""
+    """The operations of one noun as generators.
+
+    Where they hold a scope (a collection, an agent), they are made with it and handed to a view, whose class then names
+    ``Store`` first: ``class AgentStore(Store, AgentOperations)``.
+    """
 
 
 class Store:
     """A view of operations that carries them out in the caller's thread, for one tenant."""
 
-    def __init__(self, runner: Runner, call: Call) -> None:
+    def __init__(self, runner: Runner, call: Call, operations: Operations | None = None) -> None:
+        """Carry out these operations, which may hold a scope; by default the bare ones of the class."""
         self._runner = runner
         self._call = call
+        self._operations = operations or _bare(type(self))
 
 
 class AsyncStore:
     """A view of operations that carries them out for an event loop, for one tenant."""
 
-    def __init__(self, runner: AsyncRunner, call: Call) -> None:
+    def __init__(
+        self, runner: AsyncRunner, call: Call, operations: Operations | None = None
+    ) -> None:
+        """Carry out these operations, which may hold a scope; by default the bare ones of the class."""
         self._runner = runner
         self._call = call
+        self._operations = operations or _bare(type(self))
 
 
 class Operation(Generic[P, R]):
@@ -73,7 +83,7 @@ class Operation(Generic[P, R]):
         runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         call = store._call  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         perform = runner.read if self.is_read else runner.write
-        bare = _bare(type(store))
+        bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         def view(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
@@ -89,7 +99,7 @@ class Operation(Generic[P, R]):
         runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         call = store._call  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         perform = runner.read if self.is_read else runner.write
-        bare = _bare(type(store))
+        bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         async def view(*args: P.args, **kwargs: P.kwargs) -> R:
             try:

@@ -1,0 +1,113 @@
+"""The views of an operation carry out the operations they were given, and let a refusal explain itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from aureus._database.drive import Call, Drive, Sources
+from aureus._database.operation import AsyncStore, Operations, Store, read, write
+from aureus._database.statement import Op, Queries, Refused, current_time, last
+from aureus.clock import ManualClock
+from aureus.errors import Conflict, VersionConflict
+from aureus.ids import CountingIds
+
+sql = Queries("notes")
+
+
+class NoteOperations(Operations):
+    """Operations in a scope."""
+
+    def __init__(self, scope: str = "everywhere") -> None:
+        self.scope = scope
+
+    @read
+    def where(self) -> Op[str]:
+        """Return the scope."""
+        yield from current_time()
+        return self.scope
+
+    @write
+    def save(self, *, actual: int | None = None) -> Op[None]:
+        """Save what somebody else has changed; the database then says its version, or nothing any more."""
+        if (yield from last(sql.save, bool)) is None:
+            raise Refused(lambda: self._why(actual))
+
+    def _why(self, actual: int | None) -> Op[None]:
+        yield from current_time()
+        if actual is not None:
+            raise VersionConflict(f"it is at version {actual}", actual=actual)
+
+
+class NoteStore(Store, NoteOperations):
+    """Called."""
+
+
+class AsyncNoteStore(AsyncStore, NoteOperations):
+    """Awaited."""
+
+
+class NothingThere:
+    """A runner over a database in which no statement finds a row."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def read(self, make: Callable[[], Op[Any]], call: Call) -> Any:
+        """Carry it out."""
+        self.reads += 1
+        return self.write(make, call)
+
+    def write(self, make: Callable[[], Op[Any]], call: Call) -> Any:
+        """Carry it out."""
+        drive = Drive(make(), Sources(ManualClock(), CountingIds(), lambda *_: ()), call)
+        request = drive.start()
+        while request is not None:
+            request = drive.feed([])
+        return drive.result
+
+
+class AsyncNothingThere:
+    """The same, awaited."""
+
+    def __init__(self) -> None:
+        self._inner = NothingThere()
+
+    async def read(self, make: Callable[[], Op[Any]], call: Call) -> Any:
+        """Carry it out."""
+        return self._inner.read(make, call)
+
+    async def write(self, make: Callable[[], Op[Any]], call: Call) -> Any:
+        """Carry it out."""
+        return self._inner.write(make, call)
+
+
+def test_a_view_carries_out_the_operations_it_was_given() -> None:
+    call = Call("acme")
+    assert NoteStore(NothingThere(), call).where() == "everywhere"
+    assert NoteStore(NothingThere(), call, NoteOperations("here")).where() == "here"
+
+
+def test_what_happened_to_a_refused_write_is_read_afterwards() -> None:
+    runner = NothingThere()
+    notes = NoteStore(runner, Call("acme"))
+    with pytest.raises(VersionConflict) as caught:
+        notes.save(actual=7)
+    assert caught.value.actual == 7
+    assert runner.reads == 1
+    with pytest.raises(Conflict, match="repeat the call") as changed:
+        notes.save()
+    assert changed.value.retryable
+
+
+def test_an_awaited_view_does_the_same() -> None:
+    async def main() -> None:
+        notes = AsyncNoteStore(AsyncNothingThere(), Call("acme"), NoteOperations("there"))
+        assert await notes.where() == "there"
+        with pytest.raises(VersionConflict):
+            await notes.save(actual=7)
+
+    asyncio.run(main())
