@@ -97,6 +97,13 @@ INSERT INTO aureus.notes (tenant_id, note_id, body) VALUES (:tenant_id, :note_id
 INSERT INTO aureus.notes (tenant_id, note_id, body) VALUES (:tenant_id, :note_id, :body) RETURNING note_id;
 SELECT count(*), :body FROM aureus.notes WHERE tenant_id = :tenant_id;
 
+-- name: add_or_find :one
+INSERT INTO aureus.notes (tenant_id, note_id, body) VALUES (:tenant_id, :note_id, :body)
+ON CONFLICT DO NOTHING
+RETURNING note_id;
+INSERT INTO aureus.notes (tenant_id, note_id, body) VALUES (:tenant_id, :note_id + 1, :body);
+SELECT note_id, body FROM aureus.notes WHERE tenant_id = :tenant_id AND note_id = :note_id AND body = :body;
+
 -- name: fill :many
 INSERT INTO aureus.notes (tenant_id, note_id, body)
 WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n < :first + :size)
@@ -226,6 +233,20 @@ def change_with_fact(note_id: int, kind: str) -> Make[int | None]:
     def make() -> Op[int | None]:
         yield from record(Fact("notes", kind, {}, "tester"))
         return (yield from last(sql.count_up, first, note_id=note_id))
+
+    return make
+
+
+def find_with_fact(note_id: int, body: str) -> Make[tuple[int, str] | None]:
+    """Make a write that states a fact, and returns the note that it, or an earlier one like it, wrote."""
+
+    def make() -> Op[tuple[int, str] | None]:
+        yield from record(Fact("notes", body, {}, "tester"))
+        return (
+            yield from last(
+                sql.add_or_find, lambda row: (row[0], row[1]), note_id=note_id, body=body
+            )
+        )
 
     return make
 

@@ -33,6 +33,7 @@ from tests.sqlite.notes import (
     count_up,
     every,
     fill,
+    find_with_fact,
     first,
     journal,
     one,
@@ -160,6 +161,17 @@ def test_nothing_follows_a_guard_without_rows(either: SqliteDatabase) -> None:
     assert either.write(change_with_fact(1, "happened"), CALL) == 1
     assert stored(either) == [1]
     assert journal(either) == ["happened"]
+
+
+def test_a_repeated_write_finds_what_is_there_and_neither_writes_nor_records(
+    either: SqliteDatabase,
+) -> None:
+    """The SELECT that stands last runs without the guard's rows too; nothing else of the script does."""
+    for _ in range(2):
+        assert either.write(find_with_fact(1, "x"), CALL) == (1, "x")
+    assert either.write(find_with_fact(1, "another"), CALL) is None
+    assert stored(either) == [1, 2]
+    assert journal(either) == ["x"]
 
 
 def test_a_write_that_sqlite_ends_with_the_whole_transaction_takes_nobody_along(

@@ -10,7 +10,8 @@ one of the same name. A statement begins with a header::
 
 and is written with ``:name`` parameters and tables of the schema ``aureus``; ``:tenant_id`` is bound by the runner.
 On SQLite one name may hold several statements: the first is the guard, and the others run only when it brought rows.
-The answer is the rows of the guard, or of a SELECT that stands last. On PostgreSQL a statement that records says so by
+The answer is the rows of the guard, or of a SELECT that stands last; that one runs in either case, so that a repeated
+call finds what it has written, and no fact travels with it then. On PostgreSQL a statement that records says so by
 ``set_config('aureus.mark', :mark, true)`` for each row it returns; a plain INSERT, UPDATE or DELETE is wrapped to do
 so.
 """

@@ -89,28 +89,34 @@ class Engine:
         return cast(R, drive.result)
 
     def _carry_out(self, connection: Connection, request: Request, call: Call) -> Rows:
-        rows = self._answer(connection, request.statement, call)
-        if rows:
+        answer, happened = self._answer(connection, request.statement, call)
+        if happened:
             for companion in request.companions:
-                companion.receive(self._answer(connection, companion.statement, call))
-        return rows
+                companion.receive(self._answer(connection, companion.statement, call)[0])
+        return answer
 
-    def _answer(self, connection: Connection, statement: Statement, call: Call) -> Rows:
+    def _answer(
+        self, connection: Connection, statement: Statement, call: Call
+    ) -> tuple[Rows, bool]:
+        """Return the rows of a statement, and whether its guard brought any."""
         compiled = self._catalog.compiled(statement.query)
         what = f"{statement.query.noun}.{statement.query.name}"
         answer: Rows = []
+        happened = False
         for position, (text, names) in enumerate(
             zip(compiled.texts, compiled.parameters, strict=True)
         ):
-            values = bind(names, statement.parameters, call.tenant_id, what)
-            rows = connection.fetch(text, values, what)
+            is_answer = position == len(compiled.texts) - 1 and _is_query(text)
+            if position and not (happened or is_answer):
+                continue
+            rows = connection.fetch(
+                text, bind(names, statement.parameters, call.tenant_id, what), what
+            )
             if position == 0:
+                answer, happened = rows, bool(rows)
+            elif is_answer:
                 answer = rows
-                if not rows:
-                    break
-            elif position == len(compiled.texts) - 1 and _is_query(text):
-                answer = rows
-        return answer
+        return answer, happened
 
     def _compiled(self, request: Request) -> Compiled:
         return self._catalog.compiled(request.statement.query)
