@@ -40,6 +40,9 @@ _PLACES: Final = re.compile(
 )
 """Addresses of package indexes and paths of somebody's machine. Written so that this line is none itself."""
 
+_MODULES: Final = {"pystemmer": "Stemmer"}
+"""Packages whose module has a name of its own."""
+
 _LEFTOVER: Final = re.compile(r"\b(T[O]DO|F[I]XME|X[X]X)\b")
 
 _PIN: Final = re.compile(
@@ -134,9 +137,10 @@ def declared_packages(pyproject: str) -> set[str]:
     project = tomllib.loads(pyproject)["project"]
     extras = project.get("optional-dependencies", {}).values()
     wanted = [*project["dependencies"], *(item for extra in extras for item in extra)]
-    return {
+    names = (
         re.split(r"[^\w.-]", item)[0].replace("-", "_").partition(".")[0].lower() for item in wanted
-    }
+    )
+    return {_MODULES.get(name, name) for name in names}
 
 
 def check_dependencies_used(files: Files) -> Iterator[Problem]:
