@@ -18,6 +18,7 @@ _TABLE = re.compile(r"(?s)CREATE TABLE aureus\.(\w+) \(\n(.*?)\n\)[^;]*;")
 _COLUMN = re.compile(
     r"(?m)^    (\w+) (?:text|bigint|integer|boolean|json|bytea|timestamptz|TEXT|INTEGER|BLOB)\b"
 )
+_ADDED = re.compile(r"ALTER TABLE aureus\.(\w+)\s+ADD COLUMN (\w+) ")
 _WORD = re.compile(r"'(\w+)'")
 _PAIR = re.compile(r"\('(\w+)', '(\w+)'\)")
 
@@ -39,8 +40,10 @@ def migrations(engine: str) -> str:
 
 
 def tables(sql: str) -> dict[str, list[str]]:
-    """Return the columns of every table."""
+    """Return the columns of every table, those that were added later too."""
     found = {name: _COLUMN.findall(body) for name, body in _TABLE.findall(sql)}
+    for name, column in _ADDED.findall(sql):
+        found[name].append(column)
     assert all(found.values())
     return found
 

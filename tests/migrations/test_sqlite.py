@@ -19,6 +19,9 @@ from tests.migrations.program import all_at_once, start
 WITHOUT_TENANT = {"schema_migrations", "sqlite_sequence"}
 """Tables that belong to no tenant, each for its own reason."""
 
+HALF = f"{len(read_migrations('sqlite')) + 1:04d}_half"
+"""A migration that this program learns of in a test."""
+
 WHOLE = "-- why: a test\n-- breaking: no\n\nCREATE TABLE aureus.half (a integer);\n"
 BROKEN = WHOLE + "CREATE TABLE aureus.half (a integer);\n"
 
@@ -40,8 +43,8 @@ def file(path: Path) -> Iterator[apsw.Connection]:
 
 def follow_with(monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     """Let the program know one more migration."""
-    (first,) = read_migrations("sqlite")[:1]
-    more = read_chain({f"{first.title}.sql": first.content, "0002_half.sql": content})
+    known = {f"{one.title}.sql": one.content for one in read_migrations("sqlite")}
+    more = read_chain({**known, f"{HALF}.sql": content})
 
     def chain(_: str) -> tuple[Migration, ...]:
         return more
@@ -111,11 +114,11 @@ def test_a_migration_that_fails_leaves_nothing_and_is_tried_again(
 ) -> None:
     opening.migrate(path)
     follow_with(monkeypatch, BROKEN)
-    with pytest.raises(DatabaseError, match="0002_half"):
+    with pytest.raises(DatabaseError, match=HALF):
         opening.migrate(path)
-    assert [one.title for one in opening.status(path).missing] == ["0002_half"]
+    assert [one.title for one in opening.status(path).missing] == [HALF]
     follow_with(monkeypatch, WHOLE)
-    assert opening.migrate(path) == ("0002_half",)
+    assert opening.migrate(path) == (HALF,)
     assert opening.migrate(path) == ()
 
 
@@ -125,7 +128,7 @@ def test_a_file_that_is_behind_is_not_migrated_where_that_is_not_allowed(
     opening.migrate(path)
     follow_with(monkeypatch, WHOLE)
     connection = migrations_connection(path)
-    with pytest.raises(MigrationError, match="lacks 0002_half; run `aureus db migrate`"):
+    with pytest.raises(MigrationError, match=f"lacks {HALF}; run `aureus db migrate`"):
         migrations.ensure(connection, "here", 0.0, may_migrate=False)
     connection.close()
 
