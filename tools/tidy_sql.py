@@ -16,8 +16,10 @@ from tools.problem import Problem, line_of
 FOLDER: Final = "src/aureus/_sql/"
 LINE_CHARACTERS_MAX: Final = 120
 
-_HEADER = re.compile(r"-- name: [a-z][a-z0-9]*(_[a-z0-9]+)* :(one|many|exec)")
-_ANNOTATION = re.compile(r"-- (key: |records$)")
+_HEADER = re.compile(
+    r"-- (name: [a-z][a-z0-9]*(_[a-z0-9]+)* :(one|many|exec)|part: [a-z][a-z0-9_]*)"
+)
+_ANNOTATION = re.compile(r"-- (key: |locks: |records$)")
 _MIGRATION = re.compile(r"/migrations/\w+/\d{4}_\w+\.sql$")
 _BLANKED = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 
@@ -96,7 +98,8 @@ def _check_migration(path: str, text: str) -> Iterator[Problem]:
 
 
 def _check_statements(path: str, text: str, code: str) -> Iterator[Problem]:
-    starts = [found.start() for found in re.finditer(r"(?m)^-- name:", text)]
+    starts = [found.start() for found in re.finditer(r"(?m)^-- (?:name|part):", text)]
+    ctes = frozenset(_CTE.findall(code))
     if code[: starts[0] if starts else None].strip():
         yield Problem(
             path, 1, "sql-header", "SQL before the first '-- name: verb_noun :one|:many|:exec'"
@@ -113,7 +116,9 @@ def _check_statements(path: str, text: str, code: str) -> Iterator[Problem]:
                 path, line, "sql-description", "no line that says what the statement is for"
             )
         body = code[start:end]
-        yield from _check_tables(path, body, line - 1, frozenset(_CTE.findall(body)))
+        # A part selects from what the statement around it has named.
+        known = ctes if header.startswith("-- part:") else frozenset(_CTE.findall(body))
+        yield from _check_tables(path, body, line - 1, known)
 
 
 def _leading_comments(block: str) -> Iterator[str]:

@@ -40,6 +40,7 @@ from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
+from aureus.stores.memories import AsyncMemoryStore, MemoryStore
 from aureus.stores.runs import AsyncRunStore, RunStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
@@ -65,6 +66,7 @@ class Stores:
         self.tasks = TaskStore(runner, call)
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
+        self.memories = MemoryStore(runner, call)
 
 
 class AsyncStores:
@@ -76,6 +78,7 @@ class AsyncStores:
         self.tasks = AsyncTaskStore(runner, call)
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
+        self.memories = AsyncMemoryStore(runner, call)
 
 
 class OpenTransaction(Stores):

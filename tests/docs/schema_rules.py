@@ -16,7 +16,7 @@ ENGINES: Final = ("postgres", "sqlite")
 
 _TABLE = re.compile(r"(?s)CREATE TABLE aureus\.(\w+) \(\n(.*?)\n\)[^;]*;")
 _COLUMN = re.compile(
-    r"(?m)^    (\w+) (?:text|bigint|integer|boolean|json|bytea|timestamptz|TEXT|INTEGER|BLOB)\b"
+    r"(?m)^    (\w+) (?:text|bigint|integer|boolean|json|bytea|timestamptz|double|TEXT|INTEGER|REAL|BLOB)\b"
 )
 _ADDED = re.compile(r"ALTER TABLE aureus\.(\w+)\s+ADD COLUMN (\w+) ")
 _WORD = re.compile(r"'(\w+)'")

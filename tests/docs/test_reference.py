@@ -25,6 +25,8 @@ from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.stores.approvals import ApprovalOperations
 from aureus.stores.events import EventOperations
+from aureus.stores.memories import MemoryOperations
+from aureus.stores.memories import facts as memory_facts
 from aureus.stores.runs import RunOperations
 from aureus.stores.tasks import TaskOperations
 from aureus.stores.workflows import WorkflowOperations
@@ -61,6 +63,7 @@ STORES = {
     "tasks": TaskOperations,
     "approvals": ApprovalOperations,
     "events": EventOperations,
+    "memories": MemoryOperations,
 }
 
 
@@ -146,7 +149,8 @@ def test_every_code_of_a_failed_run_or_task_is_documented() -> None:
 def test_every_event_type_is_documented_with_its_action() -> None:
     rows = EVENTS.section("What is written").rows()
     documented = {row[0].strip("`"): row[1].strip("`") for row in rows}
-    written = {kind.value: action for kind, action in facts._ACTIONS.items()}
+    actions = {**facts._ACTIONS, **memory_facts.ACTIONS}
+    written = {kind.value: action for kind, action in actions.items()}
     assert documented == written
     later = EVENTS.section("Names that nothing writes yet").code()
     assert later >= {kind.value for kind in EventType} - written.keys()
@@ -156,7 +160,8 @@ def test_every_event_type_is_documented_with_its_action() -> None:
 def test_the_page_of_events_says_what_is_a_decision() -> None:
     rows = EVENTS.section("What is written").rows()
     documented = {row[0].strip("`") for row in rows if row[2] == "always"}
-    assert documented == {kind.value for kind in facts._ALWAYS_DECISIONS}
+    decisions = facts._ALWAYS_DECISIONS | memory_facts.DECISIONS
+    assert documented == {kind.value for kind in decisions}
 
 
 def test_every_field_of_a_workflow_file_is_documented_and_no_other(
@@ -196,7 +201,9 @@ def test_roots_and_functions_of_expressions_are_documented() -> None:
 def test_every_operation_of_a_store_is_documented_and_no_other(name: str) -> None:
     section = PYTHON.section(name)
     documented = [code.partition("(")[0] for row in section.rows() for code in _codes(row[0])]
-    assert sorted(documented) == sorted(_public(STORES[name]))
+    with Aureus("sqlite://") as client:
+        view = type(getattr(client, name))
+    assert sorted(documented) == sorted({*_public(STORES[name]), *_public(view)})
 
 
 def test_the_stores_of_a_client_are_documented() -> None:

@@ -17,7 +17,8 @@ from tests.faults.nth_statement import failing
 
 TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
-    "approvals", "leases", "streams", "events", "event_payloads",
+    "approvals", "leases", "streams", "events", "event_payloads", "memories", "memory_versions", "memory_tags",
+    "memory_accesses",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60
@@ -125,8 +126,28 @@ def reserve(stage: Stage) -> Prepared:
     )
 
 
+def add_memory(stage: Stage) -> Prepared:
+    """Return the addition of a memory."""
+    return lambda: stage.stores.memories.add("tea", agent_id="a", memory_id="m2", tags=["x", "y"])
+
+
+def update_memory(stage: Stage) -> Prepared:
+    """Return the change of a memory."""
+    stage.stores.memories.add("tea", agent_id="a", memory_id="m1", tags=["x"])
+    return lambda: stage.stores.memories.update(
+        "m1", text="coffee", tags=["y"], expected_version=1, operation_id="o1"
+    )
+
+
+def forget_memory(stage: Stage) -> Prepared:
+    """Return the soft deletion of a memory."""
+    stage.stores.memories.add("tea", agent_id="a", memory_id="m1", tags=["x"])
+    return lambda: stage.stores.memories.forget("m1")
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
+    add_memory, update_memory, forget_memory,
 ]  # fmt: skip
 
 

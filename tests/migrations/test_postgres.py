@@ -29,6 +29,7 @@ WITHOUT_TENANT = {"schema_migrations", "flushes"}
 EVERY = tuple(migration.title for migration in read_migrations("postgres"))
 """What a new schema is made of."""
 
+HALF = f"{len(read_migrations('postgres')) + 1:04d}_half"
 BROKEN = "-- why: a test\n-- breaking: no\n\nCREATE TABLE aureus.half (a integer);\nSELECT 1 / 0;\n"
 WHOLE = "-- why: a test\n-- breaking: no\n\nCREATE TABLE aureus.half (a integer);\n"
 
@@ -332,8 +333,8 @@ def test_a_newer_schema_is_taken_unless_it_breaks_this_program(
 
 def follow_with(monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     """Let the program know one more migration."""
-    (first,) = read_migrations("postgres")[:1]
-    more = read_chain({f"{first.title}.sql": first.content, "0002_half.sql": content})
+    known = {f"{one.title}.sql": one.content for one in read_migrations("postgres")}
+    more = read_chain({**known, f"{HALF}.sql": content})
 
     def chain(_: str) -> tuple[Migration, ...]:
         return more
@@ -348,9 +349,9 @@ def test_a_migration_that_fails_leaves_nothing_and_is_tried_again(
     with pytest.raises(MigrationError, match="division by zero"):
         place.ensure()
     with place.migrator() as migrator:
-        assert [one.title for one in migrator.status().missing] == ["0002_half"]
+        assert [one.title for one in migrator.status().missing] == [HALF]
     follow_with(monkeypatch, WHOLE)
-    assert place.ensure() == Prepared(single_role=False, applied=("0002_half",))
+    assert place.ensure() == Prepared(single_role=False, applied=(HALF,))
 
 
 def test_who_cannot_have_the_lock_says_so_after_its_time(place: Place) -> None:

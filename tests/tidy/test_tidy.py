@@ -213,6 +213,8 @@ def statement(
     [
         (statement("SELECT 1;", header="-- name: getNote :one"), "sql-header"),
         (statement("SELECT 1;", header="-- name: get_note"), "sql-header"),
+        (statement("SELECT 1;", header="-- part: Notes"), "sql-header"),
+        (statement("SELECT a FROM notes", header="-- part: notes"), "sql-schema"),
         (statement("SELECT 1;", header="-- name: get_note :row"), "sql-header"),
         ("SELECT 1;\n", "sql-header"),
         (statement("SELECT 1;", purpose=""), "sql-description"),

@@ -5,6 +5,7 @@ one of the same name. A statement begins with a header::
 
     -- name: save_session :one            (:one, :many or :exec)
     -- key: agent_id, session_id          (what two concurrent writes must not share; optional)
+    -- locks: agent_id                    (in whose order gathered writes go, though they may share it; optional)
     -- records                            (facts may travel with it; optional)
     -- A sentence or two on what it is for.
 
@@ -13,7 +14,8 @@ On SQLite one name may hold several statements: the first is the guard, and the 
 The answer is the rows of the guard, or of a SELECT that stands last; that one runs in either case, so that a repeated
 call finds what it has written, and no fact travels with it then. On PostgreSQL a statement that records says so by
 ``set_config('aureus.mark', :mark, true)`` for each row it returns; a plain INSERT, UPDATE or DELETE is wrapped to do
-so.
+so. What several statements of a noun share stands once, below a header of its own: the text below ``-- part: columns``
+takes the place of ``<<columns>>``, also in another part. An engine's own part replaces the shared one.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _NAME = re.compile(r"^-- name: (?P<name>[a-z_][a-z0-9_]*) :(?P<cardinality>one|many|exec)\s*$")
+_USE = re.compile(r"<<(?P<name>[a-z_][a-z0-9_]*)>>")
 _WRITES = re.compile(r"^\s*(INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
 
 
@@ -53,6 +56,7 @@ class Text:
     name: str
     cardinality: str
     key: tuple[str, ...]
+    locks: tuple[str, ...]
     records: bool
     description: str
     body: str
@@ -66,6 +70,7 @@ class Compiled:
     query: Query
     cardinality: str
     key: tuple[str, ...]
+    locks: tuple[str, ...]
     records: bool
     is_write: bool
     order: int
@@ -81,13 +86,20 @@ class CatalogError(Exception):
 def texts(engine: Engine) -> dict[Query, Text]:
     """Return every statement of an engine, its own texts before the shared ones."""
     found: dict[Query, Text] = {}
+    shared: dict[str, dict[str, str]] = {}
     for folder in ("shared", engine):
         directory = files("aureus._sql") / folder
         for entry in sorted(directory.iterdir(), key=lambda item: item.name):
             if entry.name.endswith(".sql"):
                 noun = entry.name.removesuffix(".sql")
-                for text in parse(noun, entry.read_text(encoding="utf-8")):
+                content = entry.read_text(encoding="utf-8")
+                shared[noun] = {**shared.get(noun, {}), **parts(content)}
+                for text in parse(noun, content):
                     found[Query(noun, text.name)] = text
+    found = {
+        query: replace(text, body=composed(text.body, shared[query.noun]))
+        for query, text in found.items()
+    }
     ranks = {query: rank for rank, query in enumerate(sorted(found, key=_rank))}
     return {query: replace(text, order=ranks[query]) for query, text in found.items()}
 
@@ -98,30 +110,58 @@ def _rank(query: Query) -> tuple[str, str]:
 
 def parse(noun: str, content: str) -> Iterator[Text]:
     """Yield the statements of one file; raises ``CatalogError`` for text outside the format."""
-    blocks = re.split(r"(?m)^(?=-- name: )", content)
-    for block in blocks[1:]:
-        lines = block.splitlines()
+    for lines in _blocks(content, "-- name: "):
         head = _NAME.match(lines[0])
         if head is None:
             raise CatalogError(f"{noun}.sql: not a header: {lines[0]}")
         comments = list(_leading_comments(lines[1:]))
-        key: tuple[str, ...] = ()
+        lists: dict[str, tuple[str, ...]] = {"key": (), "locks": ()}
         description: list[str] = []
         for comment in comments:
-            if comment.startswith("key: "):
-                key = tuple(part.strip() for part in comment[5:].split(","))
+            word, _, rest = comment.partition(": ")
+            if word in lists:
+                lists[word] = tuple(part.strip() for part in rest.split(","))
             elif comment != "records":
                 description.append(comment)
         yield Text(
             noun=noun,
             name=head["name"],
             cardinality=head["cardinality"],
-            key=key,
+            key=lists["key"],
+            locks=lists["locks"],
             records="records" in comments,
             description=" ".join(description),
             body="\n".join(lines[1 + len(comments) :]).strip(),
             order=0,
         )
+
+
+def parts(content: str) -> dict[str, str]:
+    """Return the parts of one file by name."""
+    found: dict[str, str] = {}
+    for lines in _blocks(content, "-- part: "):
+        comments = list(_leading_comments(lines[1:]))
+        name = lines[0].removeprefix("-- part: ").strip()
+        found[name] = "\n".join(lines[1 + len(comments) :]).strip()
+    return found
+
+
+def composed(body: str, known: Mapping[str, str]) -> str:
+    """Return a statement with its parts in place; raises ``CatalogError`` for an unknown part."""
+
+    def part(use: re.Match[str]) -> str:
+        if use["name"] not in known:
+            raise CatalogError(f"there is no part {use['name']}")
+        return composed(known[use["name"]], known)
+
+    return _USE.sub(part, body)
+
+
+def _blocks(content: str, kind: str) -> Iterator[list[str]]:
+    """Yield the lines of each block whose header begins so."""
+    for block in re.split(r"(?m)^(?=-- (?:name|part): )", content):
+        if block.startswith(kind):
+            yield block.splitlines()
 
 
 def _leading_comments(lines: Sequence[str]) -> Iterator[str]:
@@ -183,6 +223,7 @@ class Catalog:
             query=query,
             cardinality=text.cardinality,
             key=text.key,
+            locks=text.locks,
             records=text.records,
             is_write=_is_write(body),
             order=text.order,

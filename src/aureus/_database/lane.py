@@ -39,11 +39,13 @@ class Member:
     key: Key | None
     """What it must not share with another member; None when it touches nothing that others do."""
     size_bytes: int
+    locks: Key | None = field(default=None, kw_only=True)
+    """Rows that it locks although others of the same flush may lock them too; None when its key says it all."""
 
     @property
     def order(self) -> tuple[str, int, str]:
         """Return its place in the global lock order."""
-        return (self.tenant_id, self.rank, repr(self.key))
+        return (self.tenant_id, self.rank, repr(self.locks or self.key))
 
     def travels_alone(self) -> bool:
         """Return whether a flush holds this member and no other; what arrived later waits behind it."""

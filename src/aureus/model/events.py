@@ -58,6 +58,12 @@ class EventType(StrEnum):
     DEPLOYMENT_PROMOTION_BLOCKED = "DEPLOYMENT_PROMOTION_BLOCKED"
     DEPLOYMENT_ROLLBACK_TRIGGERED = "DEPLOYMENT_ROLLBACK_TRIGGERED"
     DEPLOYMENT_ROLLBACK_COMPLETED = "DEPLOYMENT_ROLLBACK_COMPLETED"
+    MEMORY_CREATED = "memory_created"
+    MEMORY_UPDATED = "memory_updated"
+    MEMORY_SUPERSEDED = "memory_superseded"
+    MEMORY_DELETED = "memory_deleted"
+    MEMORY_RESTORED = "memory_restored"
+    MEMORY_PURGED = "memory_purged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from aureus._database.catalog import (
     Compiled,
     Engine,
     Text,
+    composed,
     parse,
+    parts,
     quote,
     texts,
 )
@@ -122,6 +124,23 @@ def test_one_name_holds_several_texts_on_sqlite_alone() -> None:
 )
 def test_a_statement_knows_whether_it_writes(body: str, is_write: bool) -> None:
     assert compiled("sqlite", "x", f"-- name: x :many\n-- why\n{body};").is_write is is_write
+
+
+def test_a_part_stands_where_it_is_used_and_is_no_statement_of_its_own() -> None:
+    content = (
+        "-- part: inner\n-- What for.\na, b\n\n-- part: outer\n-- Why.\nSELECT <<inner>>\n\n"
+        "-- name: x :many\n-- All.\n<<outer>> FROM aureus.t;\n"
+    )
+    (text,) = parse("runs", content)
+    assert text.body == "<<outer>> FROM aureus.t;"
+    assert composed(text.body, parts(content)) == "SELECT a, b FROM aureus.t;"
+    with pytest.raises(CatalogError, match="no part inner"):
+        composed(text.body, {"outer": parts(content)["outer"]})
+
+
+def test_rows_that_a_gathered_write_locks_are_named_beside_its_key() -> None:
+    (text,) = parse("runs", "-- name: x :one\n-- locks: a, b\n-- Why.\nSELECT 1;")
+    assert (text.key, text.locks, text.description) == ((), ("a", "b"), "Why.")
 
 
 def test_an_unknown_statement_is_a_bug_with_its_name() -> None:

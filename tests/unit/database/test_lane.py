@@ -185,6 +185,15 @@ def test_a_flush_is_taken_in_lock_order_and_holds_back_what_shares_a_key() -> No
     assert lane.take() == []
 
 
+def test_members_that_lock_the_same_rows_share_a_flush_in_the_order_of_these_rows() -> None:
+    lane: Lane[Numbered] = Lane()
+    for number, row in enumerate(["b", "a", "b", "a"]):
+        one = member(number)
+        one.rank, one.locks = 0, ("t", row)
+        lane.enter(one)
+    assert numbers(lane.take()) == [1, 3, 0, 2]
+
+
 def test_a_parked_key_waits_and_others_pass() -> None:
     lane: Lane[Numbered] = Lane()
     lane.park(("t", 1))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from aureus._database.drive import Call, Drive, Request, Sources
-from aureus._database.lane import Member, key_of, size_of
+from aureus._database.lane import Key, Member, key_of, size_of
 from aureus._database.postgres.errors import Verdict, mapped, verdict_of
 from aureus._database.postgres.io import NoConnection, Pause, Reply, Sent, Steps, hand_over
 from aureus._database.postgres.planner import Planner, is_lasting
@@ -85,15 +85,16 @@ def waiting(
         return None
     statement = request.statement
     compiled = planner.catalog.compiled(statement.query)
-    key = (
-        None
-        if is_read
-        else key_of(call.tenant_id, statement.query.noun, compiled.key, statement.parameters)
-    )
+
+    def named(names: tuple[str, ...]) -> Key | None:
+        noun = statement.query.noun
+        return None if is_read else key_of(call.tenant_id, noun, names, statement.parameters)
+
     return Waiting(
         tenant_id=call.tenant_id,
         rank=compiled.order,
-        key=key,
+        key=named(compiled.key),
+        locks=named(compiled.locks),
         size_bytes=size_of(statement.parameters),
         make=make,
         call=call,

@@ -7,5 +7,8 @@ GRANT SELECT, INSERT, UPDATE ON aureus.workflows, aureus.runs, aureus.tasks, aur
 GRANT SELECT, INSERT ON aureus.workflow_versions, aureus.run_inputs, aureus.task_results,
     aureus.events, aureus.event_payloads TO aureus_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.leases TO aureus_app;
+GRANT USAGE ON SEQUENCE aureus.memory_no TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.memories, aureus.memory_accesses TO aureus_app;
+GRANT SELECT, INSERT, DELETE ON aureus.memory_versions, aureus.memory_tags TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;

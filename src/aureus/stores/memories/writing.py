@@ -1,0 +1,262 @@
+"""The writes of memories: each is one transaction with its event, and finds itself again when it is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NoReturn, Unpack
+
+from aureus._database.operation import Operations, write
+from aureus._database.statement import (
+    Op,
+    Queries,
+    Refused,
+    Row,
+    current_time,
+    fetch_all,
+    fetch_one,
+    last,
+    last_all,
+    new_id,
+    record,
+    record_all,
+)
+from aureus.errors import AlreadyExists, Conflict, LimitExceeded, NotFound, VersionConflict
+from aureus.model.events import EventType
+from aureus.model.memories import (
+    Memory,
+    MemoryChanges,
+    MemoryDetails,
+    MemoryPolicy,
+    NewMemory,
+)
+from aureus.stores.memories.facts import fact_of
+from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
+from aureus.stores.memories.stating import (
+    changed_fields,
+    check_name,
+    checked,
+    first_version,
+    next_version,
+)
+
+sql = Queries("memories")
+
+CHUNK_MAX = 1000
+"""Memories of one bulk addition: more would hold the write lock of SQLite longer than others like to wait."""
+
+
+class MemoryWrites(Operations):
+    """Operations that change memories."""
+
+    def __init__(self, policy: MemoryPolicy | None = None) -> None:
+        """Accept what the policy allows."""
+        self.policy = policy or MemoryPolicy()
+
+    @write
+    def add(
+        self,
+        text: str,
+        *,
+        agent_id: str,
+        memory_id: str | None = None,
+        actor: str | None = None,
+        **details: Unpack[MemoryDetails],
+    ) -> Op[Memory]:
+        """Add a memory. Atomic; with the same ``memory_id`` a repeated call returns the memory as it now stands.
+
+        Raises ``AlreadyExists`` when the id belongs to a memory that says something else.
+        """
+        now = yield from current_time()
+        chosen = memory_id or (yield from new_id())
+        given = NewMemory(text=text, agent_id=agent_id, memory_id=chosen, **details)
+        memory = first_version(given, self.policy, now, memory_id=chosen)
+        yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
+        added = yield from last(
+            sql.add_memory,
+            memory_of,
+            memories=encode_memories([memory]),
+            agent_id=memory.agent_id,
+            user_id=memory.user_id or "",
+        )
+        if added is None:
+            raise Refused(lambda: _why_not_added(chosen))
+        return added
+
+    @write
+    def add_chunk(
+        self, memories: Sequence[NewMemory], *, actor: str | None = None
+    ) -> Op[list[Memory]]:
+        """Add up to 1,000 memories at once and return them in their order. Atomic.
+
+        Those whose id is there already, and who say the same, are not written again; so a load that broke off is
+        simply repeated. Raises ``AlreadyExists`` when an id belongs to a memory that says something else.
+        """
+        if len(memories) > CHUNK_MAX:
+            raise LimitExceeded(
+                f"{len(memories):,} memories at once; the limit is {CHUNK_MAX:,}, `add_all` splits them",
+                limit=CHUNK_MAX,
+            )
+        now = yield from current_time()
+        wanted: dict[str, Memory] = {}
+        for given in memories:
+            chosen = given.memory_id or (yield from new_id())
+            memory = first_version(given, self.policy, now, memory_id=chosen)
+            if not says_the_same(wanted.setdefault(chosen, memory), memory):
+                raise _taken(chosen)
+        there = yield from fetch_all(sql.get_memories, memory_of, memory_ids=list(wanted))
+        known = {memory.memory_id: memory for memory in there}
+        for memory in there:
+            if not says_the_same(memory, wanted[memory.memory_id]):
+                raise _taken(memory.memory_id)
+        new = sorted(
+            (memory for memory in wanted.values() if memory.memory_id not in known),
+            key=lambda memory: memory.stream,
+        )
+        if new:
+            yield from record_all(
+                fact_of(EventType.MEMORY_CREATED, memory, actor) for memory in new
+            )
+            added = yield from last_all(
+                sql.add_memories, memory_of, memories=encode_memories(new), agent_id="", user_id=""
+            )
+            known.update((memory.memory_id, memory) for memory in added)
+        return [known[memory_id] for memory_id in wanted]
+
+    @write
+    def update(
+        self,
+        memory_id: str,
+        *,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+        actor: str | None = None,
+        **changes: Unpack[MemoryChanges],
+    ) -> Op[Memory]:
+        """Change what a memory says; what is not named stays. Atomic; the version before is kept.
+
+        Raises ``NotFound`` unless the memory is live, ``VersionConflict`` when it has another version than expected.
+        """
+        now = yield from current_time()
+        operation = operation_id or (yield from new_id())
+        wanted = changed_fields(changes, now)
+        memory, is_repeat = yield from _locked(memory_id, operation)
+        if is_repeat:
+            return memory
+        if not memory.is_live(now):
+            _refuse_dead(memory, now)
+        _check_version(memory, expected_version)
+        changed = checked(next_version(memory, operation, now, **wanted), self.policy)
+        return (yield from _replace(changed, EventType.MEMORY_UPDATED, actor, now))
+
+    @write
+    def forget(
+        self,
+        memory_id: str,
+        *,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+        actor: str | None = None,
+    ) -> Op[Memory]:
+        """Delete a memory softly: nothing reads it any more, and ``restore`` brings it back. Atomic.
+
+        A memory that was forgotten already is returned as it is. Raises ``NotFound`` when there is none, and
+        ``VersionConflict`` when it has another version than expected.
+        """
+        now = yield from current_time()
+        operation = operation_id or (yield from new_id())
+        memory, is_repeat = yield from _locked(memory_id, operation)
+        if is_repeat or memory.deleted_at is not None:
+            return memory
+        _check_version(memory, expected_version)
+        deleted = next_version(memory, operation, now, deleted_at=now)
+        return (yield from _replace(deleted, EventType.MEMORY_DELETED, actor, now))
+
+
+def _locked(memory_id: str, operation_id: str) -> Op[tuple[Memory, bool]]:
+    """Read a memory that is about to change, and say whether this very operation has changed it before.
+
+    Of a repeated operation the version is returned that it wrote.
+    """
+    check_name(memory_id, "memory_id")
+    check_name(operation_id, "operation_id")
+    found = yield from fetch_one(
+        sql.lock_memory, _with_mark, memory_id=memory_id, operation_id=operation_id
+    )
+    if found is None:
+        raise NotFound(f"there is no memory {memory_id!r}", memory_id=memory_id)
+    memory, was_replaced_since = found
+    if was_replaced_since:
+        earlier = yield from fetch_one(
+            sql.get_written_version, memory_of, memory_id=memory_id, operation_id=operation_id
+        )
+        return earlier or memory, True
+    return memory, memory.operation_id == operation_id
+
+
+def _with_mark(row: Row) -> tuple[Memory, bool]:
+    return memory_of(row), bool(row[COLUMN_COUNT])
+
+
+def _replace(memory: Memory, kind: EventType, actor: str | None, now: datetime) -> Op[Memory]:
+    """Write the next version of a memory that is locked."""
+    yield from record(fact_of(kind, memory, actor))
+    written = yield from last(
+        sql.replace_memory, memory_of, memories=encode_memories([memory]), now=now
+    )
+    if written is None:
+        raise Conflict(
+            f"memory {memory.memory_id} changed in the same moment; nothing was stored, repeat the call",
+            memory_id=memory.memory_id,
+        )
+    return written
+
+
+def _check_version(memory: Memory, expected_version: int | None) -> None:
+    if expected_version is not None and memory.version != expected_version:
+        raise VersionConflict(
+            f"memory {memory.memory_id} has version {memory.version}, not {expected_version}; "
+            "read it again and decide anew",
+            memory_id=memory.memory_id,
+            expected_version=expected_version,
+            version=memory.version,
+        )
+
+
+def _refuse_dead(memory: Memory, now: datetime) -> NoReturn:
+    raise NotFound(f"memory {memory.memory_id} {why_dead(memory, now)}", memory_id=memory.memory_id)
+
+
+def why_dead(memory: Memory, now: datetime) -> str:
+    """Return why a memory is not live, and what to do about it; the end of a sentence that names it."""
+    if memory.deleted_at is not None:
+        return "was forgotten; `restore` brings it back"
+    if memory.superseded_by is not None:
+        return f"was superseded by memory {memory.superseded_by}"
+    if memory.expires_at is not None and memory.expires_at <= now:
+        return "has expired; `restore` brings it back"
+    return "is live"
+
+
+def _why_not_added(memory_id: str) -> Op[None]:
+    if (yield from fetch_one(sql.get_memory, memory_of, memory_id=memory_id)) is not None:
+        raise _taken(memory_id)
+
+
+def _taken(memory_id: str) -> AlreadyExists:
+    return AlreadyExists(
+        f"memory {memory_id} exists and says something else; leave memory_id out to add another one",
+        memory_id=memory_id,
+    )
+
+
+def says_the_same(memory: Memory, other: Memory) -> bool:
+    """Return whether two memories of one id may stand for one addition; what came after it is no contradiction."""
+    if memory.agent_id != other.agent_id or memory.user_id != other.user_id:
+        return False
+    was_changed = memory.operation_id != other.operation_id
+    return was_changed or (memory.text, memory.type, memory.content) == (
+        other.text,
+        other.type,
+        other.content,
+    )
