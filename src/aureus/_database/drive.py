@@ -12,9 +12,12 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from aureus._database.statement import (
+    Accompany,
     CurrentTime,
     NewId,
     Op,
+    Outside,
+    OutsideWanted,
     Record,
     Recorded,
     Rows,
@@ -56,10 +59,12 @@ class Call:
     timeout_seconds: float = 30.0
     made_ids: list[str] | None = None
     """The identifiers that its attempts have asked for so far; None where there is only one attempt."""
+    made_outside: list[Any] | None = None
+    """What was made outside for it so far; None where nobody but the attempt itself can do the work."""
 
     def begun(self) -> Call:
-        """Return the same for one call: each of its attempts is given the identifiers of the first."""
-        return Call(self.tenant_id, self.timeout_seconds, [])
+        """Return the same for one call, whose attempts share identifiers and what was made outside."""
+        return Call(self.tenant_id, self.timeout_seconds, [], [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,11 @@ class Drive(Generic[R]):
         self._sources = sources
         self._made_ids = [] if call.made_ids is None else call.made_ids
         self._id_count = 0
+        self._made_outside = call.made_outside
+        self._outside_count = 0
         self._now: datetime | None = None
         self._facts: list[Recorded] = []
+        self._accompanying: list[Companion] = []
         self._count = 0
         self._after_last = False
         self.result: R | None = None
@@ -134,7 +142,7 @@ class Drive(Generic[R]):
             while not isinstance(effect, Statement):
                 effect = self._body.send(self._answer(effect))
         except StopIteration as end:
-            if self._facts:
+            if self._facts or self._accompanying:
                 raise OperationBug("facts were recorded after the last statement") from None
             self.result = end.value
             self.is_done = True
@@ -150,6 +158,10 @@ class Drive(Generic[R]):
             recorded = Recorded(effect.fact)
             self._facts.append(recorded)
             return recorded
+        if isinstance(effect, Accompany):
+            return self._accompanying.append(Companion(effect.statement, _nobody))
+        if isinstance(effect, Outside):
+            return self._outside(effect)
         raise OperationBug(f"an operation yielded {effect!r}")
 
     def _new_id(self) -> str:
@@ -157,6 +169,16 @@ class Drive(Generic[R]):
         if self._id_count > len(self._made_ids):
             self._made_ids.append(self._sources.ids.new())
         return self._made_ids[self._id_count - 1]
+
+    def _outside(self, effect: Outside) -> Any:
+        if self._count:
+            raise OperationBug("work outside was asked for after a statement")
+        if self._made_outside is None:
+            return effect.work()
+        self._outside_count += 1
+        if self._outside_count > len(self._made_outside):
+            raise OutsideWanted(effect.work, self._made_outside.append)
+        return self._made_outside[self._outside_count - 1]
 
     def _time(self) -> datetime:
         if self._now is None:
@@ -174,4 +196,9 @@ class Drive(Generic[R]):
         self._after_last = statement.is_last
         facts, self._facts = self._facts, []
         companions = self._sources.before_commit(facts, self._time()) if facts else ()
-        return Request(statement, tuple(companions))
+        accompanying, self._accompanying = self._accompanying, []
+        return Request(statement, (*companions, *accompanying))
+
+
+def _nobody(_: Rows) -> None:
+    """Take the rows of a statement that nobody waits for."""

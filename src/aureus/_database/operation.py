@@ -7,13 +7,14 @@ transaction with ``yield from``. Type checkers infer all three.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
-from aureus._database.statement import Op, Refused
+from aureus._database.statement import Op, OutsideWanted, Refused
 from aureus.errors import Conflict
 
 P = ParamSpec("P")
@@ -86,10 +87,17 @@ class Operation(Generic[P, R]):
         bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         def view(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return perform(lambda: self.body(bare, *args, **kwargs), call.begun())
-            except Refused as refused:
-                explain = refused.explain
+            begun = call.begun()
+            explain: Callable[[], Op[None]] | None = None
+            while explain is None:
+                try:
+                    return perform(lambda: self.body(bare, *args, **kwargs), begun)
+                except OutsideWanted as found:
+                    wanted = found
+                except Refused as refused:
+                    explain = refused.explain
+                    continue
+                wanted.receive(wanted.work())
             runner.read(explain, call)
             raise _unexplained()
 
@@ -102,10 +110,17 @@ class Operation(Generic[P, R]):
         bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         async def view(*args: P.args, **kwargs: P.kwargs) -> R:
-            try:
-                return await perform(lambda: self.body(bare, *args, **kwargs), call.begun())
-            except Refused as refused:
-                explain = refused.explain
+            begun = call.begun()
+            explain: Callable[[], Op[None]] | None = None
+            while explain is None:
+                try:
+                    return await perform(lambda: self.body(bare, *args, **kwargs), begun)
+                except OutsideWanted as found:
+                    wanted = found
+                except Refused as refused:
+                    explain = refused.explain
+                    continue
+                wanted.receive(await asyncio.to_thread(wanted.work))
             await runner.read(explain, call)
             raise _unexplained()
 

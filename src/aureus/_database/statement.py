@@ -81,6 +81,32 @@ class Record:
     fact: Fact
 
 
+@dataclass(frozen=True, slots=True)
+class Accompany:
+    """Let a statement travel with the next one; it is carried out if and only if that one brings rows."""
+
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Ask for work that no transaction may wait for, such as a call of a model; see ``outside``."""
+
+    work: Callable[[], Any]
+
+
+class OutsideWanted(Exception):
+    """An attempt has to begin anew with the result of work that is done outside; nothing was sent yet.
+
+    The view of the operation does the work, in a thread where it serves an event loop, and tries again.
+    """
+
+    def __init__(self, work: Callable[[], Any], receive: Callable[[Any], None]) -> None:
+        super().__init__("there is work to be done outside")
+        self.work = work
+        self.receive = receive
+
+
 class Refused(Exception):
     """Nothing happened, and it takes a look at the database to say why.
 
@@ -93,7 +119,7 @@ class Refused(Exception):
         self.explain = explain
 
 
-Effect = Statement | CurrentTime | NewId | Record
+Effect = Statement | CurrentTime | NewId | Record | Accompany | Outside
 Op = Generator[Effect, Any, T]
 
 
@@ -146,6 +172,24 @@ def record_all(facts: Iterable[Fact]) -> Op[list[Recorded]]:
     for fact in facts:
         recorded.append((yield from record(fact)))  # noqa: PERF401 - a comprehension cannot yield
     return recorded
+
+
+def accompany(query: Query, **parameters: Any) -> Op[None]:
+    """Let a statement travel with the next one, whose header says that it records.
+
+    It is carried out behind that one, in the same commit, if and only if it brought rows; on PostgreSQL the statement
+    sees to that itself by comparing ``aureus.mark``. Nobody waits for its rows.
+    """
+    yield Accompany(Statement(query, parameters))
+
+
+def outside(work: Callable[[], T]) -> Op[T]:
+    """Return the result of slow work, done before the operation begins and in no transaction of its own.
+
+    Only before the first statement. It is done once for a call, however often the call is attempted, and in a thread
+    where an event loop waits. Inside a caller's transaction that transaction stays open meanwhile.
+    """
+    return cast(T, (yield Outside(work)))
 
 
 def events_of(recorded: Iterable[Recorded]) -> tuple[Event, ...]:

@@ -18,15 +18,18 @@ from aureus._database.drive import (
 )
 from aureus._database.statement import (
     Op,
+    OutsideWanted,
     Queries,
     Recorded,
     Statement,
+    accompany,
     current_time,
     fetch_all,
     fetch_one,
     last,
     last_all,
     new_id,
+    outside,
     record,
 )
 from aureus.clock import ManualClock
@@ -216,3 +219,58 @@ def test_every_attempt_of_a_call_is_given_the_same_identifiers() -> None:
     one, other = shared.begun(), shared.begun()
     assert made(one) == made(one)
     assert len({*made(one), *made(other), *made(shared), *made(shared)}) == 8
+
+
+def test_a_statement_that_accompanies_travels_behind_the_facts_of_the_next_one() -> None:
+    def body() -> Op[None]:
+        yield from record(fact("saved"))
+        yield from accompany(sql.keep, note="n")
+        yield from last(sql.save, first)
+
+    request = World().drive(body).start()
+    assert request is not None
+    assert [one.statement.query for one in request.companions] == [sql.append, sql.keep]
+    assert request.companions[1].statement.parameters == {"note": "n"}
+
+    def without() -> Op[None]:
+        yield from last(sql.save, first)
+        yield from accompany(sql.keep)
+
+    drive = World().drive(without)
+    drive.start()
+    with pytest.raises(OperationBug, match="after the last statement"):
+        drive.feed([])
+
+
+def test_work_outside_is_done_once_for_all_attempts_of_a_call() -> None:
+    def body() -> Op[list[int]]:
+        one = yield from outside(lambda: 1)
+        two = yield from outside(lambda: one + 1)
+        yield from last(sql.save, first)
+        return [one, two]
+
+    call = Call("acme").begun()
+    for _ in range(2):
+        with pytest.raises(OutsideWanted) as wanted:
+            World().attempt(body, call).start()
+        wanted.value.receive(wanted.value.work())
+    for _ in range(2):
+        drive = World().attempt(body, call)
+        assert drive.start() is not None
+        drive.feed([])
+        assert drive.result == [1, 2]
+    alone = World().attempt(body, Call("acme"))
+    assert alone.start() is not None
+    alone.feed([])
+    assert alone.result == [1, 2]
+
+
+def test_work_outside_after_a_statement_is_a_bug() -> None:
+    def body() -> Op[None]:
+        yield from fetch_one(sql.one, first)
+        yield from outside(lambda: None)
+
+    drive = World().drive(body)
+    drive.start()
+    with pytest.raises(OperationBug, match="outside"):
+        drive.feed([])

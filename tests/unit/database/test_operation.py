@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from aureus._database.drive import Call, Drive, Sources
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
-from aureus._database.statement import Op, Queries, Refused, current_time, last
+from aureus._database.statement import Op, Queries, Refused, current_time, last, outside
 from aureus.clock import ManualClock
 from aureus.errors import Conflict, VersionConflict
 from aureus.ids import CountingIds
@@ -35,6 +36,13 @@ class NoteOperations(Operations):
         """Save what somebody else has changed; the database then says its version, or nothing any more."""
         if (yield from last(sql.save, bool)) is None:
             raise Refused(lambda: self._why(actual))
+
+    @read
+    def thread(self) -> Op[tuple[int, int]]:
+        """Return in which threads the work outside and the operation itself were done."""
+        away = yield from outside(threading.get_ident)
+        yield from current_time()
+        return away, threading.get_ident()
 
     def _why(self, actual: int | None) -> Op[None]:
         yield from current_time()
@@ -111,3 +119,28 @@ def test_an_awaited_view_does_the_same() -> None:
             await notes.save(actual=7)
 
     asyncio.run(main())
+
+
+def test_work_outside_keeps_no_event_loop_waiting() -> None:
+    here = threading.get_ident()
+    assert NoteStore(NothingThere(), Call("acme")).thread() == (here, here)
+
+    async def main() -> tuple[int, int]:
+        return await AsyncNoteStore(AsyncNothingThere(), Call("acme")).thread()
+
+    away, inside = asyncio.run(main())
+    assert inside == here != away
+
+
+def test_work_outside_that_fails_is_the_callers_error() -> None:
+    class Failing(NoteOperations):
+        @read
+        def thread(self) -> Op[tuple[int, int]]:
+            """Fail outside."""
+            return (yield from outside(lambda: 1 // 0)), 0
+
+    class FailingStore(Store, Failing):
+        """Called."""
+
+    with pytest.raises(ZeroDivisionError):
+        FailingStore(NothingThere(), Call("acme")).thread()
