@@ -132,6 +132,10 @@ def check_pins(path: str, text: str) -> Iterator[Problem]:
             yield Problem(path, number, "pin", f"not 'name==version' with hashes: {first}")
 
 
+_FOUND = re.compile(r'find_spec\("(\w+)"\)')
+"""A package whose files are used without importing its code."""
+
+
 def declared_packages(pyproject: str) -> set[str]:
     """Return the top-level modules of the dependencies that the product declares."""
     project = tomllib.loads(pyproject)["project"]
@@ -144,13 +148,12 @@ def declared_packages(pyproject: str) -> set[str]:
 
 
 def check_dependencies_used(files: Files) -> Iterator[Problem]:
-    """Yield dependencies that the product declares and never imports."""
-    used = {
-        name.partition(".")[0]
-        for path, text in files.items()
-        if path.startswith("src/") and path.endswith(".py")
-        for name, _ in tidy_python.imported(text)
-    }
+    """Yield dependencies that the product declares and neither imports nor looks for by ``find_spec``."""
+    sources = [
+        text for path, text in files.items() if path.startswith("src/") and path.endswith(".py")
+    ]
+    used = {name.partition(".")[0] for text in sources for name, _ in tidy_python.imported(text)}
+    used |= {name for text in sources for name in _FOUND.findall(text)}
     for package in sorted(declared_packages(files["pyproject.toml"]) - used):
         yield Problem("pyproject.toml", 1, "unused", f"nothing imports the dependency {package}")
 

@@ -132,6 +132,13 @@ class ApprovalDenied(Forbidden):
     code = "approval_denied"
 
 
+class EmbedderFailed(AureusError):
+    """A model that turns text into vectors raised an error, or returned what are no vectors of its size."""
+
+    code = "embedder_failed"
+    retryable = True
+
+
 class IntegrityFailure(AureusError):
     """Stored bytes contradict each other, or immutable rows were about to change."""
 
