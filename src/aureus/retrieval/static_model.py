@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aureus.errors import Invalid
 
@@ -86,11 +86,11 @@ def _read_table(path: Path) -> NDArray[float32]:
     import numpy as np
 
     try:
-        from safetensors.numpy import load_file
+        from safetensors import numpy as safetensors
     except ImportError as error:
         raise _not_installed(error) from error
     try:
-        tensors: dict[str, Any] = load_file(path)
+        tensors = cast(Any, safetensors).load_file(path)  # Its annotations are incomplete.
     except Exception as error:
         raise Invalid(f"{path} is no table of vectors: {error}", path=str(path)) from error
     found = next((tensors[name] for name in _TABLES if name in tensors), None)

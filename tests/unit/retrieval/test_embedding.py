@@ -89,10 +89,10 @@ def test_rows_of_an_array_are_vectors() -> None:
     assert (list(one.numbers()), list(two.numbers())) == ([1.0, 0.0], [0.0, 1.0])
 
 
-@pytest.mark.parametrize("more", [{"name": ""}, {"name": "a\x00"}, {"name": "n" * 201}])
-def test_an_embedder_needs_a_name_that_can_be_stored(more: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["", "a\x00", "n" * 201])
+def test_an_embedder_needs_a_name_that_can_be_stored(name: str) -> None:
     with pytest.raises(Invalid):
-        FunctionEmbedder(lambda _: [], **{"dimensions": 2, **more})
+        FunctionEmbedder(lambda _: [], name=name, dimensions=2)
     for dimensions in (0, 4097):
         with pytest.raises(Invalid, match="dimensions"):
             FunctionEmbedder(lambda _: [], name="m", dimensions=dimensions)
