@@ -40,7 +40,9 @@ from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
+from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryStore
+from aureus.stores.profiles import AsyncProfileStore, ProfileStore
 from aureus.stores.runs import AsyncRunStore, RunStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
@@ -67,6 +69,8 @@ class Stores:
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
         self.memories = MemoryStore(runner, call)
+        self.profiles = ProfileStore(runner, call)
+        self.hypotheses = HypothesisStore(runner, call)
 
 
 class AsyncStores:
@@ -79,6 +83,8 @@ class AsyncStores:
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
         self.memories = AsyncMemoryStore(runner, call)
+        self.profiles = AsyncProfileStore(runner, call)
+        self.hypotheses = AsyncHypothesisStore(runner, call)
 
 
 class OpenTransaction(Stores):

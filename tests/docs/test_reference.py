@@ -23,6 +23,7 @@ from aureus.engine.definition.inputs import InputType
 from aureus.errors import AureusError, every_error
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
+from aureus.stores import hypotheses, profiles
 from aureus.stores.approvals import ApprovalOperations
 from aureus.stores.events import EventOperations
 from aureus.stores.memories import MemoryOperations
@@ -64,7 +65,12 @@ STORES = {
     "approvals": ApprovalOperations,
     "events": EventOperations,
     "memories": MemoryOperations,
+    "profiles": profiles.ProfileOperations,
+    "hypotheses": hypotheses.HypothesisOperations,
 }
+
+TELLING = (memory_facts, profiles, hypotheses)
+"""The modules of stores that word facts: which events are audit entries, and as what."""
 
 
 def _commands(command: click.Command, path: str = "aureus") -> Iterator[tuple[str, click.Command]]:
@@ -149,7 +155,9 @@ def test_every_code_of_a_failed_run_or_task_is_documented() -> None:
 def test_every_event_type_is_documented_with_its_action() -> None:
     rows = EVENTS.section("What is written").rows()
     documented = {row[0].strip("`"): row[1].strip("`") for row in rows}
-    actions = {**facts._ACTIONS, **memory_facts.ACTIONS}
+    actions = dict(facts._ACTIONS)
+    for telling in TELLING:
+        actions |= telling.ACTIONS
     written = {kind.value: action for kind, action in actions.items()}
     assert documented == written
     later = EVENTS.section("Names that nothing writes yet").code()
@@ -160,7 +168,7 @@ def test_every_event_type_is_documented_with_its_action() -> None:
 def test_the_page_of_events_says_what_is_a_decision() -> None:
     rows = EVENTS.section("What is written").rows()
     documented = {row[0].strip("`") for row in rows if row[2] == "always"}
-    decisions = facts._ALWAYS_DECISIONS | memory_facts.DECISIONS
+    decisions = facts._ALWAYS_DECISIONS.union(*(telling.DECISIONS for telling in TELLING))
     assert documented == {kind.value for kind in decisions}
 
 

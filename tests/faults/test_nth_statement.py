@@ -19,6 +19,7 @@ TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
     "approvals", "leases", "streams", "events", "event_payloads", "memories", "memory_versions", "memory_tags",
     "memory_accesses",
+    "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60
@@ -145,9 +146,41 @@ def forget_memory(stage: Stage) -> Prepared:
     return lambda: stage.stores.memories.forget("m1")
 
 
+def update_profile(stage: Stage) -> Prepared:
+    """Return a merge into a profile, which is told in three events."""
+    stage.stores.profiles.update("ada", goals={"run": 1})
+    return lambda: stage.stores.profiles.update(
+        "ada", goals={"run": None}, preferences={"tone": "short"}, demographics={"age": 36}
+    )
+
+
+def delete_profile(stage: Stage) -> Prepared:
+    """Return the end of a profile with two versions."""
+    update_profile(stage)()
+    return lambda: stage.stores.profiles.delete("ada")
+
+
+def propose_hypothesis(stage: Stage) -> Prepared:
+    """Return the forming of a hypothesis."""
+    return lambda: stage.stores.hypotheses.propose("it rains", agent_id="a", hypothesis_id="h")
+
+
+def add_evidence(stage: Stage) -> Prepared:
+    """Return a test of a hypothesis."""
+    propose_hypothesis(stage)()
+    return lambda: stage.stores.hypotheses.add_evidence("h", "wet", side="for", confidence=0.9)
+
+
+def delete_hypothesis(stage: Stage) -> Prepared:
+    """Return the end of a hypothesis with evidence."""
+    add_evidence(stage)()
+    return lambda: stage.stores.hypotheses.delete("h")
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     add_memory, update_memory, forget_memory,
+    update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
 ]  # fmt: skip
 
 

@@ -64,6 +64,16 @@ class EventType(StrEnum):
     MEMORY_DELETED = "memory_deleted"
     MEMORY_RESTORED = "memory_restored"
     MEMORY_PURGED = "memory_purged"
+    PROFILE_UPDATED = "profile_updated"
+    PROFILE_DELETED = "profile_deleted"
+    GOAL_UPDATED = "goal_updated"
+    PREFERENCE_CHANGED = "preference_changed"
+    HYPOTHESIS_FORMED = "hypothesis_formed"
+    HYPOTHESIS_TESTED = "hypothesis_tested"
+    HYPOTHESIS_VALIDATED = "hypothesis_validated"
+    HYPOTHESIS_REJECTED = "hypothesis_rejected"
+    HYPOTHESIS_REOPENED = "hypothesis_reopened"
+    HYPOTHESIS_DELETED = "hypothesis_deleted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ GRANT EXECUTE ON FUNCTION aureus.tenant() TO aureus_app;
 GRANT USAGE ON SEQUENCE aureus.entry_no TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.workflows, aureus.runs, aureus.tasks, aureus.approvals,
     aureus.idempotency_keys, aureus.streams TO aureus_app;
+GRANT SELECT, INSERT, UPDATE ON aureus.profiles, aureus.profile_versions, aureus.hypotheses TO aureus_app;
+GRANT SELECT, INSERT, DELETE ON aureus.hypothesis_evidence TO aureus_app;
 GRANT SELECT, INSERT ON aureus.workflow_versions, aureus.run_inputs, aureus.task_results,
     aureus.events, aureus.event_payloads TO aureus_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.leases TO aureus_app;

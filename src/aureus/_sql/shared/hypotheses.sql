@@ -1,0 +1,81 @@
+-- Hypotheses: what agents believe, one row each; hypothesis_evidence holds every test in order. Status is generated
+-- from confidence. A deletion empties the row and keeps it, so that its id is never used for something else.
+
+-- name: get_hypothesis :one
+-- One hypothesis by its id.
+SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
+    evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
+    operation_id, created_at, updated_at, last_tested_at
+FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id AND deleted_at IS NULL;
+
+-- name: get_hypothesis_state :one
+-- Where the row of an id stands, deleted or not, for the error of a refused proposal.
+SELECT agent_id, deleted_at FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id;
+
+-- name: lock_hypothesis :one
+-- A hypothesis before it is changed, and whether the evidence is known already; PostgreSQL locks the row.
+SELECT h.hypothesis_id, h.agent_id, h.user_id, h.statement, h.initial_confidence, h.confidence, h.status,
+    h.evidence_for_count, h.evidence_against_count, h.evidence_for_count + h.evidence_against_count, h.version,
+    h.operation_id, h.created_at, h.updated_at, h.last_tested_at,
+    h.deleted_at, EXISTS (
+        SELECT 1 FROM aureus.hypothesis_evidence AS e
+        WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = :hypothesis_id
+          AND e.evidence_id = :evidence_id) AS is_known
+FROM aureus.hypotheses AS h
+WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = :hypothesis_id;
+
+-- name: list_hypotheses :many
+-- A page of hypotheses, newest first; an empty status lets all through. Served by hypotheses_newest.
+SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
+    evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
+    operation_id, created_at, updated_at, last_tested_at
+FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND (created_at, hypothesis_id) < (:before_at, :before_id)
+  AND (:status = '' OR status = :status) AND deleted_at IS NULL
+ORDER BY created_at DESC, hypothesis_id DESC
+LIMIT :limit;
+
+-- name: list_hypotheses_of_agent :many
+-- A page of one agent's hypotheses, newest first, about one user or any. Served by hypotheses_of_agent.
+SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
+    evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
+    operation_id, created_at, updated_at, last_tested_at
+FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND (created_at, hypothesis_id) < (:before_at, :before_id)
+  AND (:user_id = '' OR user_id = :user_id) AND (:status = '' OR status = :status) AND deleted_at IS NULL
+ORDER BY created_at DESC, hypothesis_id DESC
+LIMIT :limit;
+
+-- name: list_hypotheses_of_user :many
+-- A page of hypotheses about one user, newest first, of all agents. Served by hypotheses_of_user.
+SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
+    evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
+    operation_id, created_at, updated_at, last_tested_at
+FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND user_id = :user_id AND user_id <> ''
+  AND (created_at, hypothesis_id) < (:before_at, :before_id)
+  AND (:status = '' OR status = :status) AND deleted_at IS NULL
+ORDER BY created_at DESC, hypothesis_id DESC
+LIMIT :limit;
+
+-- name: list_hypothesis_evidence :many
+-- The tests of a hypothesis behind one of them, oldest first; an empty side lets both through.
+SELECT hypothesis_id, evidence_no, evidence_id, side, text, source, agent_id, confidence_before, confidence_after,
+    recorded_at
+FROM aureus.hypothesis_evidence
+WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id AND evidence_no > :after
+  AND (:side = '' OR side = :side)
+ORDER BY evidence_no
+LIMIT :limit;
+
+-- name: get_hypothesis_statistics :one
+-- How many hypotheses of an agent stand where, how often they were tested, and how far confidence moved in all. Served
+-- by hypotheses_of_agent.
+SELECT count(*), count(*) FILTER (WHERE status = 'active'), count(*) FILTER (WHERE status = 'validated'),
+    count(*) FILTER (WHERE status = 'rejected'), coalesce(sum(evidence_for_count + evidence_against_count), 0),
+    coalesce(sum(confidence_change_total), 0.0)
+FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND (:user_id = '' OR user_id = :user_id)
+  AND deleted_at IS NULL;
