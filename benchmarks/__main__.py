@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import gathering, locked_row, prepared, runs, start_up, takeover
+from benchmarks import appends, gathering, locked_row, prepared, runs, start_up, takeover
 from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
 from benchmarks.place import SERVER_SETTINGS, Place
@@ -18,6 +18,7 @@ from tests.support.postgres import PostgresHome
 
 PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "gathering": gathering.measure,
+    "appends": appends.measure,
     "prepared": prepared.measure,
     "runs": runs.measure,
     "locked_row": locked_row.measure,

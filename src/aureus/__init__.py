@@ -9,13 +9,27 @@ from aureus._version import __version__
 if TYPE_CHECKING:
     from aureus.client import AsyncAureus, Aureus
     from aureus.errors import AureusError
+    from aureus.model.events import ANY, EXISTS, NO_STREAM, NewEvent
 
-__all__ = ["AsyncAureus", "Aureus", "AureusError", "__version__"]
+__all__ = [
+    "ANY",
+    "EXISTS",
+    "NO_STREAM",
+    "AsyncAureus",
+    "Aureus",
+    "AureusError",
+    "NewEvent",
+    "__version__",
+]
 
 _HOMES = {
     "Aureus": "aureus.client",
     "AsyncAureus": "aureus.client",
     "AureusError": "aureus.errors",
+    "ANY": "aureus.model.events",
+    "NO_STREAM": "aureus.model.events",
+    "EXISTS": "aureus.model.events",
+    "NewEvent": "aureus.model.events",
 }
 
 

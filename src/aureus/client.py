@@ -331,7 +331,8 @@ def read_settings(url: str | None, tenant: str | None) -> Settings:
 def make_sources(settings: Settings, clock: Clock | None, ids: Ids | None) -> Sources:
     """Return where operations get time, identifiers and the events of their facts from."""
     chosen = ids or RandomIds()
-    return Sources(clock or SystemClock(), chosen, Recorder(chosen, settings.audit.mode))
+    recorder = Recorder(chosen, settings.audit.mode)
+    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare)
 
 
 def check_tenant(tenant: str) -> str:

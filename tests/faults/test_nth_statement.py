@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aureus import NewEvent
 from aureus.errors import AureusError
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
@@ -177,10 +178,18 @@ def delete_hypothesis(stage: Stage) -> Prepared:
     return lambda: stage.stores.hypotheses.delete("h")
 
 
+def append(stage: Stage) -> Prepared:
+    """Return the appending of two events behind one that is there."""
+    stage.stores.events.append("s", "first", {})
+    batch = [NewEvent("a", {"n": 1}, {"m": 1}, "id-1"), NewEvent("b", {}, event_id="id-2")]
+    return lambda: stage.stores.events.append_all("s", batch, expected_version=1)
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     add_memory, update_memory, forget_memory,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
+    append,
 ]  # fmt: skip
 
 

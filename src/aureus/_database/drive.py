@@ -14,10 +14,12 @@ from typing import Any, Generic, TypeVar
 from aureus._database.statement import (
     Accompany,
     CurrentTime,
+    Entries,
     NewId,
     Op,
     Outside,
     OutsideWanted,
+    Prepare,
     Record,
     Recorded,
     Rows,
@@ -25,6 +27,7 @@ from aureus._database.statement import (
 )
 from aureus.clock import Clock
 from aureus.ids import Ids
+from aureus.model.events import Fact
 
 R = TypeVar("R")
 
@@ -50,6 +53,9 @@ class Companion:
 BeforeCommit = Callable[[Sequence[Recorded], datetime], Sequence[Companion]]
 """Turns the facts of one write into the statements that travel with it; wired in by the client."""
 
+Preparing = Callable[[Sequence[Fact], datetime], Entries]
+"""Turns facts of one stream into its entries, for an operation that appends them itself; wired in by the client."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -74,6 +80,7 @@ class Sources:
     clock: Clock
     ids: Ids
     before_commit: BeforeCommit
+    prepare: Preparing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +169,8 @@ class Drive(Generic[R]):
             return self._accompanying.append(Companion(effect.statement, _nobody))
         if isinstance(effect, Outside):
             return self._outside(effect)
+        if isinstance(effect, Prepare) and self._sources.prepare is not None:
+            return self._sources.prepare(effect.facts, self._time())
         raise OperationBug(f"an operation yielded {effect!r}")
 
     def _new_id(self) -> str:

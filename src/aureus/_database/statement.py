@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from aureus.model.events import Event, Fact
 
@@ -66,6 +66,22 @@ class Recorded:
     event: Event | None = None
 
 
+class Entries(Protocol):
+    """Facts of one stream as the ledger holds them, ready for a statement that appends them."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that such a statement takes: stream, category, count, entries and now."""
+        ...
+
+    def events(self, rows: Rows) -> list[Event]:
+        """Return the events that the facts are, by the rows (version, entry_no, occurred_at, leaf_hash) of each.
+
+        Time and hash are those of an entry that was there before; both are None for one that was written now.
+        """
+        ...
+
+
 class CurrentTime:
     """Ask for the wall time."""
 
@@ -107,6 +123,13 @@ class OutsideWanted(Exception):
         self.receive = receive
 
 
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Ask for the entries of facts of one stream, for an operation that appends them itself."""
+
+    facts: Sequence[Fact]
+
+
 class Refused(Exception):
     """Nothing happened, and it takes a look at the database to say why.
 
@@ -119,7 +142,7 @@ class Refused(Exception):
         self.explain = explain
 
 
-Effect = Statement | CurrentTime | NewId | Record | Accompany | Outside
+Effect = Statement | CurrentTime | NewId | Record | Accompany | Outside | Prepare
 Op = Generator[Effect, Any, T]
 
 
@@ -195,3 +218,8 @@ def outside(work: Callable[[], T]) -> Op[T]:
 def events_of(recorded: Iterable[Recorded]) -> tuple[Event, ...]:
     """Return the events that facts have become; none of a repeated call."""
     return tuple(item.event for item in recorded if item.event is not None)
+
+
+def prepare(facts: Sequence[Fact]) -> Op[Entries]:
+    """Return the entries of facts of one stream; nothing is written by it."""
+    return cast(Entries, (yield Prepare(facts)))

@@ -1,7 +1,8 @@
 """Turns the facts of a write into the statements that append them to their streams.
 
 The database layer calls the recorder once for each write that states facts; what it returns travels in the same flush
-and is carried out only when the write itself happened. The bytes that are hashed are the bytes that are stored.
+and is carried out only when the write itself happened. An operation that appends events itself asks for the same
+entries. The bytes that are hashed are the bytes that are stored.
 """
 
 from __future__ import annotations
@@ -9,19 +10,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from aureus._database.drive import Companion
 from aureus._database.statement import Queries, Recorded, Rows, Statement
 from aureus.clock import to_micros
 from aureus.codec import encode
+from aureus.errors import LimitExceeded
 from aureus.ids import Ids
-from aureus.model.events import AuditPoint, Event, Fact, category_of
+from aureus.model.events import (
+    APPEND_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    AuditPoint,
+    Event,
+    Fact,
+    category_of,
+)
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
 
 sql = Queries("events")
 
 AuditMode = Literal["decisions", "all", "off"]
+
+_TEXT_BYTES_MAX = 8 * APPEND_BYTES_MAX
+"""Bytes of an append as one JSON text: never reached, since text inside text grows at most by half of that."""
 
 
 class Recorder:
@@ -36,44 +48,27 @@ class Recorder:
         by_stream: dict[str, list[Recorded]] = {}
         for recorded in facts:
             by_stream.setdefault(recorded.fact.stream, []).append(recorded)
-        return [self._append(stream, group, now) for stream, group in by_stream.items()]
+        return [self._companion(group, now) for group in by_stream.values()]
 
-    def _append(self, stream: str, group: list[Recorded], now: datetime) -> Companion:
-        entries = [self._entry(recorded.fact, now) for recorded in group]
-        statement = Statement(
-            sql.append_events,
-            {
-                "stream": stream,
-                "category": category_of(stream),
-                "count": len(entries),
-                "now": now,
-                "event_ids": [entry.fields.event_id for entry in entries],
-                "types": [entry.fields.type for entry in entries],
-                "actors": [entry.fields.actor for entry in entries],
-                "correlation_ids": [entry.fields.correlation_id for entry in entries],
-                "actions": [entry.fields.action for entry in entries],
-                "resources": [entry.fields.resource for entry in entries],
-                "outcomes": [entry.fields.outcome for entry in entries],
-                "commitments": [entry.commitment for entry in entries],
-                "leaf_hashes": [entry.leaf_hash for entry in entries],
-                "salts": [entry.salt for entry in entries],
-                "payloads": [entry.payload for entry in entries],
-                "metadatas": [entry.metadata for entry in entries],
-            },
-        )
+    def prepare(self, facts: Sequence[Fact], now: datetime) -> StreamEntries:
+        """Return the entries of facts of one stream. Raises ``Invalid`` and ``LimitExceeded``."""
+        return StreamEntries([self._entry(fact, now) for fact in facts], now)
+
+    def _companion(self, group: Sequence[Recorded], now: datetime) -> Companion:
+        entries = self.prepare([recorded.fact for recorded in group], now)
 
         def receive(rows: Rows) -> None:
-            for recorded, entry, (version, entry_no, *_) in zip(group, entries, rows, strict=True):
-                recorded.event = _event(recorded.fact, entry, version, entry_no, now)
+            for recorded, event in zip(group, entries.events(rows), strict=True):
+                recorded.event = event
 
-        return Companion(statement, receive)
+        return Companion(Statement(sql.append_events, entries.parameters), receive)
 
-    def _entry(self, fact: Fact, now: datetime) -> _Entry:
+    def _entry(self, fact: Fact, now: datetime) -> Entry:
         point = self._audit_point(fact)
         fields = LeafFields(
-            event_id=self._ids.new(),
+            event_id=self._ids.new() if fact.event_id is None else fact.event_id,
             stream=fact.stream,
-            type=fact.type,
+            type=str(fact.type),
             actor=fact.actor,
             occurred_at_micros=to_micros(now),
             correlation_id=fact.correlation_id,
@@ -81,11 +76,11 @@ class Recorder:
             resource=None if point is None else point.resource,
             outcome=None if point is None else point.outcome,
         )
-        payload = encode(fact.payload, what=f"payload of {fact.type}")
-        metadata = encode(fact.metadata, what=f"metadata of {fact.type}") if fact.metadata else None
+        payload = _encoded(fact.payload, f"payload of {fact.type}")
+        metadata = _encoded(fact.metadata, f"metadata of {fact.type}") if fact.metadata else None
         salt = self._ids.salt()
         committed = commitment(salt, payload, metadata)
-        return _Entry(fields, salt, payload, metadata, committed, leaf_hash(fields, committed))
+        return Entry(fact, fields, salt, payload, metadata, committed, leaf_hash(fields, committed))
 
     def _audit_point(self, fact: Fact) -> AuditPoint | None:
         """Return what makes this fact an audit entry under the tenant's mode, or None."""
@@ -95,7 +90,10 @@ class Recorder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
+    """One fact with everything that is stored and hashed for it."""
+
+    fact: Fact
     fields: LeafFields
     salt: bytes
     payload: bytes
@@ -103,22 +101,93 @@ class _Entry:
     commitment: bytes
     leaf_hash: bytes
 
+    @property
+    def size_bytes(self) -> int:
+        """Return how large payload and metadata are."""
+        return len(self.payload) + len(self.metadata or b"")
 
-def _event(fact: Fact, entry: _Entry, version: int, entry_no: int, now: datetime) -> Event:
-    fields = entry.fields
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as its statement takes it: hashes in hexadecimal, the bytes of JSON as their text."""
+        fields = self.fields
+        return {
+            "event_id": fields.event_id,
+            "type": fields.type,
+            "actor": fields.actor,
+            "correlation_id": fields.correlation_id,
+            "action": fields.action,
+            "resource": fields.resource,
+            "outcome": fields.outcome,
+            "commitment": self.commitment.hex(),
+            "leaf_hash": self.leaf_hash.hex(),
+            "salt": self.salt.hex(),
+            "payload": self.payload.decode(),
+            "metadata": None if self.metadata is None else self.metadata.decode(),
+        }
+
+
+class StreamEntries:
+    """Entries of one stream, in their order.
+
+    They travel as one JSON text: a driver takes 160 µs for the twelve arrays that it stands for, and 10 µs for it.
+    """
+
+    def __init__(self, entries: Sequence[Entry], now: datetime) -> None:
+        size = sum(entry.size_bytes for entry in entries)
+        if size > APPEND_BYTES_MAX:
+            raise LimitExceeded(
+                f"the {len(entries)} events of one append have {size:,} bytes as JSON; the limit is "
+                f"{APPEND_BYTES_MAX:,}. Append them in parts.",
+                size_bytes=size,
+                limit_bytes=APPEND_BYTES_MAX,
+            )
+        self._entries = entries
+        self._now = now
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that a statement that appends them takes."""
+        stream = self._entries[0].fields.stream
+        return {
+            "stream": stream,
+            "category": category_of(stream),
+            "count": len(self._entries),
+            "entries": encode(
+                [entry.to_json() for entry in self._entries],
+                what="events",
+                bytes_max=_TEXT_BYTES_MAX,
+            ).decode(),
+            "now": self._now,
+        }
+
+    def events(self, rows: Rows) -> list[Event]:
+        """Return the events, by the version, entry number, and for one that was there its time and hash, of each."""
+        return [
+            _event(entry, version, entry_no, occurred_at or self._now, stored or entry.leaf_hash)
+            for entry, (version, entry_no, occurred_at, stored) in zip(
+                self._entries, rows, strict=True
+            )
+        ]
+
+
+def _encoded(value: dict[str, Any], what: str) -> bytes:
+    return encode(value, what=what, bytes_max=PAYLOAD_BYTES_MAX)
+
+
+def _event(entry: Entry, version: int, entry_no: int, occurred_at: datetime, leaf: bytes) -> Event:
+    fact, fields = entry.fact, entry.fields
     return Event(
         event_id=fields.event_id,
         stream=fact.stream,
         version=version,
         entry_no=entry_no,
-        type=fact.type,
+        type=fields.type,
         payload=fact.payload,
         metadata=fact.metadata,
         actor=fact.actor,
-        occurred_at=now,
+        occurred_at=occurred_at,
         correlation_id=fact.correlation_id,
         action=fields.action,
         resource=fields.resource,
         outcome=fields.outcome,
-        leaf_hash=entry.leaf_hash,
+        leaf_hash=bytes(leaf),
     )

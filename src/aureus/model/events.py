@@ -10,7 +10,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+from aureus.model.plain import plain_record
+
+STREAM_CHARACTERS_MAX = 500
+"""Characters of a stream's name: with tenant and version it must fit into an index of PostgreSQL."""
+
+NAME_CHARACTERS_MAX = 200
+"""Characters of an event's type, of its identifier, of its actor and of its correlation id."""
+
+PAYLOAD_BYTES_MAX = 4 * 1024 * 1024
+"""Bytes of a payload, or of metadata, as JSON; what is larger belongs elsewhere, with a reference here."""
+
+APPEND_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of all payloads and metadata of one append."""
+
+APPEND_EVENTS_MAX = 1000
+"""Events of one append."""
+
+UNKNOWN_ACTOR = "unknown"
+"""The actor of an event that was appended without one."""
 
 
 class EventType(StrEnum):
@@ -98,6 +118,8 @@ class Fact:
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     correlation_id: str | None = None
     audit: AuditPoint | None = None
+    event_id: str | None = None
+    """The identifier that its event is to have; None lets the recorder make one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +127,10 @@ class Event:
     """One immutable entry of a stream.
 
     ``version`` counts from 1 within the stream without gaps. ``entry_no`` rises in the same order over all streams
-    of a database but may have gaps; it is not a position. ``leaf_hash`` is what the tenant's Merkle tree holds.
+    of a database but may have gaps; it is not a position. ``leaf_hash`` is what the tenant's Merkle tree holds, and
+    ``position`` where: None until the event is sealed.
+
+    What ``append`` returns is this too: the receipt of what was stored.
     """
 
     event_id: str
@@ -122,6 +147,11 @@ class Event:
     resource: str | None
     outcome: str | None
     leaf_hash: bytes
+    position: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event as plain JSON values; the hash in hexadecimal."""
+        return plain_record(self)
 
     @property
     def category(self) -> str:
@@ -132,3 +162,37 @@ class Event:
 def category_of(stream: str) -> str:
     """Return the category of a stream: its name up to the first slash, or the whole name."""
     return stream.split("/", 1)[0]
+
+
+class Expectation(StrEnum):
+    """What an append expects of its stream, where it is no certain version."""
+
+    ANY = "any"
+    """Nothing: the append goes behind whatever is there."""
+    NO_STREAM = "no-stream"
+    """The stream has no event yet; the same as version 0."""
+    EXISTS = "exists"
+    """The stream has at least one event."""
+
+
+ANY: Final = Expectation.ANY
+NO_STREAM: Final = Expectation.NO_STREAM
+EXISTS: Final = Expectation.EXISTS
+
+ExpectedVersion = int | Expectation
+"""The version that a stream must have for an append to happen: a number, or one of the three expectations."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event as a caller states it, before it is appended.
+
+    An ``event_id`` makes appending it again harmless: the stored event is returned. None lets one be made.
+    """
+
+    type: str
+    payload: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    event_id: str | None = None
+    actor: str = UNKNOWN_ACTOR
+    correlation_id: str | None = None
