@@ -136,7 +136,7 @@ def _check_tables(
         name = found["name"]
         is_function = found["call"] and found["verb"] in {"FROM", "JOIN"}
         is_known = name in ctes or name.startswith(("aureus.", *_FOREIGN))
-        if found["before"] or is_function or is_known or name in {"LATERAL", "SET"}:
+        if found["before"] or is_function or is_known or name in {"LATERAL", "ROWS", "SET"}:
             continue
         line = line_before + line_of(code, found.start("name"))
         yield Problem(path, line, "sql-schema", f"write aureus.{name}")

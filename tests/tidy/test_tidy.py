@@ -242,6 +242,7 @@ def test_a_statement_out_of_form_is_refused(text: str, rule: str) -> None:
         "SELECT a FROM aureus.notes AS n JOIN aureus.tags AS t ON t.a IS DISTINCT FROM n.a;",
         "WITH old AS (SELECT 1), new (a) AS MATERIALIZED (SELECT 2) SELECT * FROM old JOIN new ON true;",
         "SELECT value FROM json_each(:rows) CROSS JOIN LATERAL (SELECT 1) AS one;",
+        "SELECT r.a FROM ROWS FROM (f(1) AS (a text)) WITH ORDINALITY AS r (a, n);",
         "INSERT INTO aureus.notes (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = excluded.a;",
         "SELECT a FROM aureus.notes FOR UPDATE SKIP LOCKED;",
         "SELECT extract(epoch FROM now()), 'select from nowhere' -- from a comment\nFROM aureus.notes;",

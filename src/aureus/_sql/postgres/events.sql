@@ -1,6 +1,6 @@
 -- Events on PostgreSQL: the stream's row is locked first, and only then are entry numbers taken, so that versions and
--- entry numbers rise together. Entries arrive as one JSON array (aureus.ledger.recorder): hashes in hexadecimal, payload
--- and metadata as the text of their bytes.
+-- entry numbers rise together. Entries arrive as one JSON array (aureus.ledger.recorder): hashes in hexadecimal,
+-- payload and metadata as the text of their bytes.
 
 -- name: append_events :many
 -- Append facts to one stream, in their order, behind whatever is there; nothing, unless the write before it in the same
@@ -39,9 +39,9 @@ SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 -- key: stream
 -- Append a caller's events to one stream, if it has the version that is expected: a number, -1 for any, -2 for at least
 -- one event. The rows are those of the events in their order, also when just these were appended before; no row: the
--- stream has another version, or one of the identifiers is taken by something else. Identifiers are looked up one by one
--- by events_tenant_id_event_id_key: the range and its order leave the planner no other index, while of two that begin
--- with tenant_id it takes any as long as it has not seen the table grow, and then reads all of it.
+-- stream has another version, or one of the identifiers is taken by something else. Identifiers are looked up one by
+-- one by events_tenant_id_event_id_key: the range and its order leave the planner no other index, while of two that
+-- begin with tenant_id it takes any as long as it has not seen the table grow, and then reads all of it.
 WITH given AS MATERIALIZED (
     SELECT f.* FROM ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
         event_id text, type text, actor text, correlation_id text, commitment text, leaf_hash text, salt text,
