@@ -6,10 +6,11 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks import appends, gathering, locked_row, prepared, runs, start_up, takeover
+from benchmarks import appends, gathering, locked_row, prepared, retrieval, runs, start_up, takeover
 from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
 from benchmarks.place import SERVER_SETTINGS, Place
@@ -24,6 +25,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "locked_row": locked_row.measure,
     "takeover": takeover.measure,
     "start_up": start_up.measure,
+    "retrieval": retrieval.measure,
 }
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -35,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names: list[str] = wish.names or list(PROGRAMS)
     if unknown := set(names) - set(PROGRAMS):
         sys.exit(f"there is no benchmark {unknown.pop()!r}; there are {', '.join(PROGRAMS)}")
+    programs = dict(PROGRAMS)
+    programs["retrieval"] = partial(retrieval.measure, files=wish.corpus)
     effort = QUICK if wish.quick else FULL
     text = ["# How fast Aureus is", f"Measured by `python -m benchmarks`. {_how(effort)}"]
     with tempfile.TemporaryDirectory(prefix="aureus-bench-") as folder, PostgresHome() as home:
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n\n".join(text))
         before = busy()
         for name in names:
-            for table in PROGRAMS[name](place, effort):
+            for table in programs[name](place, effort):
                 text.append(str(table))
                 print(f"\n{table}", flush=True)
     text.append(crowding(before))
@@ -69,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(PROGRAMS)}")
     parser.add_argument("--quick", action="store_true", help="measure less, for a first impression")
     parser.add_argument("--write", action="store_true", help=f"keep the tables in {RESULTS.name}")
+    parser.add_argument(
+        "--corpus", type=Path, action="append", default=[], help="a file for retrieval to ask"
+    )
     return parser
 
 
