@@ -51,6 +51,11 @@ def encode_text(value: Any, *, what: str = "value") -> str:
     return encode(value, what=what).decode()
 
 
+def encode_made(value: Any) -> str:
+    """Return the JSON text of a value that Aureus made itself of checked parts, such as the rows of an index."""
+    return orjson.dumps(value).decode()
+
+
 def canonical(value: Any, *, what: str = "value") -> bytes:
     """Return JSON with sorted keys, for hashing what has no order of its own, such as inputs and definitions."""
     check(value, what)

@@ -12,5 +12,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.leases TO aureus_app;
 GRANT USAGE ON SEQUENCE aureus.memory_no TO aureus_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.memories, aureus.memory_accesses TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.memory_versions, aureus.memory_tags TO aureus_app;
+GRANT SELECT, INSERT, UPDATE ON aureus.text_indexes TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.text_index_pending, aureus.text_index_segments TO aureus_app;
+GRANT SELECT, INSERT, DELETE ON aureus.text_index_documents, aureus.text_index_postings TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;

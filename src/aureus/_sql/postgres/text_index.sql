@@ -1,0 +1,178 @@
+-- The text index on PostgreSQL: lists arrive as JSON or arrays, the bytes of many terms as one value that is cut into
+-- rows. What is read by key is read by a LATERAL subquery, which leaves the planner no other way than the index.
+
+-- name: put_documents :many
+-- Let these be the newest states of their targets; terms of NULL mean that a target is gone.
+INSERT INTO aureus.text_index_pending (tenant_id, space, target_id, length, terms)
+SELECT :tenant_id, :space, g.value ->> 0, CAST(g.value ->> 1 AS integer), g.value ->> 2
+FROM json_array_elements(CAST(:documents AS json)) AS g
+ORDER BY g.value ->> 0
+ON CONFLICT (tenant_id, space, target_id) DO UPDATE SET length = excluded.length, terms = excluded.terms
+RETURNING target_id;
+
+-- name: queue_documents :exec
+-- As put_documents, but behind another statement and in its flush, if and only if that one brought rows.
+INSERT INTO aureus.text_index_pending (tenant_id, space, target_id, length, terms)
+SELECT :tenant_id, :space, g.value ->> 0, CAST(g.value ->> 1 AS integer), g.value ->> 2
+FROM json_array_elements(CAST(:documents AS json)) AS g
+WHERE current_setting('aureus.mark', true) = :mark
+ORDER BY g.value ->> 0
+ON CONFLICT (tenant_id, space, target_id) DO UPDATE SET length = excluded.length, terms = excluded.terms;
+
+-- name: take_pending :many
+-- Take some of what is pending, and leave what a writer has just locked to a later batch.
+DELETE FROM aureus.text_index_pending
+WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (ARRAY(
+    SELECT p.target_id FROM aureus.text_index_pending AS p
+    WHERE p.tenant_id = :tenant_id AND p.space = :space
+    ORDER BY p.target_id
+    LIMIT :limit
+    FOR UPDATE SKIP LOCKED))
+RETURNING target_id, length, terms;
+
+-- name: drop_documents :many
+-- Delete the documents of targets whose state has changed.
+DELETE FROM aureus.text_index_documents
+WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (CAST(:target_ids AS text[]))
+RETURNING document_no, length;
+
+-- name: count_dead :exec
+-- Count documents that died to the segments that hold their postings.
+UPDATE aureus.text_index_segments AS s
+SET dead_count = s.dead_count + d.died, dead_length_total = s.dead_length_total + d.lengths
+FROM (
+    SELECT o.segment_no, count(*) AS died, sum(CAST(g.value ->> 1 AS bigint)) AS lengths
+    FROM json_array_elements(CAST(:documents AS json)) AS g
+    JOIN aureus.text_index_segments AS o ON o.tenant_id = :tenant_id AND o.space = :space
+        AND CAST(g.value ->> 0 AS bigint) >= o.first_no AND CAST(g.value ->> 0 AS bigint) < o.first_no + o.span
+    GROUP BY o.segment_no) AS d
+WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.segment_no = d.segment_no;
+
+-- name: add_segment :one
+-- Number documents and write the segment of their postings.
+WITH numbered AS (
+    UPDATE aureus.text_indexes
+    SET next_document_no = CAST(:first_no AS bigint) + CAST(:span AS integer),
+        next_segment_no = CAST(:segment_no AS bigint) + 1
+    WHERE tenant_id = :tenant_id AND space = :space AND next_document_no = CAST(:first_no AS bigint)
+      AND next_segment_no = CAST(:segment_no AS bigint)
+    RETURNING next_document_no
+), segment AS (
+    INSERT INTO aureus.text_index_segments (tenant_id, space, segment_no, status, first_no, span, document_count,
+        dead_count, length_total, dead_length_total, sources, built_to)
+    SELECT :tenant_id, :space, CAST(:segment_no AS bigint), 'live', CAST(:first_no AS bigint),
+        CAST(:span AS integer), CAST(:span AS integer), 0, CAST(:length_total AS bigint), 0, '[]', ''
+    FROM numbered
+), documents AS (
+    INSERT INTO aureus.text_index_documents (tenant_id, space, document_no, target_id, length, terms)
+    SELECT :tenant_id, :space, CAST(:first_no AS bigint) + g.ordinal - 1, g.value ->> 0,
+        CAST(g.value ->> 1 AS integer), g.value ->> 2
+    FROM numbered, json_array_elements(CAST(:documents AS json)) WITH ORDINALITY AS g (value, ordinal)
+), postings AS (
+    INSERT INTO aureus.text_index_postings (tenant_id, space, segment_no, term, document_count, peaks, postings)
+    SELECT :tenant_id, :space, CAST(:segment_no AS bigint), g.value ->> 0, CAST(g.value ->> 1 AS integer),
+        substr(CAST(:peaks AS bytea), 5 * CAST(g.ordinal AS integer) - 4, 5),
+        substr(CAST(:postings AS bytea), 4 * CAST(g.value ->> 2 AS integer) + 1, 4 * CAST(g.value ->> 1 AS integer))
+    FROM numbered, json_array_elements(CAST(:rows AS json)) WITH ORDINALITY AS g (value, ordinal)
+)
+SELECT next_document_no FROM numbered;
+
+-- name: get_merge_bound :one
+-- The term up to which a step of a merge goes, so that no source gives more than a number of rows; NULL for the end.
+SELECT min(n.term) FROM (
+    SELECT (
+        SELECT p.term FROM aureus.text_index_postings AS p
+        WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.segment_no AND p.term > :built_to
+        ORDER BY p.term
+        LIMIT 1 OFFSET :row_count) AS term
+    FROM unnest(CAST(:segment_nos AS bigint[])) AS s (segment_no)) AS n;
+
+-- name: list_merge_rows :many
+-- The rows of the sources of a merge between two terms.
+SELECT p.term, p.segment_no, p.postings
+FROM unnest(CAST(:segment_nos AS bigint[])) AS s (segment_no)
+CROSS JOIN LATERAL (
+    SELECT o.term, o.segment_no, o.postings FROM aureus.text_index_postings AS o
+    WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = s.segment_no AND o.term > :built_to
+      AND (CAST(:bound AS text) IS NULL OR o.term <= CAST(:bound AS text))
+    ORDER BY o.term
+    OFFSET 0) AS p;
+
+-- name: list_living_numbers :one
+-- Which numbers of a range have a document, as one text.
+SELECT string_agg(CAST(document_no AS text), ',') FROM aureus.text_index_documents
+WHERE tenant_id = :tenant_id AND space = :space AND document_no BETWEEN :first_no AND :last_no;
+
+-- name: add_merged_rows :one
+-- Write rows of a segment that is being built.
+WITH segment AS (
+    UPDATE aureus.text_index_segments SET built_to = :bound
+    WHERE tenant_id = :tenant_id AND space = :space AND segment_no = CAST(:segment_no AS bigint)
+      AND built_to = :built_to
+    RETURNING segment_no
+), postings AS (
+    INSERT INTO aureus.text_index_postings (tenant_id, space, segment_no, term, document_count, peaks, postings)
+    SELECT :tenant_id, :space, segment.segment_no, g.value ->> 0, CAST(g.value ->> 1 AS integer),
+        substr(CAST(:peaks AS bytea), 5 * CAST(g.ordinal AS integer) - 4, 5),
+        substr(CAST(:postings AS bytea), 4 * CAST(g.value ->> 2 AS integer) + 1, 4 * CAST(g.value ->> 1 AS integer))
+    FROM segment, json_array_elements(CAST(:rows AS json)) WITH ORDINALITY AS g (value, ordinal)
+)
+SELECT segment_no FROM segment;
+
+-- name: finish_merge :many
+-- Let a merged segment take the place of its sources: from this commit on it is read instead of them.
+UPDATE aureus.text_index_segments AS s SET
+    status = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN 'live' ELSE 'retired' END,
+    document_count = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN CAST(:document_count AS integer)
+        ELSE s.document_count END,
+    length_total = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN CAST(:length_total AS bigint)
+        ELSE s.length_total END,
+    dead_count = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN 0 ELSE s.dead_count END,
+    dead_length_total = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN 0 ELSE s.dead_length_total END
+WHERE s.tenant_id = :tenant_id AND s.space = :space
+  AND (s.segment_no = CAST(:segment_no AS bigint) OR s.segment_no = ANY (CAST(:segment_nos AS bigint[])))
+RETURNING segment_no;
+
+-- name: find_postings :many
+-- The postings of terms in all living segments, by the primary key; long ones only by their size and peaks.
+SELECT p.segment_no, p.term, p.document_count, p.peaks,
+    CASE WHEN p.document_count <= CAST(:inline_max AS integer) THEN p.postings END
+FROM aureus.text_index_segments AS s
+CROSS JOIN unnest(CAST(:terms AS text[])) AS t (term)
+CROSS JOIN LATERAL (
+    SELECT o.segment_no, o.term, o.document_count, o.peaks, o.postings
+    FROM aureus.text_index_postings AS o
+    WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = s.segment_no AND o.term = t.term
+    LIMIT 1) AS p
+WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.status = 'live';
+
+-- name: get_postings :many
+-- Long postings, by the primary key.
+SELECT p.segment_no, p.term, p.postings
+FROM json_array_elements(CAST(:wanted AS json)) AS w
+CROSS JOIN LATERAL (
+    SELECT o.segment_no, o.term, o.postings
+    FROM aureus.text_index_postings AS o
+    WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = CAST(w.value ->> 0 AS bigint)
+      AND o.term = w.value ->> 1
+    LIMIT 1) AS p;
+
+-- name: list_documents :many
+-- Documents by their numbers; dead ones are left out.
+SELECT d.document_no, d.target_id, d.length, CASE WHEN CAST(:with_terms AS boolean) THEN d.terms END
+FROM unnest(CAST(:document_nos AS bigint[])) AS n (document_no)
+CROSS JOIN LATERAL (
+    SELECT o.document_no, o.target_id, o.length, o.terms
+    FROM aureus.text_index_documents AS o
+    WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.document_no = n.document_no
+    LIMIT 1) AS d;
+
+-- name: prune_postings :many
+-- Delete some postings of a retired segment.
+DELETE FROM aureus.text_index_postings
+WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND term = ANY (ARRAY(
+    SELECT p.term FROM aureus.text_index_postings AS p
+    WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no
+    ORDER BY p.term
+    LIMIT :limit))
+RETURNING document_count;

@@ -1,0 +1,142 @@
+-- The text index on SQLite: lists arrive as JSON arrays, the bytes of many terms as one value that is cut into rows.
+
+-- name: put_documents :many
+-- Let these be the newest states of their targets; terms of NULL mean that a target is gone.
+INSERT INTO aureus.text_index_pending (tenant_id, space, target_id, length, terms)
+SELECT :tenant_id, :space, g.value ->> 0, g.value ->> 1, g.value ->> 2
+FROM json_each(:documents) AS g
+WHERE true
+ON CONFLICT (tenant_id, space, target_id) DO UPDATE SET length = excluded.length, terms = excluded.terms
+RETURNING target_id;
+
+-- name: queue_documents :exec
+-- As put_documents, but behind another statement and in its flush, if and only if that one brought rows.
+INSERT INTO aureus.text_index_pending (tenant_id, space, target_id, length, terms)
+SELECT :tenant_id, :space, g.value ->> 0, g.value ->> 1, g.value ->> 2
+FROM json_each(:documents) AS g
+WHERE true
+ON CONFLICT (tenant_id, space, target_id) DO UPDATE SET length = excluded.length, terms = excluded.terms;
+
+-- name: take_pending :many
+-- Take some of what is pending.
+DELETE FROM aureus.text_index_pending
+WHERE tenant_id = :tenant_id AND space = :space AND target_id IN (
+    SELECT p.target_id FROM aureus.text_index_pending AS p
+    WHERE p.tenant_id = :tenant_id AND p.space = :space
+    ORDER BY p.target_id
+    LIMIT :limit)
+RETURNING target_id, length, terms;
+
+-- name: drop_documents :many
+-- Delete the documents of targets whose state has changed.
+DELETE FROM aureus.text_index_documents
+WHERE tenant_id = :tenant_id AND space = :space AND target_id IN (SELECT value FROM json_each(:target_ids))
+RETURNING document_no, length;
+
+-- name: count_dead :exec
+-- Count documents that died to the segments that hold their postings.
+UPDATE aureus.text_index_segments AS s
+SET dead_count = s.dead_count + d.died, dead_length_total = s.dead_length_total + d.lengths
+FROM (
+    SELECT o.segment_no, count(*) AS died, sum(g.value ->> 1) AS lengths
+    FROM json_each(:documents) AS g
+    JOIN aureus.text_index_segments AS o ON o.tenant_id = :tenant_id AND o.space = :space
+        AND g.value ->> 0 >= o.first_no AND g.value ->> 0 < o.first_no + o.span
+    GROUP BY o.segment_no) AS d
+WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.segment_no = d.segment_no;
+
+-- name: add_segment :one
+-- Number documents and write the segment of their postings.
+UPDATE aureus.text_indexes
+SET next_document_no = :first_no + :span, next_segment_no = :segment_no + 1
+WHERE tenant_id = :tenant_id AND space = :space AND next_document_no = :first_no AND next_segment_no = :segment_no
+RETURNING next_document_no;
+INSERT INTO aureus.text_index_segments (tenant_id, space, segment_no, status, first_no, span, document_count,
+    dead_count, length_total, dead_length_total, sources, built_to)
+VALUES (:tenant_id, :space, :segment_no, 'live', :first_no, :span, :span, 0, :length_total, 0, '[]', '');
+INSERT INTO aureus.text_index_documents (tenant_id, space, document_no, target_id, length, terms)
+SELECT :tenant_id, :space, :first_no + g.key, g.value ->> 0, g.value ->> 1, g.value ->> 2
+FROM json_each(:documents) AS g;
+INSERT INTO aureus.text_index_postings (tenant_id, space, segment_no, term, document_count, peaks, postings)
+SELECT :tenant_id, :space, :segment_no, g.value ->> 0, g.value ->> 1, substr(:peaks, 5 * g.key + 1, 5),
+    substr(:postings, 4 * (g.value ->> 2) + 1, 4 * (g.value ->> 1))
+FROM json_each(:rows) AS g;
+
+-- name: get_merge_bound :one
+-- The term up to which a step of a merge goes, so that no source gives more than a number of rows; NULL for the end.
+SELECT min(n.term) FROM (
+    SELECT (
+        SELECT p.term FROM aureus.text_index_postings AS p
+        WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.value AND p.term > :built_to
+        ORDER BY p.term
+        LIMIT 1 OFFSET :row_count) AS term
+    FROM json_each(:segment_nos) AS s) AS n;
+
+-- name: list_merge_rows :many
+-- The rows of the sources of a merge between two terms.
+SELECT p.term, p.segment_no, p.postings
+FROM json_each(:segment_nos) AS s
+CROSS JOIN aureus.text_index_postings AS p
+WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.value AND p.term > :built_to
+  AND p.term <= coalesce(:bound, p.term);
+
+-- name: list_living_numbers :one
+-- Which numbers of a range have a document, as one text.
+SELECT group_concat(document_no) FROM aureus.text_index_documents
+WHERE tenant_id = :tenant_id AND space = :space AND document_no BETWEEN :first_no AND :last_no;
+
+-- name: add_merged_rows :one
+-- Write rows of a segment that is being built.
+UPDATE aureus.text_index_segments SET built_to = :bound
+WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND built_to = :built_to
+RETURNING segment_no;
+INSERT INTO aureus.text_index_postings (tenant_id, space, segment_no, term, document_count, peaks, postings)
+SELECT :tenant_id, :space, :segment_no, g.value ->> 0, g.value ->> 1, substr(:peaks, 5 * g.key + 1, 5),
+    substr(:postings, 4 * (g.value ->> 2) + 1, 4 * (g.value ->> 1))
+FROM json_each(:rows) AS g;
+
+-- name: finish_merge :many
+-- Let a merged segment take the place of its sources: from this commit on it is read instead of them.
+UPDATE aureus.text_index_segments AS s SET
+    status = CASE WHEN s.segment_no = :segment_no THEN 'live' ELSE 'retired' END,
+    document_count = CASE WHEN s.segment_no = :segment_no THEN :document_count ELSE s.document_count END,
+    length_total = CASE WHEN s.segment_no = :segment_no THEN :length_total ELSE s.length_total END,
+    dead_count = CASE WHEN s.segment_no = :segment_no THEN 0 ELSE s.dead_count END,
+    dead_length_total = CASE WHEN s.segment_no = :segment_no THEN 0 ELSE s.dead_length_total END
+WHERE s.tenant_id = :tenant_id AND s.space = :space
+  AND (s.segment_no = :segment_no OR s.segment_no IN (SELECT value FROM json_each(:segment_nos)))
+RETURNING segment_no;
+
+-- name: find_postings :many
+-- The postings of terms in all living segments, by the primary key; long ones only by their size and peaks.
+SELECT p.segment_no, p.term, p.document_count, p.peaks,
+    CASE WHEN p.document_count <= :inline_max THEN p.postings END
+FROM aureus.text_index_segments AS s
+CROSS JOIN json_each(:terms) AS t
+CROSS JOIN aureus.text_index_postings AS p
+WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.status = 'live'
+  AND p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.segment_no AND p.term = t.value;
+
+-- name: get_postings :many
+-- Long postings, by the primary key.
+SELECT p.segment_no, p.term, p.postings
+FROM json_each(:wanted) AS w
+CROSS JOIN aureus.text_index_postings AS p
+WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = w.value ->> 0 AND p.term = w.value ->> 1;
+
+-- name: list_documents :many
+-- Documents by their numbers; dead ones are left out.
+SELECT d.document_no, d.target_id, d.length, CASE WHEN :with_terms THEN d.terms END
+FROM json_each(:document_nos) AS n
+CROSS JOIN aureus.text_index_documents AS d
+WHERE d.tenant_id = :tenant_id AND d.space = :space AND d.document_no = n.value;
+
+-- name: prune_postings :many
+-- Delete some postings of a retired segment.
+DELETE FROM aureus.text_index_postings
+WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND term IN (
+    SELECT p.term FROM aureus.text_index_postings AS p
+    WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no
+    ORDER BY p.term
+    LIMIT :limit)
+RETURNING document_count;

@@ -1,0 +1,143 @@
+"""The bytes in which a segment keeps where its terms occur.
+
+A posting is four bytes, little-endian: the document's number within the segment (16 bits), the code of its length (8),
+and how often the term occurs (8, at most 255; 0 for a label). The postings of one term rise by document. ``peaks`` are
+five bytes that bound how strongly any of them can speak: the shortest length code among the documents with 1, 2, 3, 4
+to 7, and more occurrences, 255 for none.
+
+Lengths up to 127 words are kept exactly, longer ones within 6 %.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from aureus.retrieval import bm25
+
+Numbers = npt.NDArray[np.uint32]
+Scores = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+OCCURRENCES_MAX = 255
+
+PEAKS_BYTES = 5
+
+_STEP = 1.0625
+"""Ratio of two lengths above 127 that follow each other in the table of codes."""
+
+_LENGTHS = (*range(128), *(int(128 * _STEP**step) for step in range(128)))
+
+LENGTHS: npt.NDArray[np.int64] = np.array(_LENGTHS, dtype=np.int64)
+"""The length that each code stands for."""
+
+_PEAK_OCCURRENCES = (1, 2, 3, 7, OCCURRENCES_MAX)
+_PEAK_OF = np.array([0, 0, 1, 2, *([3] * 4), *([4] * 248)], dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class PostingRows:
+    """The rows of a segment, or a part of them: one for each term, in the order of the terms' bytes."""
+
+    terms: Sequence[str]
+    counts: Sequence[int]
+    """Documents of each term."""
+    peaks: bytes
+    postings: bytes
+    """The postings of all terms, one behind the other."""
+
+
+def length_code(length: int) -> int:
+    """Return the code of a length in words."""
+    return length if length < 128 else bisect_right(_LENGTHS, length) - 1
+
+
+def impacts(average_length: float) -> Scores:
+    """Return the impact for each pair of occurrences and length code, at ``occurrences << 8 | code``."""
+    occurrences = np.arange(OCCURRENCES_MAX + 1, dtype=np.float64)[:, None]
+    norm = 1 - bm25.B + bm25.B * LENGTHS[None, :] / average_length if average_length else 1.0
+    table = occurrences * (bm25.K1 + 1) / np.maximum(occurrences + bm25.K1 * norm, 1e-9)
+    return np.broadcast_to(table, (OCCURRENCES_MAX + 1, 256)).astype(np.float32).ravel()
+
+
+def bound(peaks: bytes, table: Scores) -> float:
+    """Return the highest impact that a term with these peaks can have in the segment."""
+    return max(
+        float(table[occurrences << 8 | code])
+        for occurrences, code in zip(_PEAK_OCCURRENCES, peaks, strict=True)
+    )
+
+
+def build(documents: Iterable[tuple[int, int, Mapping[str, int]]]) -> PostingRows:
+    """Return the rows of documents, given as number within the segment (rising), length, and count of each term."""
+    by_term: dict[str, list[int]] = {}
+    for offset, length, counts in documents:
+        base = offset | length_code(length) << 16
+        for term, count in counts.items():
+            posting = base | min(OCCURRENCES_MAX, count) << 24
+            if term in by_term:
+                by_term[term].append(posting)
+            else:
+                by_term[term] = [posting]
+    terms = sorted(by_term)
+    counts_of = [len(by_term[term]) for term in terms]
+    flat = np.fromiter(
+        chain.from_iterable(by_term[term] for term in terms), np.uint32, sum(counts_of)
+    )
+    return _rows(terms, np.array(counts_of, dtype=np.int64), flat)
+
+
+def merge(rows: Sequence[tuple[str, bytes, int]], is_alive: Flags) -> PostingRows:
+    """Return the rows of several segments as those of one, without dead documents.
+
+    Each row is term, postings and how far its segment begins behind the new one; rows come in the order of the terms'
+    bytes and, for one term, of their segments. ``is_alive`` tells it for each number of the new segment.
+    """
+    sizes = np.array([len(postings) // 4 for _, postings, _ in rows], dtype=np.int64)
+    shifts = np.repeat(np.array([shift for _, _, shift in rows], dtype=np.uint32), sizes)
+    flat = np.frombuffer(b"".join(postings for _, postings, _ in rows), dtype="<u4") + shifts
+    is_kept = is_alive[flat & 0xFFFF]
+    terms = list(dict.fromkeys(term for term, _, _ in rows))
+    place = {term: index for index, term in enumerate(terms)}
+    term_of = np.repeat(np.array([place[term] for term, _, _ in rows], dtype=np.int64), sizes)
+    counts = np.bincount(term_of[is_kept], minlength=len(terms))
+    kept = [term for term, count in zip(terms, counts, strict=True) if count]
+    return _rows(kept, counts[counts > 0], flat[is_kept])
+
+
+def flags(span: int, numbers: str | None, first_no: int) -> Flags:
+    """Return a flag for each number of a segment, set for those in a text of numbers with commas; None sets all."""
+    if numbers is None:
+        return np.ones(span, dtype=np.bool_)
+    found = np.zeros(span, dtype=np.bool_)
+    if numbers:
+        found[np.fromstring(numbers, dtype=np.int64, sep=",") - first_no] = True
+    return found
+
+
+def offsets(postings: bytes) -> npt.NDArray[np.intp]:
+    """Return the documents of a term within its segment."""
+    return np.frombuffer(postings, dtype="<u2")[0::2].astype(np.intp)
+
+
+def codes(postings: bytes) -> npt.NDArray[np.intp]:
+    """Return where in the table of ``impacts`` each document of a term has its own."""
+    return np.frombuffer(postings, dtype="<u2")[1::2].astype(np.intp)
+
+
+def _rows(terms: Sequence[str], counts: npt.NDArray[np.int64], flat: Numbers) -> PostingRows:
+    if not terms:
+        return PostingRows((), (), b"", b"")
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)[:-1]])
+    lengths = (flat >> 16 & 0xFF).astype(np.uint8)
+    places = _PEAK_OF[flat >> 24]
+    peaks = np.empty((len(terms), PEAKS_BYTES), dtype=np.uint8)
+    for place in range(PEAKS_BYTES):
+        here = np.where(places == place, lengths, np.uint8(255))
+        peaks[:, place] = np.minimum.reduceat(here, starts)
+    return PostingRows(terms, counts.tolist(), peaks.tobytes(), flat.astype("<u4").tobytes())

@@ -1,0 +1,251 @@
+"""A search in a text index: what is read, in which order, and when enough is known.
+
+All statements see one snapshot: living segments and what is pending, the postings of the question's terms, and then, as
+often as the caller needs more, documents by their numbers. Everything that is committed is found, indexed or not.
+
+A filter that leaves few documents is evaluated first, and those are scored by their own terms. Otherwise the postings
+of all terms are added up, rarest term first. Only where they are more than ``POSTINGS_MAX`` the most common ones are
+left out (the rule of MaxScore: H. Turtle and J. Flood, "Query Evaluation: Strategies and Optimizations", 1995), and
+the best documents of the others are scored by their own terms; the result then says by how much it may err.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aureus._database.statement import Op, Queries, Row, fetch_all
+from aureus.codec import decode, encode_made
+from aureus.retrieval import bm25
+from aureus.retrieval.segments import Segment, segment_of
+
+if TYPE_CHECKING:
+    from aureus.retrieval.ranking import Condition, Ranking, Scorer
+
+sql = Queries("text_index")
+
+POSTINGS_MAX = 1_000_000
+"""Postings that a search adds up: about 5 ms of computing and 4 MB of reading."""
+
+FILTERED_MAX = 256
+"""Documents up to which a filter is evaluated first: reading their terms costs as much as 100,000 postings."""
+
+RESCORED_COUNT = 512
+"""Documents that are scored anew by their own terms when some postings were left out."""
+
+INLINE_MAX = 2048
+"""Postings that come along with the first look at a term; longer ones are read when they are needed."""
+
+PENDING_MAX = 4096
+"""Pending states that a search reads; more are there only while an index is far behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A document that a search found."""
+
+    target_id: str
+    score: float
+
+
+class Search:
+    """A search under way: gives candidates, best first, a few at a time."""
+
+    def __init__(
+        self, space: str, ranking: Ranking, pending: Mapping[int, str], missed_score_max: float
+    ) -> None:
+        self._space = space
+        self._ranking = ranking
+        self._pending = pending
+        self._given = 0
+        self.missed_score_max = missed_score_max
+        """A bound on the score of documents that were not looked at; 0 when every one was."""
+
+    def next(self, count: int) -> Op[list[Candidate]]:
+        """Return the candidates behind those given before; fewer than ``count`` may come although there are more.
+
+        None at all are left when the list is empty.
+        """
+        candidates: list[Candidate] = []
+        while not candidates:
+            best = self._ranking.best(self._given + count)[self._given :]
+            if not best:
+                return []
+            self._given += len(best)
+            numbers = [number for _, number in best if number not in self._pending]
+            targets = dict(self._pending)
+            if numbers:
+                rows: list[Row] = yield from fetch_all(
+                    sql.list_documents,
+                    tuple,
+                    space=self._space,
+                    document_nos=numbers,
+                    with_terms=False,
+                )
+                targets |= {row[0]: row[1] for row in rows}
+            candidates = [
+                Candidate(targets[number], score) for score, number in best if number in targets
+            ]
+        return candidates
+
+
+def search(space: str, terms: Sequence[str], condition: Condition) -> Op[Search]:
+    """Begin a search for documents that contain any of the terms and meet a condition."""
+    segments = yield from fetch_all(sql.list_segments, segment_of, space=space)
+    pending: list[Row] = yield from fetch_all(
+        sql.list_pending, tuple, space=space, limit=PENDING_MAX
+    )
+    wanted = list(dict.fromkeys([*terms, *condition.terms()]))
+    rows: list[Row] = yield from fetch_all(
+        sql.find_postings, tuple, space=space, terms=wanted, inline_max=INLINE_MAX
+    )
+    reading = _Reading(
+        space,
+        [segment for segment in segments if segment.status == "live"],
+        [(target_id, length, decode(packed)) for target_id, length, packed, _ in pending if packed],
+        [number for *_, number in pending if number is not None],
+        rows,
+        condition,
+    )
+    return (yield from reading.search(terms))
+
+
+class _Reading:
+    """The snapshot of an index as far as one search has read it."""
+
+    def __init__(
+        self,
+        space: str,
+        segments: Sequence[Segment],
+        pending: Sequence[tuple[str, int, dict[str, int]]],
+        outdated: Sequence[int],
+        rows: Sequence[Row],
+        condition: Condition,
+    ) -> None:
+        self._space = space
+        self._segments = segments
+        self._pending = pending
+        self._outdated = outdated
+        self._condition = condition
+        self._counts: dict[str, int] = {}
+        self._rows: dict[int, dict[str, bytes]] = {one.segment_no: {} for one in segments}
+        self._unread: dict[str, list[int]] = {}
+        self._peaks: dict[str, list[bytes]] = {}
+        for segment_no, term, count, peaks, packed in rows:
+            self._counts[term] = self._counts.get(term, 0) + count
+            self._peaks.setdefault(term, []).append(bytes(peaks))
+            if packed is None:
+                self._unread.setdefault(term, []).append(segment_no)
+            else:
+                self._rows[segment_no][term] = bytes(packed)
+
+    def search(self, terms: Sequence[str]) -> Op[Search]:
+        from aureus.retrieval.ranking import Ranking  # numpy is loaded with the first search
+
+        scorer = self._scorer(terms)
+        ranking = Ranking(scorer, self._condition)
+        missed = 0.0
+        few = self._few()
+        if few is not None:
+            yield from self._read(few)
+            yield from self._add_few(ranking, few)
+        else:
+            chosen, left_out = self._choose(list(scorer.tables))
+            yield from self._read([*self._condition.terms(), *chosen])
+            for segment in self._segments:
+                ranking.add_segment(segment, self._rows[segment.segment_no], self._outdated)
+            if left_out:
+                ranking, missed = yield from self._rescored(ranking, scorer, left_out)
+        first_free = max((segment.end_no for segment in self._segments), default=0)
+        for place, (_, length, counts) in enumerate(self._pending):
+            ranking.add_document(first_free + place, counts, length)
+        named = {first_free + place: entry[0] for place, entry in enumerate(self._pending)}
+        return Search(self._space, ranking, named, missed)
+
+    def _scorer(self, terms: Sequence[str]) -> Scorer:
+        """Return what scores documents, by the statistics of all that is indexed and pending."""
+        from aureus.retrieval.ranking import scorer  # as above
+
+        number = sum(one.document_count for one in self._segments) + len(self._pending)
+        total = sum(one.length_total for one in self._segments)
+        total += sum(length for _, length, _ in self._pending)
+        containing = {
+            term: self._counts.get(term, 0) + sum(term in counts for _, _, counts in self._pending)
+            for term in terms
+        }
+        order = sorted(
+            (term for term in terms if containing[term]), key=lambda term: (containing[term], term)
+        )
+        return scorer(
+            {term: bm25.weight(number, containing[term]) for term in order},
+            total / number if number else 0.0,
+        )
+
+    def _few(self) -> Sequence[str] | None:
+        """Return the group of the condition that leaves few documents; None when none does."""
+        sizes = [
+            (sum(self._counts.get(term, 0) for term in group), group)
+            for group in self._condition.any_of
+        ]
+        smallest = min(sizes, default=None)
+        return smallest[1] if smallest is not None and smallest[0] <= FILTERED_MAX else None
+
+    def _add_few(self, ranking: Ranking, group: Sequence[str]) -> Op[None]:
+        """Score the documents of a small group by their own terms."""
+        from aureus.retrieval.postings import offsets  # as above
+
+        numbers: set[int] = set()
+        for segment in self._segments:
+            for term in group:
+                if packed := self._rows[segment.segment_no].get(term):
+                    numbers.update((offsets(packed) + segment.first_no).tolist())
+        yield from self._score_documents(ranking, sorted(numbers - set(self._outdated)))
+
+    def _score_documents(self, ranking: Ranking, numbers: Sequence[int]) -> Op[None]:
+        if not numbers:
+            return
+        rows: list[Row] = yield from fetch_all(
+            sql.list_documents, tuple, space=self._space, document_nos=numbers, with_terms=True
+        )
+        for number, _, length, packed in rows:
+            ranking.add_document(number, decode(packed), length)
+
+    def _choose(self, order: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return which terms' postings are read, and which are left out because they are too many."""
+        conditional = set(self._condition.terms())
+        room = POSTINGS_MAX
+        chosen: list[str] = []
+        left_out: list[str] = []
+        for term in order:
+            room -= 0 if term in conditional else self._counts.get(term, 0)
+            (chosen if room >= 0 or not chosen or term in conditional else left_out).append(term)
+        return chosen, left_out
+
+    def _read(self, terms: Sequence[str]) -> Op[None]:
+        """Read the long postings of terms."""
+        wanted = [
+            [number, term] for term in dict.fromkeys(terms) for number in self._unread.pop(term, ())
+        ]
+        if not wanted:
+            return
+        rows: list[Row] = yield from fetch_all(
+            sql.get_postings, tuple, space=self._space, wanted=encode_made(wanted)
+        )
+        for segment_no, term, packed in rows:
+            self._rows[segment_no][term] = bytes(packed)
+
+    def _rescored(
+        self, partial: Ranking, scorer: Scorer, left_out: Sequence[str]
+    ) -> Op[tuple[Ranking, float]]:
+        """Return the best documents scored by all terms, and what others may at most have scored."""
+        from aureus.retrieval.postings import bound  # as above
+        from aureus.retrieval.ranking import Ranking  # as above
+
+        best = partial.best(RESCORED_COUNT + 1)
+        missed = best[-1][0] if len(best) > RESCORED_COUNT else 0.0
+        for term in left_out:
+            missed += max(bound(peaks, scorer.tables[term]) for peaks in self._peaks[term])
+        ranking = Ranking(scorer, self._condition)
+        yield from self._score_documents(ranking, [number for _, number in best[:RESCORED_COUNT]])
+        return ranking, missed
