@@ -40,6 +40,14 @@ COMMANDS: dict[str, Entry] = {
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
     ),
     "deny": Entry("aureus.cli.approvals", "deny", "Refuse a task that waits for approval."),
+    "profiles": Entry(
+        "aureus.cli.profiles", "profiles", "List, show and delete what agents know about users."
+    ),
+    "hypotheses": Entry(
+        "aureus.cli.hypotheses",
+        "hypotheses",
+        "List and show what agents believe, and how well they learn.",
+    ),
     "db": Entry("aureus.cli.db", "db", "Create, upgrade and look at the database schema."),
     "config": Entry("aureus.cli.config", "config", "Show the settings and where they come from."),
     "version": Entry(
