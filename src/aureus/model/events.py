@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from aureus.model.plain import plain_record
 
@@ -196,3 +196,53 @@ class NewEvent:
     event_id: str | None = None
     actor: str = UNKNOWN_ACTOR
     correlation_id: str | None = None
+
+
+class EventFilters(TypedDict, total=False):
+    """Which events are wanted; all that are given must hold."""
+
+    stream: str | None
+    type: str | None
+    category: str | None
+    actor: str | None
+    correlation_id: str | None
+    since: datetime | None
+    """The first moment of ``occurred_at``."""
+    until: datetime | None
+    """The moment before which ``occurred_at`` lies."""
+    text: str | None
+    """Words that all occur in the payload; see ``EventOperations.list``."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A part of a list of events."""
+
+    events: tuple[Event, ...]
+    cursor: int | None
+    """Where the next page begins; None when there is none. A page may have few events, or none, and a next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryTotal:
+    """How much there is of one category."""
+
+    category: str
+    stream_count: int
+    event_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventStatistics:
+    """How many events there are, of what kind and from when."""
+
+    event_count: int
+    stream_count: int
+    by_category: tuple[CategoryTotal, ...]
+    by_type: dict[str, int]
+    first_at: datetime | None
+    last_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the totals as plain JSON values."""
+        return plain_record(self)

@@ -116,3 +116,166 @@ FROM unnest(CAST(:event_ids AS text[])) WITH ORDINALITY AS g (event_id, ordinal)
 JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = g.event_id
 ORDER BY g.ordinal
 LIMIT 1;
+
+-- name: scan_events :many
+-- A bounded look through events in the order of their entries: at most :scan of those that one index finds (:path says
+-- by which and from which end), and of these at most :limit that every filter lets through. The first two columns
+-- say how many were looked at and where the last one stands; they come also when nothing was found. Ranges and orders
+-- are such that one index serves each branch: events_pkey, events_tenant_id_stream_version_key, events_type,
+-- events_category.
+WITH cursor AS MATERIALIZED (
+    SELECT c.version, c.stream FROM aureus.events AS c
+    WHERE c.tenant_id = :tenant_id AND c.entry_no BETWEEN :cursor AND :cursor
+    ORDER BY c.entry_no
+    LIMIT 1
+), scanned AS MATERIALIZED (
+    (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'oldest of all' AND e.tenant_id = :tenant_id AND e.entry_no > :cursor
+    ORDER BY e.entry_no
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, -e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'newest of all' AND e.tenant_id = :tenant_id AND e.entry_no < :cursor
+    ORDER BY e.entry_no DESC
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'oldest of stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+      AND e.version > coalesce((SELECT c.version FROM cursor AS c WHERE c.stream = :stream), 0)
+      AND e.entry_no > :cursor
+    ORDER BY e.version
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, -e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'newest of stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+      AND e.version < coalesce((SELECT c.version FROM cursor AS c WHERE c.stream = :stream), 9223372036854775807)
+      AND e.entry_no < :cursor
+    ORDER BY e.version DESC
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'oldest of type' AND e.tenant_id = :tenant_id
+      AND e.type BETWEEN :type AND :type AND e.entry_no > :cursor
+    ORDER BY e.type, e.entry_no
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, -e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'newest of type' AND e.tenant_id = :tenant_id
+      AND e.type BETWEEN :type AND :type AND e.entry_no < :cursor
+    ORDER BY e.type DESC, e.entry_no DESC
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'oldest of category' AND e.tenant_id = :tenant_id
+      AND e.category BETWEEN :category AND :category AND e.entry_no > :cursor
+    ORDER BY e.category, e.entry_no
+    LIMIT :scan)
+    UNION ALL
+    (SELECT e.*, -e.entry_no FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'newest of category' AND e.tenant_id = :tenant_id
+      AND e.category BETWEEN :category AND :category AND e.entry_no < :cursor
+    ORDER BY e.category DESC, e.entry_no DESC
+    LIMIT :scan)
+)
+SELECT w.scanned_count, w.reached_no, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at,
+    m.correlation_id, m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata
+FROM (SELECT count(*) AS scanned_count, abs(max(s.rank)) AS reached_no FROM scanned AS s) AS w
+LEFT JOIN (
+    SELECT s.*, p.payload, p.metadata
+    FROM scanned AS s CROSS JOIN LATERAL (
+        SELECT p.payload, p.metadata FROM aureus.event_payloads AS p
+        WHERE p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
+        OFFSET 0) AS p
+    WHERE (CAST(:stream AS text) IS NULL OR s.stream = :stream)
+      AND (CAST(:type AS text) IS NULL OR s.type = :type)
+      AND (CAST(:category AS text) IS NULL OR s.category = :category)
+      AND (CAST(:actor AS text) IS NULL OR s.actor = :actor)
+      AND (CAST(:correlation_id AS text) IS NULL OR s.correlation_id = :correlation_id)
+      AND (CAST(:since AS timestamptz) IS NULL OR s.occurred_at >= CAST(:since AS timestamptz))
+      AND (CAST(:until AS timestamptz) IS NULL OR s.occurred_at < CAST(:until AS timestamptz))
+      AND (CAST(:words AS json) IS NULL OR NOT EXISTS (
+            SELECT FROM json_array_elements_text(CAST(:words AS json)) AS w (word)
+            WHERE strpos(lower(convert_from(p.payload, 'UTF8') COLLATE "C"), w.word) = 0))
+    ORDER BY s.rank
+    LIMIT :limit
+) AS m ON true
+ORDER BY m.rank;
+
+-- name: count_events :one
+-- How many events there are with these filters, found by one index (:path says which) and counted one by one.
+SELECT count(*) FROM (
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'time' AND e.tenant_id = :tenant_id AND e.occurred_at >= CAST(:since AS timestamptz)
+    UNION ALL
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+    UNION ALL
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'type' AND e.tenant_id = :tenant_id AND e.type BETWEEN :type AND :type
+    UNION ALL
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'category' AND e.tenant_id = :tenant_id
+      AND e.category BETWEEN :category AND :category
+) AS s
+WHERE (CAST(:stream AS text) IS NULL OR s.stream = :stream)
+  AND (CAST(:type AS text) IS NULL OR s.type = :type)
+  AND (CAST(:category AS text) IS NULL OR s.category = :category)
+  AND (CAST(:since AS timestamptz) IS NULL OR s.occurred_at >= CAST(:since AS timestamptz))
+  AND (CAST(:until AS timestamptz) IS NULL OR s.occurred_at < CAST(:until AS timestamptz));
+
+-- name: list_category_totals :many
+-- How many streams and events each category has; reads the row of every stream.
+SELECT s.category, count(*), CAST(sum(s.version) AS bigint)
+FROM aureus.streams AS s
+WHERE s.tenant_id = :tenant_id
+GROUP BY s.category
+ORDER BY s.category;
+
+-- name: list_new_entries :many
+-- What became visible since a look that had seen everything up to :settled_no, and :seen beyond it: the numbers of all
+-- new entries, at most :limit, with those events that the filters let through. The first two columns are the oldest
+-- transaction that is still running and the first that had not begun, as this statement saw them; they come also when
+-- there is nothing new. By events_pkey.
+WITH fresh AS MATERIALIZED (
+    SELECT e.entry_no FROM aureus.events AS e
+    WHERE e.tenant_id = :tenant_id AND e.entry_no > :settled_no AND e.entry_no <> ALL (CAST(:seen AS bigint[]))
+    ORDER BY e.entry_no
+    LIMIT :limit
+)
+SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),
+    CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint), f.entry_no,
+    m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id, m.action,
+    m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata
+FROM (SELECT 1) AS one
+LEFT JOIN fresh AS f ON true
+LEFT JOIN LATERAL (
+    SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+        e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
+    FROM aureus.events AS e
+    JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+    WHERE e.tenant_id = :tenant_id AND e.entry_no BETWEEN f.entry_no AND f.entry_no
+      AND (CAST(:stream AS text) IS NULL OR e.stream = :stream)
+      AND (CAST(:type AS text) IS NULL OR e.type = :type)
+      AND (CAST(:category AS text) IS NULL OR e.category = :category)
+    ORDER BY e.entry_no
+    LIMIT 1) AS m ON true
+ORDER BY f.entry_no;
+
+-- name: list_newest_entries :many
+-- The numbers of the newest entries, newest first, with the first two columns of list_new_entries. By events_pkey.
+SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),
+    CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint), f.entry_no
+FROM (SELECT 1) AS one
+LEFT JOIN (
+    SELECT e.entry_no FROM aureus.events AS e
+    WHERE e.tenant_id = :tenant_id
+    ORDER BY e.entry_no DESC
+    LIMIT :limit
+) AS f ON true;
+
+-- name: find_last_until :one
+-- The highest number among the entries before a time; walks events_pkey backwards over what is newer.
+SELECT e.entry_no FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id AND e.occurred_at < :until
+ORDER BY e.entry_no DESC
+LIMIT 1;

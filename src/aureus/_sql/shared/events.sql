@@ -8,8 +8,19 @@ SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_
     e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
-WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version AND e.version <= :to_version
 ORDER BY e.version
+LIMIT :limit;
+
+-- name: read_stream_backwards :many
+-- A range of a stream, newest first.
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource,
+    e.outcome, e.leaf_hash, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version AND e.version <= :to_version
+ORDER BY e.version DESC
 LIMIT :limit;
 
 -- name: get_stream_version :one
@@ -36,3 +47,22 @@ SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_
 FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;
+
+-- name: find_first_since :one
+-- The lowest number among the entries from a time on, NULL when there is none; by events_time, of which it reads
+-- what is newer. The addition keeps PostgreSQL from walking through all that is older instead.
+SELECT min(e.entry_no + 0) FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id AND e.occurred_at >= :since;
+
+-- name: list_type_totals :many
+-- How many events each type has; reads the whole of events_type.
+SELECT e.type, count(*)
+FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id
+GROUP BY e.type
+ORDER BY e.type;
+
+-- name: get_time_range :one
+-- The times of the first and the last event by the clock, both NULL when there is none; the two ends of events_time.
+SELECT (SELECT min(e.occurred_at) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS first_at,
+    (SELECT max(e.occurred_at) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS last_at;

@@ -78,3 +78,145 @@ SELECT e.event_id, e.stream, e.version
 FROM json_each(:event_ids) AS g
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = g.value
 LIMIT 1;
+
+-- name: scan_events :many
+-- A bounded look through events in the order of their entries: at most :scan of those that one index finds (:path says
+-- by which and from which end), and of these at most :limit that every filter lets through. The first two columns
+-- say how many were looked at and where the last one stands; they come also when nothing was found.
+WITH scanned AS MATERIALIZED (
+    SELECT * FROM (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'oldest of all' AND e.tenant_id = :tenant_id AND e.entry_no > :cursor
+    ORDER BY e.entry_no
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'newest of all' AND e.tenant_id = :tenant_id AND e.entry_no < :cursor
+    ORDER BY e.entry_no DESC
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'oldest of stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+      AND e.version > coalesce((SELECT c.version FROM aureus.events AS c
+        WHERE c.tenant_id = :tenant_id AND c.entry_no = :cursor AND c.stream = :stream), 0)
+      AND e.entry_no > :cursor
+    ORDER BY e.version
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'newest of stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+      AND e.version < coalesce((SELECT c.version FROM aureus.events AS c
+        WHERE c.tenant_id = :tenant_id AND c.entry_no = :cursor AND c.stream = :stream), 9223372036854775807)
+      AND e.entry_no < :cursor
+    ORDER BY e.version DESC
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'oldest of type' AND e.tenant_id = :tenant_id AND e.type = :type AND e.entry_no > :cursor
+    ORDER BY e.entry_no
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'newest of type' AND e.tenant_id = :tenant_id AND e.type = :type AND e.entry_no < :cursor
+    ORDER BY e.entry_no DESC
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'oldest of category' AND e.tenant_id = :tenant_id AND e.category = :category
+      AND e.entry_no > :cursor
+    ORDER BY e.entry_no
+    LIMIT :scan)
+    UNION ALL
+    SELECT * FROM (SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+    WHERE :path = 'newest of category' AND e.tenant_id = :tenant_id AND e.category = :category
+      AND e.entry_no < :cursor
+    ORDER BY e.entry_no DESC
+    LIMIT :scan)
+)
+SELECT w.scanned_count, w.reached_no, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at,
+    m.correlation_id, m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata
+FROM (SELECT count(*) AS scanned_count, abs(max(s.rank)) AS reached_no FROM scanned AS s) AS w
+LEFT JOIN (
+    SELECT s.*, p.payload, p.metadata
+    FROM scanned AS s
+    CROSS JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
+    WHERE (:stream IS NULL OR s.stream = :stream)
+      AND (:type IS NULL OR s.type = :type)
+      AND (:category IS NULL OR s.category = :category)
+      AND (:actor IS NULL OR s.actor = :actor)
+      AND (:correlation_id IS NULL OR s.correlation_id = :correlation_id)
+      AND (:since IS NULL OR s.occurred_at >= :since)
+      AND (:until IS NULL OR s.occurred_at < :until)
+      AND (:words IS NULL OR NOT EXISTS (
+            SELECT 1 FROM json_each(:words) AS w WHERE instr(lower(CAST(p.payload AS TEXT)), w.value) = 0))
+    ORDER BY s.rank
+    LIMIT :limit
+) AS m ON true
+ORDER BY m.rank;
+
+-- name: count_events :one
+-- How many events there are with these filters, found by one index (:path says which) and counted one by one.
+SELECT count(*) FROM (
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE :path = 'time' AND e.tenant_id = :tenant_id AND e.occurred_at >= :since
+    UNION ALL
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE :path = 'stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+    UNION ALL
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE :path = 'type' AND e.tenant_id = :tenant_id AND e.type = :type
+    UNION ALL
+    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE :path = 'category' AND e.tenant_id = :tenant_id AND e.category = :category
+) AS s
+WHERE (:stream IS NULL OR s.stream = :stream)
+  AND (:type IS NULL OR s.type = :type)
+  AND (:category IS NULL OR s.category = :category)
+  AND (:since IS NULL OR s.occurred_at >= :since)
+  AND (:until IS NULL OR s.occurred_at < :until);
+
+-- name: list_category_totals :many
+-- How many streams and events each category has; reads the row of every stream.
+SELECT s.category, count(*), sum(s.version)
+FROM aureus.streams AS s
+WHERE s.tenant_id = :tenant_id
+GROUP BY s.category
+ORDER BY s.category;
+
+-- name: list_new_entries :many
+-- What was committed since a look that had seen everything up to :settled_no, and :seen beyond it: the numbers of all
+-- new entries, at most :limit, with those events that the filters let through. The first two columns come also when
+-- there is nothing new; both are 0, because nothing else runs here while somebody looks.
+SELECT 0, 0, f.entry_no, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at,
+    m.correlation_id, m.action, m.resource, m.outcome, m.leaf_hash, p.payload, p.metadata
+FROM (SELECT 1) AS one
+LEFT JOIN (
+    SELECT e.entry_no FROM aureus.events AS e
+    WHERE e.tenant_id = :tenant_id AND e.entry_no > :settled_no
+      AND e.entry_no NOT IN (SELECT g.value FROM json_each(:seen) AS g)
+    ORDER BY e.entry_no
+    LIMIT :limit
+) AS f ON true
+LEFT JOIN aureus.events AS m ON m.tenant_id = :tenant_id AND m.entry_no = f.entry_no
+    AND (:stream IS NULL OR m.stream = :stream) AND (:type IS NULL OR m.type = :type)
+    AND (:category IS NULL OR m.category = :category)
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = m.entry_no
+ORDER BY f.entry_no;
+
+-- name: list_newest_entries :many
+-- The numbers of the newest entries, newest first, with the first two columns of list_new_entries.
+SELECT 0, 0, f.entry_no
+FROM (SELECT 1) AS one
+LEFT JOIN (
+    SELECT e.entry_no FROM aureus.events AS e
+    WHERE e.tenant_id = :tenant_id
+    ORDER BY e.entry_no DESC
+    LIMIT :limit
+) AS f ON true;
+
+-- name: find_last_until :one
+-- The highest number among the entries before a time; walks backwards over what is newer. The sign keeps
+-- SQLite from sorting all that is older instead.
+SELECT e.entry_no FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id AND +e.occurred_at < :until
+ORDER BY e.entry_no DESC
+LIMIT 1;
