@@ -35,7 +35,9 @@ COMMANDS: dict[str, Entry] = {
         "timeline",
         "Show what a run did: each task with its start, its time and its end.",
     ),
-    "events": Entry("aureus.cli.events", "events", "Show the events of a run."),
+    "events": Entry(
+        "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
+    ),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
     ),

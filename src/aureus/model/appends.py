@@ -32,8 +32,8 @@ def conflict_with(stream: str, expected: ExpectedVersion, actual: int) -> Versio
         return None
     wanted = expected.value if isinstance(expected, Expectation) else expected
     return VersionConflict(
-        f"stream {stream!r} is at version {actual}, not {wanted}; read what was appended meanwhile, decide again, and "
-        "append with the version you have read",
+        f"stream {stream!r} is at version {actual}, and {wanted} was expected; read what was appended meanwhile, "
+        "decide again, and append with the version you have read",
         stream=stream,
         expected_version=wanted,
         actual_version=actual,

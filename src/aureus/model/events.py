@@ -34,7 +34,7 @@ UNKNOWN_ACTOR = "unknown"
 
 
 class EventType(StrEnum):
-    """The event types of workflows; any other text is allowed for a caller's own events."""
+    """The event types that Aureus knows; any other text is allowed for a caller's own events."""
 
     WORKFLOW_STARTED = "WORKFLOW_STARTED"
     WORKFLOW_RESUMED = "WORKFLOW_RESUMED"
@@ -78,6 +78,15 @@ class EventType(StrEnum):
     DEPLOYMENT_PROMOTION_BLOCKED = "DEPLOYMENT_PROMOTION_BLOCKED"
     DEPLOYMENT_ROLLBACK_TRIGGERED = "DEPLOYMENT_ROLLBACK_TRIGGERED"
     DEPLOYMENT_ROLLBACK_COMPLETED = "DEPLOYMENT_ROLLBACK_COMPLETED"
+    AGENT_DECISION = "agent_decision"
+    USER_INTERACTION = "user_interaction"
+    KNOWLEDGE_SHARED = "knowledge_shared"
+    CONVERSATION_STARTED = "conversation_started"
+    CONVERSATION_ENDED = "conversation_ended"
+    BIOMETRIC_DATA_RECEIVED = "biometric_data_received"
+    MEMORY_RETRIEVED = "memory_retrieved"
+    MEMORY_PROMOTED = "memory_promoted"
+    MEMORY_DEMOTED = "memory_demoted"
     MEMORY_CREATED = "memory_created"
     MEMORY_UPDATED = "memory_updated"
     MEMORY_SUPERSEDED = "memory_superseded"
