@@ -38,10 +38,11 @@ from aureus.config import Settings, load
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
+from aureus.model.memories import MemoryPolicy
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
-from aureus.stores.memories import AsyncMemoryStore, MemoryStore
+from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
 from aureus.stores.profiles import AsyncProfileStore, ProfileStore
 from aureus.stores.runs import AsyncRunStore, RunStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
@@ -62,13 +63,13 @@ TRANSACTION_TRIES_MAX = 5
 class Stores:
     """The stores of one tenant."""
 
-    def __init__(self, runner: Runner, call: Call) -> None:
+    def __init__(self, runner: Runner, call: Call, policy: MemoryPolicy | None = None) -> None:
         self.workflows = WorkflowStore(runner, call)
         self.runs = RunStore(runner, call)
         self.tasks = TaskStore(runner, call)
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
-        self.memories = MemoryStore(runner, call)
+        self.memories = MemoryStore(runner, call, MemoryOperations(policy))
         self.profiles = ProfileStore(runner, call)
         self.hypotheses = HypothesisStore(runner, call)
 
@@ -76,13 +77,13 @@ class Stores:
 class AsyncStores:
     """The stores of one tenant, awaited."""
 
-    def __init__(self, runner: AsyncRunner, call: Call) -> None:
+    def __init__(self, runner: AsyncRunner, call: Call, policy: MemoryPolicy | None = None) -> None:
         self.workflows = AsyncWorkflowStore(runner, call)
         self.runs = AsyncRunStore(runner, call)
         self.tasks = AsyncTaskStore(runner, call)
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
-        self.memories = AsyncMemoryStore(runner, call)
+        self.memories = AsyncMemoryStore(runner, call, MemoryOperations(policy))
         self.profiles = AsyncProfileStore(runner, call)
         self.hypotheses = AsyncHypothesisStore(runner, call)
 
@@ -90,8 +91,10 @@ class AsyncStores:
 class OpenTransaction(Stores):
     """The stores inside one transaction, and the caller's own SQL beside them."""
 
-    def __init__(self, transaction: Transaction, call: Call) -> None:
-        super().__init__(transaction, call)
+    def __init__(
+        self, transaction: Transaction, call: Call, policy: MemoryPolicy | None = None
+    ) -> None:
+        super().__init__(transaction, call, policy)
         self._transaction = transaction
 
     @property
@@ -107,8 +110,10 @@ class OpenTransaction(Stores):
 class AsyncOpenTransaction(AsyncStores):
     """The stores inside one transaction, awaited, and the caller's own SQL beside them."""
 
-    def __init__(self, transaction: AsyncTransaction, call: Call) -> None:
-        super().__init__(transaction, call)
+    def __init__(
+        self, transaction: AsyncTransaction, call: Call, policy: MemoryPolicy | None = None
+    ) -> None:
+        super().__init__(transaction, call, policy)
         self._transaction = transaction
 
     @property
@@ -144,14 +149,16 @@ class Aureus(Stores):
         self.settings = settings or read_settings(url, tenant)
         self._sources = make_sources(self.settings, clock, ids)
         self._database: Database = open_database(self.settings.database, self._sources)
-        super().__init__(self._database, self._call(self.settings.tenant))
+        policy = self.settings.memory.policy
+        super().__init__(self._database, self._call(self.settings.tenant), policy)
 
     def _call(self, tenant: str) -> Call:
         return Call(tenant, self.settings.database.call_deadline_seconds)
 
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
-        return Stores(self._database, self._call(check_tenant(tenant)))
+        policy = self.settings.memory.policy
+        return Stores(self._database, self._call(check_tenant(tenant)), policy)
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -161,7 +168,7 @@ class Aureus(Stores):
         """
         call = self._call(check_tenant(tenant or self.settings.tenant))
         with self._database.transaction(call) as transaction:
-            yield OpenTransaction(transaction, call)
+            yield OpenTransaction(transaction, call, self.settings.memory.policy)
 
     def run_in_transaction(
         self, work: Callable[[OpenTransaction], R], *, tenant: str | None = None
@@ -237,14 +244,16 @@ class AsyncAureus(AsyncStores):
         self.settings = settings or read_settings(url, tenant)
         self._sources = make_sources(self.settings, clock, ids)
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
-        super().__init__(self._database, self._call(self.settings.tenant))
+        policy = self.settings.memory.policy
+        super().__init__(self._database, self._call(self.settings.tenant), policy)
 
     def _call(self, tenant: str) -> Call:
         return Call(tenant, self.settings.database.call_deadline_seconds)
 
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
-        return AsyncStores(self._database, self._call(check_tenant(tenant)))
+        policy = self.settings.memory.policy
+        return AsyncStores(self._database, self._call(check_tenant(tenant)), policy)
 
     @asynccontextmanager
     async def transaction(
@@ -256,7 +265,7 @@ class AsyncAureus(AsyncStores):
         """
         call = self._call(check_tenant(tenant or self.settings.tenant))
         async with self._database.transaction(call) as transaction:
-            yield AsyncOpenTransaction(transaction, call)
+            yield AsyncOpenTransaction(transaction, call, self.settings.memory.policy)
 
     async def run_in_transaction(
         self, work: Callable[[AsyncOpenTransaction], Awaitable[R]], *, tenant: str | None = None

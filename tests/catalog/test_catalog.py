@@ -12,6 +12,7 @@ import pytest
 
 from aureus._database.catalog import Catalog, Engine, texts
 from aureus._database.migrate import read_migrations
+from aureus._database.sqlite.functions import add_functions
 from aureus._database.statement import Query
 from tests.support.postgres import PostgresDatabase
 
@@ -123,6 +124,7 @@ def test_a_forgotten_tenant_turns_the_check_red() -> None:
 
 def test_every_statement_prepares_on_sqlite() -> None:
     connection = apsw.Connection(":memory:")
+    add_functions(connection)
     catalog = Catalog("sqlite")
     for migration in read_migrations("sqlite"):
         connection.execute(catalog.script(migration.content))

@@ -14,6 +14,7 @@ from aureus.model.approvals import ApprovalRequest
 from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import HOLDER, Stage, begun, fact, finished
+from tests.faults.memory_writes import MEMORY_WRITES
 from tests.faults.nth_statement import failing
 
 TABLES = [
@@ -128,25 +129,6 @@ def reserve(stage: Stage) -> Prepared:
     )
 
 
-def add_memory(stage: Stage) -> Prepared:
-    """Return the addition of a memory."""
-    return lambda: stage.stores.memories.add("tea", agent_id="a", memory_id="m2", tags=["x", "y"])
-
-
-def update_memory(stage: Stage) -> Prepared:
-    """Return the change of a memory."""
-    stage.stores.memories.add("tea", agent_id="a", memory_id="m1", tags=["x"])
-    return lambda: stage.stores.memories.update(
-        "m1", text="coffee", tags=["y"], expected_version=1, operation_id="o1"
-    )
-
-
-def forget_memory(stage: Stage) -> Prepared:
-    """Return the soft deletion of a memory."""
-    stage.stores.memories.add("tea", agent_id="a", memory_id="m1", tags=["x"])
-    return lambda: stage.stores.memories.forget("m1")
-
-
 def update_profile(stage: Stage) -> Prepared:
     """Return a merge into a profile, which is told in three events."""
     stage.stores.profiles.update("ada", goals={"run": 1})
@@ -187,9 +169,11 @@ def append(stage: Stage) -> Prepared:
 
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
-    add_memory, update_memory, forget_memory,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
     append,
+
+
+    *MEMORY_WRITES,
 ]  # fmt: skip
 
 

@@ -14,7 +14,11 @@ import pytest
 
 from aureus._database.catalog import Catalog, texts
 from aureus._database.migrate import read_migrations
+from aureus._database.sqlite.functions import add_functions
 from aureus._database.statement import Query
+from aureus.clock import SystemClock
+from aureus.model.memories import MemoryFilter
+from aureus.stores.memories.criteria import page_of
 from tests.catalog.test_catalog import aliases
 from tests.support.postgres import PostgresDatabase
 
@@ -50,12 +54,30 @@ SELECT 'big', 'h' || n, 'a' || n % 200, 'u' || n % 200, 's', 0.5, 0.5, 0, 0, 0, 
     now() - n * interval '1 s', now() FROM generate_series(1, {ROWS}) n;
 INSERT INTO aureus.hypothesis_evidence
 SELECT 'big', 'h' || n / 10 + 1, n % 10 + 1, 'e' || n, 'for', 't', NULL, 'a', 0.5, 0.5, now()
-FROM generate_series(0, {ROWS} - 1) n
+FROM generate_series(0, {ROWS} - 1) n;
+INSERT INTO aureus.memories (tenant_id, memory_no, memory_id, version, namespace, memory_key, agent_id, user_id,
+    session_id, type, confidence, subject, text_language, run_id, task_id, step_id, source_event_id, is_shared, tier,
+    occurred_at, expires_at, superseded_by, operation_id, created_at, updated_at, tags, metadata, sources, text)
+SELECT 'big', n, 'm' || n, 1, '', CASE WHEN n % 10 = 0 THEN 'k' || n ELSE '' END, 'a' || n % 7, 'u' || n % 300,
+    's' || n / 50, 'fact', 0.5, 'about' || n / 10, 'english', 'r' || n / 10, 't' || n / 10, '', 'e' || n, n % 100 = 0,
+    'hot', now() - n * interval '1 s', CASE WHEN n % 20 = 0 THEN now() + n * interval '1 s' END, '', 'o', now(), now(),
+    '["x"]', '{{}}', '[]', repeat('text ', 30)
+FROM generate_series(1, {ROWS}) n;
+INSERT INTO aureus.memory_versions SELECT m.*, now() - interval '1 h', now() FROM aureus.memories AS m;
+INSERT INTO aureus.memory_tags SELECT 'big', 't' || n % 500, 'm' || n FROM generate_series(1, {ROWS}) n;
 """
 
 LATEST = {"before_at": datetime.max.replace(tzinfo=UTC), "before_id": "", "limit": 20}
 
 RECENTLY = datetime.now(UTC) - timedelta(seconds=60)  # noqa: TID251 - the seed is laid out from now, too
+NOW = SystemClock().now()
+
+_PAGE = {
+    **page_of(MemoryFilter(), None, newest_first=True),
+    "now": NOW,
+    "limit": 20,
+}
+_WHO = {"agent_id": "a3", "user_id": "u17"}
 
 HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("runs", "get_run"): ({"run_id": "r17"}, "runs_pkey"),
@@ -83,6 +105,64 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         "events_pkey",
     ),
     Query("events", "list_audit_entries"): ({"after_no": 0, "limit": 20}, "events_audit"),
+    Query("memories", "get_memory"): ({"memory_id": "m17"}, "memories_pkey"),
+    Query("memories", "get_keyed_memory"): (
+        {"agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60"},
+        "memories_key",
+    ),
+    Query("memories", "list_newest_memories"): (_PAGE, "memories_newest"),
+    Query("memories", "list_oldest_agent_memories"): (
+        {
+            **_PAGE,
+            **page_of(MemoryFilter(agent_id="a3"), None, newest_first=False),
+        },
+        "memories_agent",
+    ),
+    Query("memories", "list_newest_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
+    Query("memories", "list_newest_shared_memories"): (
+        {**_PAGE, "agent_id": "a3"},
+        "memories_shared",
+    ),
+    Query("memories", "list_newest_chosen_memories"): (
+        {**_PAGE, "memory_ids": ["m1", "m2"]},
+        "memories_pkey",
+    ),
+    Query("memories", "count_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
+    Query("memories", "find_tagged"): ({"tags": ["t17"], "limit": 2001}, "memory_tags_pkey"),
+    Query("memories", "find_by_source_event"): (
+        {"value": "e17", "limit": 9},
+        "memories_source_event",
+    ),
+    Query("memories", "find_by_task"): ({"value": "t17", "limit": 9}, "memories_task"),
+    Query("memories", "find_by_session"): ({"value": "s17", "limit": 99}, "memories_session"),
+    Query("memories", "find_by_subject"): ({"value": "about17", "limit": 99}, "memories_subject"),
+    Query("memories", "list_session_before"): (
+        {
+            **_PAGE,
+            "agent_id": "a3",
+            "user_id": "u17",
+            "session_id": "s6",
+            "type": None,
+            "before_no": 310,
+        },
+        "memories_session",
+    ),
+    Query("memories", "get_max_version"): (
+        {"agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60"},
+        "memories_key_versions",
+    ),
+    Query("memories", "lock_expired_memories"): (
+        {"now": NOW, "limit": 20},
+        "memories_expiring",
+    ),
+    Query("memories", "list_due_memories"): (
+        {**_PAGE, "tier": "warm", "created_until": NOW, "access_count": 10},
+        "memories_tier",
+    ),
+    Query("memories", "get_state"): (
+        {"memory_id": "m17", "recorded_at": NOW},
+        "memory_versions_pkey",
+    ),
     Query("leases", "list_notices"): ({"lease_id": "mine"}, "runs_leased"),
     Query("profiles", "get_profile"): ({"user_id": "u17"}, "profiles_pkey"),
     Query("profiles", "list_profiles"): ({"after": "u17", "limit": 20}, "profiles_pkey"),
@@ -190,6 +270,7 @@ def indexes(plan: dict[str, Any]) -> list[str]:
 
 def test_no_statement_scans_a_table_on_sqlite() -> None:
     connection = apsw.Connection(":memory:")
+    add_functions(connection)
     catalog = Catalog("sqlite")
     for migration in read_migrations("sqlite"):
         connection.execute(catalog.script(migration.content))

@@ -16,6 +16,7 @@ from typing import Any
 
 from aureus._database.drive import Call, Sources
 from aureus._database.opening import open_async_database, open_database
+from aureus._database.operation import AsyncStore
 from aureus.client import AsyncAureus, Aureus, make_sources
 from aureus.clock import ManualClock
 from aureus.config import Settings, load
@@ -62,7 +63,8 @@ class Called:
     def _calling(self, method: Callable[..., Any]) -> Callable[..., Any]:
         async def make(*args: Any, **kwargs: Any) -> Any:
             result = method(*args, **kwargs)
-            return await result if inspect.isawaitable(result) else result
+            result = await result if inspect.isawaitable(result) else result
+            return Called(self._thread, result) if isinstance(result, AsyncStore) else result
 
         return lambda *args, **kwargs: self._thread.run(make(*args, **kwargs))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from aureus.config.url import DatabaseUrl
 from aureus.errors import ConfigInvalid
+from aureus.model.memories import MemoryPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,23 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """What is accepted as a memory."""
+
+    types: str | None
+    require_provenance: Literal["on", "off"]
+
+    @property
+    def policy(self) -> MemoryPolicy:
+        """Return the policy that these settings say."""
+        names = (name.strip() for name in (self.types or "").split(","))
+        return MemoryPolicy(
+            types=frozenset(name for name in names if name),
+            requires_provenance=self.require_provenance == "on",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged."""
 
@@ -100,6 +118,7 @@ class Settings:
     run_log: RunLogSettings
     engine: EngineSettings
     audit: AuditSettings
+    memory: MemorySettings
     log: LogSettings
     warnings: tuple[str, ...]
     """What was obeyed although it looks like a mistake, and what was not obeyed; for people, without secrets."""

@@ -263,6 +263,16 @@ ENGINE: tuple[Setting, ...] = (
 AUDIT = Setting(
     "audit.mode", "choice", "decisions", "Which events are audit entries too.", choices=("decisions", "all", "off"),
 )  # fmt: skip
+MEMORY: tuple[Setting, ...] = (
+    Setting(
+        "memory.types", "text", None, "Memory types beside those that every client knows, separated by commas.",
+    ),
+    Setting(
+        "memory.require_provenance", "choice", "off",
+        "Whether a memory without the task and the step that it came from is refused.",
+        choices=("on", "off"), synonyms=_ON_OFF,
+    ),
+)  # fmt: skip
 LOG = Setting(
     "log.level", "choice", "info", "The least important message that the command line logs, on standard error.",
     choices=("debug", "info", "warning", "error", "critical"),
@@ -270,7 +280,7 @@ LOG = Setting(
     aliases=_names("LOG_LEVEL"), flags=("--log-level",),
 )  # fmt: skip
 
-SETTINGS: tuple[Setting, ...] = (TENANT, ACTOR, *DATABASE, *RUN_LOG, *ENGINE, AUDIT, LOG)
+SETTINGS: tuple[Setting, ...] = (TENANT, ACTOR, *DATABASE, *RUN_LOG, *ENGINE, AUDIT, *MEMORY, LOG)
 BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
 BY_FLAG: dict[str, Setting] = {flag: setting for setting in SETTINGS for flag in setting.flags}
 URL_OPTIONS: dict[str, Setting] = {

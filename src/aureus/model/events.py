@@ -92,6 +92,7 @@ class EventType(StrEnum):
     MEMORY_SUPERSEDED = "memory_superseded"
     MEMORY_DELETED = "memory_deleted"
     MEMORY_RESTORED = "memory_restored"
+    MEMORY_MOVED = "memory_moved"
     MEMORY_PURGED = "memory_purged"
     PROFILE_UPDATED = "profile_updated"
     PROFILE_DELETED = "profile_deleted"

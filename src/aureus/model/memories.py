@@ -196,6 +196,11 @@ class Memory:
         is_expired = self.expires_at is not None and self.expires_at <= now
         return self.deleted_at is None and self.superseded_by is None and not is_expired
 
+    def holds_at(self, moment: datetime) -> bool:
+        """Return whether what it says holds at a moment, as far as it tells."""
+        has_begun = self.valid_from is None or self.valid_from <= moment
+        return has_begun and (self.valid_to is None or moment < self.valid_to)
+
     def stated(self) -> dict[str, Any]:
         """Return what was said of it as plain JSON values: all that its fingerprint covers."""
         return {

@@ -17,6 +17,7 @@ from aureus.config import (
     DatabaseSettings,
     EngineSettings,
     LogSettings,
+    MemorySettings,
     RunLogSettings,
     Settings,
     libpq,
@@ -32,6 +33,7 @@ SECTIONS = {
     "run_log": RunLogSettings,
     "engine": EngineSettings,
     "audit": AuditSettings,
+    "memory": MemorySettings,
     "log": LogSettings,
 }
 RESULTS = {"database.auto_migrate", "database.auto_migrate_reason", "warnings", "rows"}

@@ -17,6 +17,7 @@ import apsw
 from aureus._database.sqlite.codec import Columns
 from aureus._database.sqlite.connection import Connection, rest
 from aureus._database.sqlite.errors import mapped
+from aureus._database.sqlite.functions import add_functions
 from aureus._database.sqlite.options import SqliteOptions
 from aureus.clock import Clock
 from aureus.errors import AureusError, DatabaseBusy, DatabaseError
@@ -98,6 +99,7 @@ class Opener:
             )
         except apsw.Error as error:
             raise mapped(error, self.options.place()) from error
+        add_functions(raw)
         connection = Connection(raw, self._clock, self._ids, self._columns)
         connection.deadline = deadline
         return connection

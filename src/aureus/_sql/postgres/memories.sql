@@ -27,6 +27,36 @@ SELECT :tenant_id, nextval('aureus.memory_no'), g.memory_id, g.version, g.namesp
     CAST(g.tags AS json), CAST(g.metadata AS json), CAST(g.sources AS json), g.text, CAST(g.content AS json)
 FROM given AS g
 
+-- part: criteria
+-- What a filter asks for. Lists are arrays; what contains what is the business of jsonb.
+<<plain_criteria>>
+  AND (CAST(:types AS text[]) IS NULL OR m.type = ANY (CAST(:types AS text[])))
+  AND (CAST(:tags AS text[]) IS NULL OR CAST(m.tags AS jsonb) ?& CAST(:tags AS text[]))
+  AND (CAST(:tags_any AS text[]) IS NULL OR CAST(m.tags AS jsonb) ?| CAST(:tags_any AS text[]))
+  AND (CAST(:containing AS text) IS NULL OR CAST(m.content AS jsonb) @> CAST(CAST(:containing AS text) AS jsonb))
+  AND (CAST(:valid_at AS timestamptz) IS NULL
+      OR (m.valid_from_at IS NULL OR m.valid_from_at <= :valid_at)
+        AND (m.valid_to_at IS NULL OR m.valid_to_at > :valid_at))
+
+-- part: by_newest
+-- The planner knows which index serves.
+
+-- part: by_agent
+-- The planner knows which index serves.
+
+-- part: by_user
+-- The planner knows which index serves.
+
+-- part: by_shared
+-- The planner knows which index serves.
+
+-- part: by_id
+-- The planner knows which index serves.
+
+-- part: chosen
+-- Memories with these ids.
+m.memory_id = ANY (CAST(:memory_ids AS text[]))
+
 -- part: add
 -- New memories with their tags; an earlier write of the same operation is found again.
 WITH given AS MATERIALIZED (
@@ -79,9 +109,8 @@ FROM aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id
 FOR UPDATE OF m;
 
--- name: replace_memory :one
--- records
--- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
+-- part: replace
+-- The next versions of memories; those before are kept.
 WITH given AS MATERIALIZED (
     <<given>>
 ), archived AS (
@@ -117,10 +146,119 @@ WITH given AS MATERIALIZED (
     DELETE FROM aureus.memory_tags AS d
     USING archived AS a CROSS JOIN json_array_elements_text(a.tags) AS t (tag)
     WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = a.memory_id
-      AND NOT EXISTS (SELECT FROM wanted AS n WHERE n.tag = t.tag)
+      AND NOT EXISTS (SELECT FROM wanted AS n WHERE n.memory_id = a.memory_id AND n.tag = t.tag)
 ), tagged AS (
     INSERT INTO aureus.memory_tags (tenant_id, tag, memory_id)
     SELECT :tenant_id, tag, memory_id FROM wanted
     ON CONFLICT DO NOTHING
 )
-SELECT written.*, set_config('aureus.mark', :mark, true) FROM written;
+SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
+
+-- name: replace_memory :one
+-- records
+-- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
+<<replace>>;
+
+-- name: replace_memories :many
+-- records
+-- The same for many memories that are locked.
+<<replace>>;
+
+-- name: put_memory :one
+-- records
+-- Put a memory under a key whose lock is held, after what it held has been superseded.
+<<add>>;
+
+-- name: purge_memories :many
+-- records
+-- Remove memories with everything that was kept of them.
+WITH purged AS (
+    DELETE FROM aureus.memories
+    WHERE tenant_id = :tenant_id AND memory_id = ANY (CAST(:memory_ids AS text[]))
+    RETURNING memory_id, tags
+), versions AS (
+    DELETE FROM aureus.memory_versions AS v USING purged AS p
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.memory_id
+), untagged AS (
+    DELETE FROM aureus.memory_tags AS d
+    USING purged AS p CROSS JOIN json_array_elements_text(p.tags) AS t (tag)
+    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = p.memory_id
+), accesses AS (
+    DELETE FROM aureus.memory_accesses AS a USING purged AS p
+    WHERE a.tenant_id = :tenant_id AND a.memory_id = p.memory_id
+)
+SELECT memory_id, set_config('aureus.mark', :mark, true) FROM purged;
+
+-- name: lock_owned_memories :many
+-- A batch of live memories of one agent, and of one user where one is given, that nobody else is about to change.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+  AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+  AND m.deleted_at IS NULL AND m.superseded_by = ''
+ORDER BY m.occurred_at, m.memory_id
+LIMIT :limit
+FOR UPDATE OF m;
+
+-- name: lock_expired_memories :many
+-- A batch of expired memories that nobody else is about to change, first expired first; served by memories_expiring.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.expires_at IS NOT NULL AND m.expires_at <= :now
+  AND m.deleted_at IS NULL AND m.superseded_by = ''
+ORDER BY m.expires_at, m.memory_id
+LIMIT :limit
+FOR UPDATE OF m SKIP LOCKED;
+
+-- name: record_accesses :many
+-- Count one use of each of these memories.
+INSERT INTO aureus.memory_accesses AS a (tenant_id, memory_id, access_count, accessed_at)
+SELECT :tenant_id, m.memory_id, 1, CAST(:now AS timestamptz)
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id = ANY (CAST(:memory_ids AS text[]))
+ORDER BY m.memory_id
+ON CONFLICT (tenant_id, memory_id)
+DO UPDATE SET access_count = a.access_count + 1, accessed_at = excluded.accessed_at
+RETURNING memory_id;
+
+-- name: move_memories :many
+-- records
+-- Move memories to another tier, as far as they are still of the version that was decided about.
+WITH given AS MATERIALIZED (
+    <<given>>
+), moved AS (
+    UPDATE aureus.memories AS m SET tier = g.tier
+    FROM given AS g
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version
+      AND m.deleted_at IS NULL AND m.superseded_by = ''
+    RETURNING m.memory_id
+)
+SELECT memory_id, set_config('aureus.mark', :mark, true) FROM moved;
+
+-- name: lock_memory_key :one
+-- Let nobody else put under this key before this transaction ends; a key that holds nothing has no row to lock.
+SELECT pg_advisory_xact_lock(hashtextextended(CAST(:tenant_id AS text) || chr(31) || :place, 7));
+
+-- name: lock_memories :many
+-- Memories by their ids, in the order of the ids, that nobody else is about to change.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND <<chosen>>
+ORDER BY m.memory_id
+FOR UPDATE OF m;
+
+-- name: look_under_key :many
+-- What a key holds, and the memory that is about to be put there if it is there already.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND (m.memory_id = :memory_id
+    OR m.agent_id = :agent_id AND m.user_id = :user_id AND m.namespace = :namespace AND m.memory_key = :key
+      AND m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '')
+FOR UPDATE OF m;
+
+-- name: find_tagged :many
+-- The ids of live memories with at least one of these tags, up to a limit; once for each tag.
+SELECT memory_id
+FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND tag = ANY (CAST(:tags AS text[]))
+LIMIT :limit;

@@ -18,6 +18,56 @@ m.memory_no, m.memory_id, m.version, m.namespace, m.memory_key, m.agent_id, m.us
     m.is_shared, m.tier, m.occurred_at, m.valid_from_at, m.valid_to_at, m.expires_at, m.deleted_at, m.superseded_by,
     m.operation_id, m.created_at, m.updated_at, m.tags, m.metadata, m.sources, m.text, m.content
 
+-- part: live
+-- What a read shows. The first two conditions are those of the indexes.
+m.deleted_at IS NULL AND m.superseded_by = '' AND (m.expires_at IS NULL OR m.expires_at > :now)
+
+-- part: who
+-- Whose memories: those of agent and user, where they are given, and on request what other agents share.
+((CAST(:agent_id AS text) IS NULL OR m.agent_id = :agent_id)
+        AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+      OR :include_shared AND m.is_shared AND (CAST(:user_id AS text) IS NULL OR m.user_id IN ('', :user_id)))
+
+-- part: plain_criteria
+-- What else a filter asks for, as far as both engines say it alike; a NULL lets everything through.
+(CAST(:session_id AS text) IS NULL OR m.session_id = :session_id)
+  AND (CAST(:namespace AS text) IS NULL OR m.namespace = :namespace)
+  AND (CAST(:subject AS text) IS NULL OR m.subject = :subject)
+  AND (CAST(:run_id AS text) IS NULL OR m.run_id = :run_id)
+  AND (CAST(:task_id AS text) IS NULL OR m.task_id = :task_id)
+  AND (CAST(:step_id AS text) IS NULL OR m.step_id = :step_id)
+  AND (CAST(:source_event_id AS text) IS NULL OR m.source_event_id = :source_event_id)
+  AND (CAST(:tier AS text) IS NULL OR m.tier = :tier)
+  AND m.confidence >= :min_confidence
+  AND m.occurred_at >= :occurred_from AND m.occurred_at < :occurred_to
+  AND m.created_at >= :created_from AND m.created_at < :created_to
+
+-- part: states
+-- Every version that there is or was, with the interval in which it was the recorded truth.
+SELECT <<columns>>, updated_at AS recorded_from_at, CAST(NULL AS timestamptz) AS recorded_to_at
+    FROM aureus.memories WHERE tenant_id = :tenant_id
+    UNION ALL
+    SELECT <<columns>>, recorded_from_at, recorded_to_at
+    FROM aureus.memory_versions WHERE tenant_id = :tenant_id
+
+-- part: recorded
+-- The versions that were recorded at a moment and live then; superseded ones only where validity is asked for.
+m.recorded_from_at <= :recorded_at AND (m.recorded_to_at IS NULL OR m.recorded_to_at > :recorded_at)
+  AND m.deleted_at IS NULL AND (m.superseded_by = '' OR :with_superseded)
+  AND (m.expires_at IS NULL OR m.expires_at > :recorded_at)
+
+-- part: newest_first
+-- One page in the order of what happened, last first, behind a place.
+(m.occurred_at, m.memory_id) < (:after_at, :after_id)
+ORDER BY m.occurred_at DESC, m.memory_id DESC
+LIMIT :limit
+
+-- part: oldest_first
+-- One page in the order of what happened, behind a place.
+(m.occurred_at, m.memory_id) > (:after_at, :after_id)
+ORDER BY m.occurred_at, m.memory_id
+LIMIT :limit
+
 -- name: get_memory :one
 -- One memory by its id, whatever became of it.
 SELECT <<columns>>
@@ -36,3 +86,274 @@ WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND user_id = :user_id AND
 SELECT <<columns>>
 FROM aureus.memory_versions
 WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND operation_id = :operation_id;
+
+-- name: get_state :one
+-- The version of a memory that was recorded at a moment.
+SELECT <<columns_of_m>>
+FROM (<<states>>) AS m
+WHERE m.memory_id = :memory_id AND m.recorded_from_at <= :recorded_at
+  AND (m.recorded_to_at IS NULL OR m.recorded_to_at > :recorded_at);
+
+-- name: list_versions :many
+-- The versions of a memory below a version, newest first.
+SELECT <<columns_of_m>>, m.recorded_from_at, m.recorded_to_at
+FROM (<<states>>) AS m
+WHERE m.memory_id = :memory_id AND m.version < :before_version
+ORDER BY m.version DESC
+LIMIT :limit;
+
+-- name: list_newest_memories :many
+-- A page of memories of the tenant; served by memories_newest.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_newest>>
+WHERE m.tenant_id = :tenant_id AND <<who>>
+  AND <<live>>
+  AND <<criteria>>
+  AND <<newest_first>>;
+
+-- name: list_oldest_memories :many
+-- A page of memories of the tenant; served by memories_newest.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_newest>>
+WHERE m.tenant_id = :tenant_id AND <<who>>
+  AND <<live>>
+  AND <<criteria>>
+  AND <<oldest_first>>;
+
+-- name: count_memories :one
+-- How many memories of the tenant; served by memories_newest there are.
+SELECT count(*)
+FROM aureus.memories AS m <<by_newest>>
+WHERE m.tenant_id = :tenant_id AND <<who>>
+  AND <<live>>
+  AND <<criteria>>;
+
+-- name: list_newest_agent_memories :many
+-- A page of memories of one agent; served by memories_agent.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_agent>>
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+  AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+  AND <<live>>
+  AND <<criteria>>
+  AND <<newest_first>>;
+
+-- name: list_oldest_agent_memories :many
+-- A page of memories of one agent; served by memories_agent.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_agent>>
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+  AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+  AND <<live>>
+  AND <<criteria>>
+  AND <<oldest_first>>;
+
+-- name: count_agent_memories :one
+-- How many memories of one agent; served by memories_agent there are.
+SELECT count(*)
+FROM aureus.memories AS m <<by_agent>>
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+  AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+  AND <<live>>
+  AND <<criteria>>;
+
+-- name: list_newest_user_memories :many
+-- A page of memories of one agent and one user; served by memories_user.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_user>>
+WHERE m.tenant_id = :tenant_id AND m.user_id = :user_id AND m.user_id <> '' AND m.agent_id = :agent_id
+  AND <<live>>
+  AND <<criteria>>
+  AND <<newest_first>>;
+
+-- name: list_oldest_user_memories :many
+-- A page of memories of one agent and one user; served by memories_user.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_user>>
+WHERE m.tenant_id = :tenant_id AND m.user_id = :user_id AND m.user_id <> '' AND m.agent_id = :agent_id
+  AND <<live>>
+  AND <<criteria>>
+  AND <<oldest_first>>;
+
+-- name: count_user_memories :one
+-- How many memories of one agent and one user; served by memories_user there are.
+SELECT count(*)
+FROM aureus.memories AS m <<by_user>>
+WHERE m.tenant_id = :tenant_id AND m.user_id = :user_id AND m.user_id <> '' AND m.agent_id = :agent_id
+  AND <<live>>
+  AND <<criteria>>;
+
+-- name: list_newest_chosen_memories :many
+-- A page of memories among those with these ids.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_id>>
+WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
+  AND <<live>>
+  AND <<criteria>>
+  AND <<newest_first>>;
+
+-- name: list_oldest_chosen_memories :many
+-- A page of memories among those with these ids.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_id>>
+WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
+  AND <<live>>
+  AND <<criteria>>
+  AND <<oldest_first>>;
+
+-- name: count_chosen_memories :one
+-- How many memories among those with these ids there are.
+SELECT count(*)
+FROM aureus.memories AS m <<by_id>>
+WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
+  AND <<live>>
+  AND <<criteria>>;
+
+-- name: list_newest_shared_memories :many
+-- A page of memories of one agent and of what others share; each arm is served by an index of its own.
+SELECT <<columns_of_m>>
+FROM (
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+          AND <<live>> AND <<criteria>> AND <<newest_first>>) AS own
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_shared>>
+        WHERE m.tenant_id = :tenant_id AND m.is_shared AND m.agent_id <> :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id IN ('', :user_id))
+          AND <<live>> AND <<criteria>> AND <<newest_first>>) AS shared
+) AS m
+ORDER BY m.occurred_at DESC, m.memory_id DESC
+LIMIT :limit;
+
+-- name: list_newest_states :many
+-- A page of memories as they were recorded at a moment.
+SELECT <<columns_of_m>>
+FROM (<<states>>) AS m
+WHERE <<recorded>> AND <<who>> AND <<criteria>>
+  AND <<newest_first>>;
+
+-- name: list_oldest_shared_memories :many
+-- A page of memories of one agent and of what others share; each arm is served by an index of its own.
+SELECT <<columns_of_m>>
+FROM (
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+          AND <<live>> AND <<criteria>> AND <<oldest_first>>) AS own
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_shared>>
+        WHERE m.tenant_id = :tenant_id AND m.is_shared AND m.agent_id <> :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id IN ('', :user_id))
+          AND <<live>> AND <<criteria>> AND <<oldest_first>>) AS shared
+) AS m
+ORDER BY m.occurred_at, m.memory_id
+LIMIT :limit;
+
+-- name: list_oldest_states :many
+-- A page of memories as they were recorded at a moment.
+SELECT <<columns_of_m>>
+FROM (<<states>>) AS m
+WHERE <<recorded>> AND <<who>> AND <<criteria>>
+  AND <<oldest_first>>;
+
+-- name: count_states :one
+-- How many memories were recorded at a moment.
+SELECT count(*)
+FROM (<<states>>) AS m
+WHERE <<recorded>> AND <<who>> AND <<criteria>>;
+
+-- name: sum_up_memories :many
+-- How many memories of each type there are and the sum of their confidence; and, with the type '', the distinct tasks
+-- that they came from.
+WITH found AS (
+    SELECT m.type, m.confidence, m.task_id
+    FROM aureus.memories AS m <<by_newest>>
+    WHERE m.tenant_id = :tenant_id AND <<live>> AND <<who>> AND <<criteria>>
+)
+SELECT type, count(*), sum(confidence) FROM found GROUP BY type
+UNION ALL
+SELECT '', count(DISTINCT task_id), 0 FROM found WHERE task_id <> '';
+
+-- name: find_by_subject :many
+-- The ids of live memories about a subject, up to a limit; served by memories_subject.
+SELECT memory_id
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND subject = :value AND subject <> '' AND deleted_at IS NULL AND superseded_by = ''
+LIMIT :limit;
+
+-- name: find_by_run :many
+-- The ids of live memories that came from a run, up to a limit; served by memories_run.
+SELECT memory_id
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND run_id = :value AND run_id <> '' AND deleted_at IS NULL AND superseded_by = ''
+LIMIT :limit;
+
+-- name: find_by_task :many
+-- The ids of live memories that came from a task, up to a limit; served by memories_task.
+SELECT memory_id
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND task_id = :value AND task_id <> '' AND deleted_at IS NULL AND superseded_by = ''
+LIMIT :limit;
+
+-- name: find_by_source_event :many
+-- The ids of live memories that came from an event, up to a limit; served by memories_source_event.
+SELECT memory_id
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND source_event_id = :value AND source_event_id <> ''
+  AND deleted_at IS NULL AND superseded_by = ''
+LIMIT :limit;
+
+-- name: find_by_session :many
+-- The ids of the live memories of a session, of whichever agent and user, up to a limit; served by memories_session.
+SELECT memory_id
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND session_id = :value AND session_id <> '' AND deleted_at IS NULL AND superseded_by = ''
+LIMIT :limit;
+
+-- name: list_session_before :many
+-- Memories of a session in front of a number, last first; served by memories_session.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id AND m.user_id = :user_id AND m.session_id = :session_id
+  AND m.session_id <> '' AND m.memory_no < :before_no AND (CAST(:type AS text) IS NULL OR m.type = :type)
+  AND <<live>>
+ORDER BY m.memory_no DESC
+LIMIT :limit;
+
+-- name: list_session_after :many
+-- Memories of a session behind a number, first first; served by memories_session.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id AND m.user_id = :user_id AND m.session_id = :session_id
+  AND m.session_id <> '' AND m.memory_no > :after_no AND (CAST(:type AS text) IS NULL OR m.type = :type)
+  AND <<live>>
+ORDER BY m.memory_no
+LIMIT :limit;
+
+-- name: list_due_memories :many
+-- Live memories that have been in a tier since before a moment and were used less often than what keeps them there,
+-- oldest first, with their accesses; served by memories_tier.
+SELECT <<columns_of_m>>, coalesce(a.access_count, 0)
+FROM aureus.memories AS m
+LEFT JOIN aureus.memory_accesses AS a ON a.tenant_id = m.tenant_id AND a.memory_id = m.memory_id
+WHERE m.tenant_id = :tenant_id AND m.tier = :tier AND m.created_at <= :created_until
+  AND coalesce(a.access_count, 0) < :access_count AND <<live>>
+ORDER BY m.created_at, m.memory_id
+LIMIT :limit;
+
+-- name: get_max_version :one
+-- The highest version that a key ever had; the next memory under it goes on counting from there. Served by
+-- memories_key_versions.
+SELECT coalesce(max(version), 0)
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND user_id = :user_id AND namespace = :namespace
+  AND memory_key = :key AND memory_key <> '';

@@ -25,6 +25,43 @@ FROM json_each(:memories) AS g
 CROSS JOIN json_each(g.value ->> 'tags') AS t
 WHERE g.value ->> 'deleted_at' IS NULL AND g.value ->> 'superseded_by' = ''
 
+-- part: criteria
+-- What a filter asks for. Lists are JSON arrays; json_contains is a function that the connection brings.
+<<plain_criteria>>
+  AND (:types IS NULL OR m.type IN (SELECT value FROM json_each(:types)))
+  AND (:tags IS NULL OR NOT EXISTS (
+      SELECT 1 FROM json_each(:tags) AS t WHERE t.value NOT IN (SELECT value FROM json_each(m.tags))))
+  AND (:tags_any IS NULL OR EXISTS (
+      SELECT 1 FROM json_each(:tags_any) AS t WHERE t.value IN (SELECT value FROM json_each(m.tags))))
+  AND (:containing IS NULL OR json_contains(m.content, :containing))
+  AND (:valid_at IS NULL
+      OR (m.valid_from_at IS NULL OR m.valid_from_at <= :valid_at)
+        AND (m.valid_to_at IS NULL OR m.valid_to_at > :valid_at))
+
+-- part: by_newest
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memories_newest
+
+-- part: by_agent
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memories_agent
+
+-- part: by_user
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memories_user
+
+-- part: by_shared
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memories_shared
+
+-- part: by_id
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY sqlite_autoindex_memories_1
+
+-- part: chosen
+-- Memories with these ids.
+m.memory_id IN (SELECT value FROM json_each(:memory_ids))
+
 -- part: add
 -- New memories with their tags; an earlier write of the same operation is found again.
 <<insert_given>>
@@ -32,13 +69,13 @@ WHERE true
 ON CONFLICT (tenant_id, memory_id) DO NOTHING
 RETURNING memory_id;
 <<tag_given>>;
-SELECT <<columns>>
-FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND m.memory_id IN (
-    SELECT g.value ->> 'memory_id' FROM json_each(:memories) AS g
-    WHERE m.agent_id = g.value ->> 'agent_id' AND m.user_id = g.value ->> 'user_id'
-      AND m.memory_key = g.value ->> 'memory_key' AND (m.operation_id <> g.value ->> 'operation_id' OR (
-          m.text = g.value ->> 'text' AND m.type = g.value ->> 'type' AND m.content IS g.value ->> 'content')))
+SELECT <<columns_of_m>>
+FROM json_each(:memories) AS g
+CROSS JOIN aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.agent_id = g.value ->> 'agent_id'
+  AND m.user_id = g.value ->> 'user_id' AND m.memory_key = g.value ->> 'memory_key'
+  AND (m.operation_id <> g.value ->> 'operation_id' OR (
+      m.text = g.value ->> 'text' AND m.type = g.value ->> 'type' AND m.content IS g.value ->> 'content'))
 
 -- name: add_memory :one
 -- locks: agent_id, user_id
@@ -68,20 +105,21 @@ SELECT <<columns>>, EXISTS (
 FROM aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id;
 
--- name: replace_memory :one
--- records
--- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
+-- part: replace
+-- The next versions of memories; those before are kept.
 INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
 SELECT tenant_id, <<columns>>, updated_at, :now
 FROM aureus.memories
-WHERE tenant_id = :tenant_id AND memory_id = :memories ->> '$[0].memory_id'
-  AND version = (:memories ->> '$[0].version') - 1
+WHERE tenant_id = :tenant_id AND (memory_id, version) IN (
+    SELECT g.value ->> 'memory_id', (g.value ->> 'version') - 1 FROM json_each(:memories) AS g)
 RETURNING memory_id;
 DELETE FROM aureus.memory_tags
-WHERE tenant_id = :tenant_id AND memory_id = :memories ->> '$[0].memory_id' AND tag IN (
-    SELECT t.value
-    FROM aureus.memories AS m CROSS JOIN json_each(m.tags) AS t
-    WHERE m.tenant_id = :tenant_id AND m.memory_id = :memories ->> '$[0].memory_id');
+WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
+    SELECT t.value, m.memory_id
+    FROM json_each(:memories) AS g
+    CROSS JOIN aureus.memories AS m
+    CROSS JOIN json_each(m.tags) AS t
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id');
 UPDATE aureus.memories AS m SET
     version = g.value ->> 'version', type = g.value ->> 'type', confidence = g.value ->> 'confidence',
     subject = g.value ->> 'subject', text_language = g.value ->> 'text_language', run_id = g.value ->> 'run_id',
@@ -94,9 +132,107 @@ UPDATE aureus.memories AS m SET
     metadata = g.value ->> 'metadata', sources = g.value ->> 'sources', text = g.value ->> 'text',
     content = g.value ->> 'content'
 FROM json_each(:memories) AS g
-WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id';
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id'
+  AND m.memory_id IN (SELECT h.value ->> 'memory_id' FROM json_each(:memories) AS h)
+  AND m.version = (g.value ->> 'version') - 1;
 <<tag_given>>;
-SELECT <<columns>>
+SELECT <<columns_of_m>>
+FROM json_each(:memories) AS g
+CROSS JOIN aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.version = g.value ->> 'version'
+
+-- name: replace_memory :one
+-- records
+-- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
+<<replace>>;
+
+-- name: replace_memories :many
+-- records
+-- The same for many memories that are locked.
+<<replace>>;
+
+-- name: put_memory :one
+-- records
+-- Put a memory under a key whose lock is held, after what it held has been superseded.
+<<add>>;
+
+-- name: purge_memories :many
+-- records
+-- Remove memories with everything that was kept of them.
+SELECT memory_id FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
+DELETE FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
+    SELECT t.value, m.memory_id
+    FROM aureus.memories AS m CROSS JOIN json_each(m.tags) AS t
+    WHERE m.tenant_id = :tenant_id AND m.memory_id IN (SELECT value FROM json_each(:memory_ids)));
+DELETE FROM aureus.memory_versions
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
+DELETE FROM aureus.memory_accesses
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
+DELETE FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
+
+-- name: lock_owned_memories :many
+-- A batch of live memories of one agent, and of one user where one is given.
+SELECT <<columns_of_m>>
 FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND m.memory_id = :memories ->> '$[0].memory_id'
-  AND m.version = :memories ->> '$[0].version';
+WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id AND (:user_id IS NULL OR m.user_id = :user_id)
+  AND m.deleted_at IS NULL AND m.superseded_by = ''
+ORDER BY m.occurred_at, m.memory_id
+LIMIT :limit;
+
+-- name: lock_expired_memories :many
+-- A batch of expired memories, first expired first; served by memories_expiring.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.expires_at IS NOT NULL AND m.expires_at <= :now
+  AND m.deleted_at IS NULL AND m.superseded_by = ''
+ORDER BY m.expires_at, m.memory_id
+LIMIT :limit;
+
+-- name: record_accesses :many
+-- Count one use of each of these memories.
+INSERT INTO aureus.memory_accesses AS a (tenant_id, memory_id, access_count, accessed_at)
+SELECT :tenant_id, m.memory_id, 1, :now
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id IN (SELECT value FROM json_each(:memory_ids))
+ON CONFLICT (tenant_id, memory_id)
+DO UPDATE SET access_count = a.access_count + 1, accessed_at = excluded.accessed_at
+RETURNING memory_id;
+
+-- name: move_memories :many
+-- records
+-- Move memories to another tier, as far as they are still of the version that was decided about.
+UPDATE aureus.memories AS m SET tier = g.value ->> 'tier'
+FROM json_each(:memories) AS g
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.version = g.value ->> 'version'
+  AND m.memory_id IN (SELECT h.value ->> 'memory_id' FROM json_each(:memories) AS h)
+  AND m.deleted_at IS NULL AND m.superseded_by = ''
+RETURNING memory_id;
+
+-- name: lock_memory_key :one
+-- The one writer needs no lock.
+SELECT :tenant_id || :place;
+
+-- name: lock_memories :many
+-- Memories by their ids, in the order of the ids, that nobody else is about to change.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND <<chosen>>
+ORDER BY m.memory_id;
+
+-- name: look_under_key :many
+-- What a key holds, and the memory that is about to be put there if it is there already.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND (m.memory_id = :memory_id
+    OR m.agent_id = :agent_id AND m.user_id = :user_id AND m.namespace = :namespace AND m.memory_key = :key
+      AND m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '');
+
+-- name: find_tagged :many
+-- The ids of live memories with at least one of these tags, up to a limit; once for each tag.
+SELECT memory_id
+FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND tag IN (SELECT value FROM json_each(:tags))
+LIMIT :limit;

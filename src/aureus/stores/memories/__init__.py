@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 
-from aureus._database.operation import AsyncStore, Store
-from aureus.model.memories import NewMemory
+from aureus._database.operation import AsyncStore, Operations, Store
+from aureus.model.memories import Memory, NewMemory
+from aureus.model.retention import RetentionDecision, RetentionPolicy
+from aureus.stores.memories.conversations import ConversationOperations
+from aureus.stores.memories.keeping import MemoryKeeping
 from aureus.stores.memories.reading import MemoryReads
+from aureus.stores.memories.stating import check_name
 from aureus.stores.memories.writing import CHUNK_MAX, MemoryWrites
 
-__all__ = ["AsyncMemoryStore", "MemoryOperations", "MemoryStore"]
+__all__ = [
+    "AsyncConversationStore",
+    "AsyncMemoryStore",
+    "ConversationOperations",
+    "ConversationStore",
+    "MemoryOperations",
+    "MemoryStore",
+]
 
 CHUNK_SIZE = 250
 """Memories of one transaction of ``add_all``: a bigger one is hardly quicker and keeps other writers waiting."""
 
 
-class MemoryOperations(MemoryWrites, MemoryReads):
+class MemoryOperations(MemoryWrites, MemoryReads, MemoryKeeping):
     """Operations on memories."""
+
+
+class ConversationStore(Store, ConversationOperations):
+    """The messages of one session."""
+
+
+class AsyncConversationStore(AsyncStore, ConversationOperations):
+    """The messages of one session, awaited."""
 
 
 class MemoryStore(Store, MemoryOperations):
@@ -39,6 +59,44 @@ class MemoryStore(Store, MemoryOperations):
             count += len(self.add_chunk(chunk, actor=actor))
         return count
 
+    def clear(self, agent_id: str, *, user_id: str | None = None, actor: str | None = None) -> int:
+        """Forget every memory of one agent, or of one agent and one user, batch by batch; return how many.
+
+        Each batch is a transaction of its own. No other agent's and no other user's memories are touched.
+        """
+        total = 0
+        while count := self.clear_batch(agent_id, user_id=user_id, actor=actor):
+            total += count
+        return total
+
+    def retain(
+        self,
+        policy: RetentionPolicy | None = None,
+        *,
+        summarize: Callable[[Memory, float], str] | None = None,
+        actor: str = "aureus",
+    ) -> int:
+        """Let retention do everything that is due, batch by batch, and return how many memories it concerned.
+
+        ``summarize`` is given a memory and the share of its length that is to be left, and returns the shorter text;
+        it is called between transactions. Without it memories move as they are.
+        """
+        total = 0
+        while due := self.list_due(policy):
+            decisions = [_summarized(decision, summarize) for decision in due]
+            count = self.apply_retention(decisions, actor=actor)
+            if not count:
+                break
+            total += count
+        return total
+
+    def conversation(
+        self, session_id: str, *, agent_id: str, user_id: str | None = None
+    ) -> ConversationStore:
+        """Return the conversation of one session of an agent, and of a user where there is one. Costs nothing."""
+        operations = _conversation(self._operations, session_id, agent_id, user_id)
+        return ConversationStore(self._runner, self._call, operations)
+
 
 class AsyncMemoryStore(AsyncStore, MemoryOperations):
     """Memories of one tenant, awaited."""
@@ -56,8 +114,60 @@ class AsyncMemoryStore(AsyncStore, MemoryOperations):
             count += len(await self.add_chunk(chunk, actor=actor))
         return count
 
+    async def clear(
+        self, agent_id: str, *, user_id: str | None = None, actor: str | None = None
+    ) -> int:
+        """Forget every memory of one agent, or of one agent and one user; as ``MemoryStore.clear``."""
+        total = 0
+        while count := await self.clear_batch(agent_id, user_id=user_id, actor=actor):
+            total += count
+        return total
+
+    async def retain(
+        self,
+        policy: RetentionPolicy | None = None,
+        *,
+        summarize: Callable[[Memory, float], str] | None = None,
+        actor: str = "aureus",
+    ) -> int:
+        """Let retention do everything that is due; as ``MemoryStore.retain``."""
+        total = 0
+        while due := await self.list_due(policy):
+            decisions = [_summarized(decision, summarize) for decision in due]
+            count = await self.apply_retention(decisions, actor=actor)
+            if not count:
+                break
+            total += count
+        return total
+
+    def conversation(
+        self, session_id: str, *, agent_id: str, user_id: str | None = None
+    ) -> AsyncConversationStore:
+        """Return the conversation of one session of an agent, and of a user where there is one. Costs nothing."""
+        operations = _conversation(self._operations, session_id, agent_id, user_id)
+        return AsyncConversationStore(self._runner, self._call, operations)
+
 
 def _chunks(memories: Iterable[NewMemory], size: int) -> Iterator[list[NewMemory]]:
     waiting = iter(memories)
     while chunk := list(islice(waiting, max(1, min(size, CHUNK_MAX)))):
         yield chunk
+
+
+def _summarized(
+    decision: RetentionDecision, summarize: Callable[[Memory, float], str] | None
+) -> RetentionDecision:
+    if summarize is None or decision.summary_ratio is None:
+        return decision
+    return replace(decision, summary=summarize(decision.memory, decision.summary_ratio))
+
+
+def _conversation(
+    operations: Operations, session_id: str, agent_id: str, user_id: str | None
+) -> ConversationOperations:
+    check_name(session_id, "session_id")
+    check_name(agent_id, "agent_id")
+    if user_id is not None:
+        check_name(user_id, "user_id")
+    policy = operations.policy if isinstance(operations, MemoryOperations) else None
+    return ConversationOperations(session_id, agent_id, user_id, policy)

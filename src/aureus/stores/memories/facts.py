@@ -20,6 +20,7 @@ ACTIONS: Mapping[EventType, str] = {
     EventType.MEMORY_SUPERSEDED: "memory.supersede",
     EventType.MEMORY_DELETED: "memory.delete",
     EventType.MEMORY_RESTORED: "memory.restore",
+    EventType.MEMORY_MOVED: "memory.move",
     EventType.MEMORY_PURGED: "memory.purge",
 }
 

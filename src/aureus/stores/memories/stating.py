@@ -62,13 +62,13 @@ def first_version(
         type=given.type,
         text=given.text,
         content=given.content,
-        tags=_sequence(given.tags, "tags"),
+        tags=check_list(given.tags, "tags"),
         confidence=given.confidence,
         subject=given.subject,
         language=given.language,
         metadata=dict(given.metadata),
         provenance=provenance,
-        sources=_sequence(given.sources, "sources"),
+        sources=check_list(given.sources, "sources"),
         is_shared=given.is_shared,
         tier=MemoryTier.HOT,
         occurred_at=given.occurred_at or now,
@@ -103,7 +103,7 @@ def changed_fields(changes: MemoryChanges, now: datetime) -> dict[str, Any]:
         )
     for name in ("tags", "sources"):
         if name in found:
-            found[name] = _sequence(found[name], name)
+            found[name] = check_list(found[name], name)
     if "metadata" in found:
         found["metadata"] = dict(found["metadata"])
     provenance = found.get("provenance")
@@ -229,8 +229,11 @@ def _in_utc(memory: Memory) -> Memory:
     return replace(memory, **moments, provenance=provenance, confidence=float(memory.confidence))
 
 
-def _sequence(values: Sequence[str], what: str) -> tuple[str, ...]:
-    """Return values without repetition, in their order; a lone text is a mistake that reads like a list of letters."""
-    if isinstance(values, str | bytes) or not isinstance(cast(object, values), Sequence):
+def check_list(values: object, what: str) -> tuple[str, ...]:
+    """Return texts without repetition, in their order; a lone text is a mistake that reads like a list of letters.
+
+    Raises ``Invalid`` for anything but a list; what its elements are is checked by others.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         raise Invalid(f"{what} must be a list of texts", what=what)
-    return tuple(dict.fromkeys(values))
+    return tuple(dict.fromkeys(cast(Sequence[str], values)))

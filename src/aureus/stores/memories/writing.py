@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NoReturn, Unpack
 
@@ -21,7 +22,14 @@ from aureus._database.statement import (
     record,
     record_all,
 )
-from aureus.errors import AlreadyExists, Conflict, LimitExceeded, NotFound, VersionConflict
+from aureus.errors import (
+    AlreadyExists,
+    Conflict,
+    IllegalTransition,
+    LimitExceeded,
+    NotFound,
+    VersionConflict,
+)
 from aureus.model.events import EventType
 from aureus.model.memories import (
     Memory,
@@ -34,6 +42,7 @@ from aureus.stores.memories.facts import fact_of
 from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
 from aureus.stores.memories.stating import (
     changed_fields,
+    check_moment,
     check_name,
     checked,
     first_version,
@@ -124,6 +133,121 @@ class MemoryWrites(Operations):
         return [known[memory_id] for memory_id in wanted]
 
     @write
+    def put(
+        self,
+        key: str,
+        text: str,
+        *,
+        agent_id: str,
+        expected_version: int | None = None,
+        memory_id: str | None = None,
+        actor: str | None = None,
+        **details: Unpack[MemoryDetails],
+    ) -> Op[Memory]:
+        """Keep a memory under a key of this agent, user and namespace; it supersedes what the key held. Atomic.
+
+        The older memory stays as what held before: its validity ends where that of the new one begins, which is now
+        unless ``valid_from`` says otherwise. Versions go on counting. ``expected_version`` 0 means that the key holds
+        nothing. With the same ``memory_id`` a repeated call returns the memory as it now stands. Raises
+        ``VersionConflict``, and ``AlreadyExists`` when the id belongs to a memory that says something else.
+        """
+        now = yield from current_time()
+        chosen = memory_id or (yield from new_id())
+        given = NewMemory(text=text, agent_id=agent_id, memory_id=chosen, **details)
+        memory = first_version(given, self.policy, now, memory_id=chosen, key=key)
+        place = {
+            "agent_id": memory.agent_id,
+            "user_id": memory.user_id or "",
+            "namespace": memory.namespace,
+            "key": key,
+        }
+        # Every part has its length in front, so that no two keys share a lock by their spelling.
+        spelled = "".join(f"{len(part)}:{part}" for part in place.values())
+        yield from fetch_one(sql.lock_memory_key, bool, place=spelled)
+        found = yield from fetch_all(sql.look_under_key, memory_of, memory_id=chosen, **place)
+        same = next((one for one in found if one.memory_id == chosen), None)
+        if same is not None:
+            if same.key != key or not says_the_same(same, memory):
+                raise _taken(chosen)
+            return same
+        held = found[0] if found else None
+        is_held = held is not None and held.is_live(now)
+        _check_key_version(
+            key, held.version if held is not None and is_held else 0, expected_version
+        )
+        if held is None:
+            before = yield from fetch_one(sql.get_max_version, lambda row: int(row[0]), **place)
+            return (yield from _put(replace(memory, version=(before or 0) + 1), actor))
+        begins = memory.valid_from
+        if begins is None and is_held and (memory.valid_to is None or memory.valid_to > now):
+            begins = now
+        ends = held.valid_to if begins is None or not held.holds_at(begins) else begins
+        superseded = next_version(held, chosen, now, superseded_by=chosen, valid_to=ends)
+        yield from record(
+            fact_of(EventType.MEMORY_SUPERSEDED, superseded, actor, supersededBy=chosen)
+        )
+        yield from fetch_all(
+            sql.replace_memory,
+            memory_of,
+            memories=encode_memories([superseded]),
+            now=superseded.updated_at,
+        )
+        put = replace(memory, version=superseded.version + 1, valid_from=begins)
+        return (yield from _put(put, actor))
+
+    @write
+    def restore(
+        self,
+        memory_id: str,
+        *,
+        expires_at: datetime | None = None,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+        actor: str | None = None,
+    ) -> Op[Memory]:
+        """Bring back a memory that was forgotten or has expired. Atomic; a live one is returned as it is.
+
+        An expiry that has passed is replaced by ``expires_at``, or by none. Raises ``NotFound`` when there is none,
+        ``IllegalTransition`` when another memory has superseded it, ``AlreadyExists`` when its key holds another one.
+        """
+        now = yield from current_time()
+        operation = operation_id or (yield from new_id())
+        until = None if expires_at is None else check_moment(expires_at, "expires_at")
+        memory, is_repeat = yield from _locked(memory_id, operation)
+        if is_repeat or memory.is_live(now):
+            return memory
+        _check_version(memory, expected_version)
+        if memory.deleted_at is None and memory.superseded_by is not None:
+            raise IllegalTransition(
+                f"memory {memory_id} {why_dead(memory, now)}; put what it said anew instead",
+                memory_id=memory_id,
+                superseded_by=memory.superseded_by,
+            )
+        if memory.key is not None and memory.superseded_by is None:
+            yield from _check_key_is_free(memory)
+        if until is None and memory.expires_at is not None and memory.expires_at > now:
+            until = memory.expires_at
+        restored = next_version(memory, operation, now, deleted_at=None, expires_at=until)
+        return (yield from _replace(restored, EventType.MEMORY_RESTORED, actor))
+
+    @write
+    def purge(self, memory_id: str, *, actor: str | None = None) -> Op[bool]:
+        """Remove a memory for good, with its versions, tags and accesses; return whether there was one. Atomic.
+
+        Its events stay: they name it and hold the fingerprint of its text, never the text.
+        """
+        check_name(memory_id, "memory_id")
+        found = yield from fetch_one(
+            sql.lock_memory, _with_mark, memory_id=memory_id, operation_id=""
+        )
+        if found is None:
+            return False
+        memory, _ = found
+        yield from record(fact_of(EventType.MEMORY_PURGED, memory, actor))
+        removed = yield from last_all(sql.purge_memories, bool, memory_ids=[memory_id])
+        return bool(removed)
+
+    @write
     def update(
         self,
         memory_id: str,
@@ -147,7 +271,7 @@ class MemoryWrites(Operations):
             _refuse_dead(memory, now)
         _check_version(memory, expected_version)
         changed = checked(next_version(memory, operation, now, **wanted), self.policy)
-        return (yield from _replace(changed, EventType.MEMORY_UPDATED, actor, now))
+        return (yield from _replace(changed, EventType.MEMORY_UPDATED, actor))
 
     @write
     def forget(
@@ -170,7 +294,7 @@ class MemoryWrites(Operations):
             return memory
         _check_version(memory, expected_version)
         deleted = next_version(memory, operation, now, deleted_at=now)
-        return (yield from _replace(deleted, EventType.MEMORY_DELETED, actor, now))
+        return (yield from _replace(deleted, EventType.MEMORY_DELETED, actor))
 
 
 def _locked(memory_id: str, operation_id: str) -> Op[tuple[Memory, bool]]:
@@ -198,11 +322,50 @@ def _with_mark(row: Row) -> tuple[Memory, bool]:
     return memory_of(row), bool(row[COLUMN_COUNT])
 
 
-def _replace(memory: Memory, kind: EventType, actor: str | None, now: datetime) -> Op[Memory]:
+def _put(memory: Memory, actor: str | None) -> Op[Memory]:
+    """Write a memory under the key whose lock is held."""
+    yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
+    written = yield from last(sql.put_memory, memory_of, memories=encode_memories([memory]))
+    if written is None:
+        raise _taken(memory.memory_id)
+    return written
+
+
+def _check_key_is_free(memory: Memory) -> Op[None]:
+    found = yield from fetch_all(
+        sql.look_under_key,
+        memory_of,
+        memory_id=memory.memory_id,
+        agent_id=memory.agent_id,
+        user_id=memory.user_id or "",
+        namespace=memory.namespace,
+        key=memory.key,
+    )
+    for other in found:
+        if other.memory_id != memory.memory_id:
+            raise AlreadyExists(
+                f"key {memory.key!r} holds memory {other.memory_id} by now; forget that one first",
+                memory_id=other.memory_id,
+                key=memory.key,
+            )
+
+
+def _check_key_version(key: str, version: int, expected_version: int | None) -> None:
+    if expected_version is not None and version != expected_version:
+        holds = f"holds version {version}" if version else "holds nothing"
+        raise VersionConflict(
+            f"key {key!r} {holds}, not {expected_version}; read it again and decide anew",
+            key=key,
+            expected_version=expected_version,
+            version=version,
+        )
+
+
+def _replace(memory: Memory, kind: EventType, actor: str | None) -> Op[Memory]:
     """Write the next version of a memory that is locked."""
     yield from record(fact_of(kind, memory, actor))
     written = yield from last(
-        sql.replace_memory, memory_of, memories=encode_memories([memory]), now=now
+        sql.replace_memory, memory_of, memories=encode_memories([memory]), now=memory.updated_at
     )
     if written is None:
         raise Conflict(

@@ -50,6 +50,8 @@ CREATE TABLE aureus.memories (
 
 CREATE UNIQUE INDEX memories_key ON aureus.memories (tenant_id, agent_id, user_id, namespace, memory_key)
     WHERE memory_key <> '' AND deleted_at IS NULL AND superseded_by = '';
+CREATE INDEX memories_key_versions ON aureus.memories (tenant_id, agent_id, user_id, namespace, memory_key, version)
+    WHERE memory_key <> '';
 CREATE INDEX memories_newest ON aureus.memories (tenant_id, occurred_at, memory_id)
     WHERE deleted_at IS NULL AND superseded_by = '';
 CREATE INDEX memories_agent ON aureus.memories (tenant_id, agent_id, occurred_at, memory_id)
@@ -58,7 +60,7 @@ CREATE INDEX memories_user ON aureus.memories (tenant_id, user_id, agent_id, occ
     WHERE user_id <> '' AND deleted_at IS NULL AND superseded_by = '';
 CREATE INDEX memories_shared ON aureus.memories (tenant_id, occurred_at, memory_id)
     WHERE is_shared AND deleted_at IS NULL AND superseded_by = '';
-CREATE INDEX memories_session ON aureus.memories (tenant_id, agent_id, user_id, session_id, memory_no)
+CREATE INDEX memories_session ON aureus.memories (tenant_id, session_id, agent_id, user_id, memory_no)
     WHERE session_id <> '' AND deleted_at IS NULL AND superseded_by = '';
 CREATE INDEX memories_subject ON aureus.memories (tenant_id, subject, memory_id)
     WHERE subject <> '' AND deleted_at IS NULL AND superseded_by = '';
