@@ -10,7 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks import appends, gathering, locked_row, prepared, retrieval, runs, start_up, takeover
+from benchmarks import (
+    appends,
+    gathering,
+    locked_row,
+    prepared,
+    retrieval,
+    runs,
+    sessions,
+    start_up,
+    takeover,
+)
 from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
 from benchmarks.place import SERVER_SETTINGS, Place
@@ -22,6 +32,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "appends": appends.measure,
     "prepared": prepared.measure,
     "runs": runs.measure,
+    "sessions": sessions.measure,
     "locked_row": locked_row.measure,
     "takeover": takeover.measure,
     "start_up": start_up.measure,

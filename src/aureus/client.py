@@ -45,8 +45,10 @@ from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
 from aureus.stores.profiles import AsyncProfileStore, ProfileStore
 from aureus.stores.runs import AsyncRunStore, RunStore
+from aureus.stores.sessions import AsyncSessionStore, SessionStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
+from aureus.stores.world_state import AsyncWorldStateStore, WorldStateStore
 
 if TYPE_CHECKING:
     from aureus.engine.observer import Observer
@@ -72,6 +74,8 @@ class Stores:
         self.memories = MemoryStore(runner, call, MemoryOperations(policy))
         self.profiles = ProfileStore(runner, call)
         self.hypotheses = HypothesisStore(runner, call)
+        self.sessions = SessionStore(runner, call)
+        self.world_state = WorldStateStore(runner, call)
 
 
 class AsyncStores:
@@ -86,6 +90,8 @@ class AsyncStores:
         self.memories = AsyncMemoryStore(runner, call, MemoryOperations(policy))
         self.profiles = AsyncProfileStore(runner, call)
         self.hypotheses = AsyncHypothesisStore(runner, call)
+        self.sessions = AsyncSessionStore(runner, call)
+        self.world_state = AsyncWorldStateStore(runner, call)
 
 
 class OpenTransaction(Stores):
@@ -340,7 +346,8 @@ def read_settings(url: str | None, tenant: str | None) -> Settings:
 def make_sources(settings: Settings, clock: Clock | None, ids: Ids | None) -> Sources:
     """Return where operations get time, identifiers and the events of their facts from."""
     chosen = ids or RandomIds()
-    recorder = Recorder(chosen, settings.audit.mode)
+    keeps_routine = settings.events.routine == "on"
+    recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
     return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare)
 
 

@@ -95,6 +95,25 @@ def check_text(text: str, what: str, *, characters_max: int | None = None) -> No
         )
 
 
+def check_name(name: str, what: str, *, bytes_max: int) -> str:
+    """Return text that is to be part of a key.
+
+    Raises ``Invalid`` when it is empty or no valid text, and ``LimitExceeded`` when it has more bytes than a key holds.
+    """
+    if not name:
+        raise Invalid(f"{what} is empty; it has at least one character", what=what)
+    check_text(name, what)
+    size = len(name) if name.isascii() else len(name.encode())
+    if size > bytes_max:
+        raise LimitExceeded(
+            f"{what} has {size:,} bytes; the limit is {bytes_max:,}",
+            what=what,
+            size_bytes=size,
+            limit_bytes=bytes_max,
+        )
+    return name
+
+
 def _check(value: Any, path: str, depth: int) -> None:
     kind = type(value)  # pyright: ignore[reportUnknownVariableType] - the value may be anything
     if kind is str:

@@ -110,8 +110,8 @@ def test_every_table_that_a_text_reads_or_changes_is_narrowed_to_a_tenant(engine
 
 
 def aliases(body: str) -> list[tuple[str, str]]:
-    """Return each table of a text with the name it is called by there."""
-    pattern = r"(?<!')\baureus\.(\w+)(?:\s+AS\s+(\w+))?"
+    """Return each table of a text with the name it is called by there; functions are none."""
+    pattern = r"(?<!')\baureus\.(\w+)\b(?!\()(?:\s+AS\s+(\w+))?"
     return [(found[1], found[2] or found[1]) for found in re.finditer(pattern, body)]
 
 

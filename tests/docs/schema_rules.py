@@ -67,7 +67,7 @@ def rules(sql: str, engine: str, table: str) -> Rules:
             rf"(?s)TRIGGER {table}_move_update BEFORE UPDATE.*?\(VALUES\s(.*?)\)\nBEGIN", sql
         )
         return Rules(frozenset(_WORD.findall(begins)), frozenset(_PAIR.findall(moves)))
-    body = _only(rf"(?s)FUNCTION aureus\.check_{noun}_move\(\).*?\$\$(.*?)\$\$", sql)
+    body = _only(rf"(?s)CREATE FUNCTION aureus\.check_{noun}_move\(\).*?\$\$(.*?)\$\$", sql)
     begins, _, rest = body.partition("END IF;\n    IF ")
     initial = _only(r"(?s)IF NEW\.status (?:IN|=) (.*?) THEN", begins)
     pairs = frozenset(_PAIR.findall(rest))

@@ -21,6 +21,7 @@ from aureus.engine.definition.fields import Fields
 from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
 from aureus.errors import AureusError, every_error
+from aureus.model import sessions, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.stores import hypotheses, profiles
@@ -29,8 +30,10 @@ from aureus.stores.events import EventOperations
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories import facts as memory_facts
 from aureus.stores.runs import RunOperations
+from aureus.stores.sessions import SessionOperations
 from aureus.stores.tasks import TaskOperations
 from aureus.stores.workflows import WorkflowOperations
+from aureus.stores.world_state import WorldStateOperations
 from aureus.tools import Tools
 from tests.docs.pages import REFERENCE, ROOT, Page, Section
 from tests.docs.schema_rules import ENGINES, migrations, tables
@@ -67,9 +70,11 @@ STORES = {
     "memories": MemoryOperations,
     "profiles": profiles.ProfileOperations,
     "hypotheses": hypotheses.HypothesisOperations,
+    "sessions": SessionOperations,
+    "world_state": WorldStateOperations,
 }
 
-TELLING = (memory_facts, profiles, hypotheses)
+TELLING = (memory_facts, profiles, hypotheses, sessions, world_state)
 """The modules of stores that word facts: which events are audit entries, and as what."""
 
 

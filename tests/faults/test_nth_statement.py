@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from aureus import NewEvent
 from aureus.errors import AureusError
 from aureus.model.approvals import ApprovalRequest
+from aureus.model.sessions import AdoptedMessage, AdoptedSession
 from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import HOLDER, Stage, begun, fact, finished
@@ -22,6 +24,8 @@ TABLES = [
     "approvals", "leases", "streams", "events", "event_payloads", "memories", "memory_versions", "memory_tags",
     "memory_accesses",
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
+    "sessions", "session_states", "session_messages", "session_collections", "session_facets",
+    "world_state", "world_state_versions",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60
@@ -167,6 +171,121 @@ def append(stage: Stage) -> Prepared:
     return lambda: stage.stores.events.append_all("s", batch, expected_version=1)
 
 
+def a_session(stage: Stage) -> Any:
+    """Return the sessions of a tenant, of which s1 has a state, a history and an indexed collection."""
+    sessions = stage.stores.sessions
+    while not sessions.index_states().is_ready:
+        pass
+    sessions.save("planner", "s1", {"a": 1}, ttl_seconds=60)
+    sessions.append("planner", "s1", "user", "hi")
+    return sessions
+
+
+def save_session(stage: Stage) -> Prepared:
+    """Return the saving of another state."""
+    sessions = a_session(stage)
+    return lambda: sessions.save("planner", "s1", {"a": 2, "b": [1, 2]}, expected_version=2)
+
+
+def revive_session(stage: Stage) -> Prepared:
+    """Return the saving of a session that has expired, which removes what belonged to it."""
+    sessions = a_session(stage)
+    stage.backend.clock.advance(61)
+    return lambda: sessions.save("planner", "s1", {"b": 1})
+
+
+def append_messages(stage: Stage) -> Prepared:
+    """Return an append of two messages."""
+    sessions, messages = a_session(stage), [{"role": "user", "content": n} for n in range(2)]
+    return lambda: sessions.append_many("planner", "s1", messages)
+
+
+def delete_session(stage: Stage) -> Prepared:
+    """Return the deletion of a session."""
+    sessions = a_session(stage)
+    return lambda: sessions.delete("planner", "s1")
+
+
+def delete_agent(stage: Stage) -> Prepared:
+    """Return the deletion of an agent's sessions."""
+    sessions = a_session(stage)
+    sessions.save("planner", "s2", 1)
+    return lambda: sessions.delete_agent("planner")
+
+
+def reset_session(stage: Stage) -> Prepared:
+    """Return the emptying of a session."""
+    sessions = a_session(stage)
+    return lambda: sessions.reset("planner", "s1")
+
+
+def set_session_expiry(stage: Stage) -> Prepared:
+    """Return the setting of an end."""
+    sessions = a_session(stage)
+    return lambda: sessions.set_expiry("planner", "s1", ttl_seconds=5)
+
+
+def sweep_sessions(stage: Stage) -> Prepared:
+    """Return the sweeping of an expired session."""
+    sessions = a_session(stage)
+    stage.backend.clock.advance(61)
+    return sessions.sweep_expired  # type: ignore[no-any-return]  # any backend
+
+
+def prune_sessions(stage: Stage) -> Prepared:
+    """Return the forgetting of a tombstone."""
+    delete_session(stage)()
+    before = stage.backend.clock.now() + timedelta(seconds=1)
+    return lambda: stage.stores.sessions.prune_deleted(before=before)
+
+
+def adopt_sessions(stage: Stage) -> Prepared:
+    """Return the adoption of a session with messages into an indexed collection."""
+    sessions, now = a_session(stage), stage.backend.clock.now()
+    messages = [AdoptedMessage("user", n, {}, now) for n in range(2)]
+    given = AdoptedSession("writer", "s1", 3, {"n": 1}, {}, now, now, messages)
+    return lambda: sessions.adopt([given])
+
+
+def begin_index(stage: Stage) -> Prepared:
+    """Return the beginning of an index."""
+    return stage.stores.sessions.index_states  # type: ignore[no-any-return]  # any backend
+
+
+def index_states(stage: Stage) -> Prepared:
+    """Return the indexing of a session that was there before."""
+    stage.stores.sessions.save("planner", "s1", {"a": 1})
+    stage.stores.sessions.index_states()
+    return begin_index(stage)
+
+
+def drop_index(stage: Stage) -> Prepared:
+    """Return the end of an index."""
+    return a_session(stage).drop_index  # type: ignore[no-any-return]  # any backend
+
+
+def set_world_state(stage: Stage) -> Prepared:
+    """Return the setting of a key."""
+    stage.stores.world_state.set("k", 1)
+    return lambda: stage.stores.world_state.set("k", 2, expected_version=1)
+
+
+def increment_world_state(stage: Stage) -> Prepared:
+    """Return an addition."""
+    return lambda: stage.stores.world_state.increment("k")
+
+
+def transform_world_state(stage: Stage) -> Prepared:
+    """Return the change of a key that is not there yet, by a function."""
+    return lambda: stage.stores.world_state.transform("k", lambda value: [value])
+
+
+def delete_world_state(stage: Stage) -> Prepared:
+    """Return the deletion of a key."""
+    stage.stores.world_state.set("k", 1)
+    return lambda: stage.stores.world_state.delete("k")
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
@@ -174,6 +293,9 @@ OPERATIONS = [
 
 
     *MEMORY_WRITES,
+    save_session, revive_session, append_messages, delete_session, delete_agent, reset_session, set_session_expiry,
+    sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
+    set_world_state, increment_world_state, transform_world_state, delete_world_state,
 ]  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from tests.support.postgres import OWNER, PostgresDatabase
 TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
     "approvals", "leases", "streams", "events", "event_payloads",
+    "sessions", "session_states", "session_messages", "session_collections", "session_facets",
+    "world_state", "world_state_versions",
 ]  # fmt: skip
 
 

@@ -102,6 +102,13 @@ class MemorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSettings:
+    """Which writes become events."""
+
+    routine: Literal["on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged."""
 
@@ -119,6 +126,7 @@ class Settings:
     engine: EngineSettings
     audit: AuditSettings
     memory: MemorySettings
+    events: EventSettings
     log: LogSettings
     warnings: tuple[str, ...]
     """What was obeyed although it looks like a mistake, and what was not obeyed; for people, without secrets."""

@@ -273,6 +273,12 @@ MEMORY: tuple[Setting, ...] = (
         choices=("on", "off"), synonyms=_ON_OFF,
     ),
 )  # fmt: skip
+EVENTS = Setting(
+    "events.routine", "choice", "on",
+    "Whether routine writes become events too: saving a session, appending to it, setting a key of the world state. "
+    "Deleting and resetting always do. `off` makes these writes cheaper.",
+    choices=("on", "off"), synonyms=_ON_OFF,
+)  # fmt: skip
 LOG = Setting(
     "log.level", "choice", "info", "The least important message that the command line logs, on standard error.",
     choices=("debug", "info", "warning", "error", "critical"),
@@ -280,7 +286,17 @@ LOG = Setting(
     aliases=_names("LOG_LEVEL"), flags=("--log-level",),
 )  # fmt: skip
 
-SETTINGS: tuple[Setting, ...] = (TENANT, ACTOR, *DATABASE, *RUN_LOG, *ENGINE, AUDIT, *MEMORY, LOG)
+SETTINGS: tuple[Setting, ...] = (
+    TENANT,
+    ACTOR,
+    *DATABASE,
+    *RUN_LOG,
+    *ENGINE,
+    AUDIT,
+    *MEMORY,
+    EVENTS,
+    LOG,
+)
 BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}
 BY_FLAG: dict[str, Setting] = {flag: setting for setting in SETTINGS for flag in setting.flags}
 URL_OPTIONS: dict[str, Setting] = {

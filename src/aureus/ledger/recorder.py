@@ -39,14 +39,19 @@ _TEXT_BYTES_MAX = 8 * APPEND_BYTES_MAX
 class Recorder:
     """Makes events of facts; one for each open database."""
 
-    def __init__(self, ids: Ids, audit: AuditMode = "decisions") -> None:
+    def __init__(
+        self, ids: Ids, audit: AuditMode = "decisions", *, keeps_routine: bool = True
+    ) -> None:
         self._ids = ids
         self._audit = audit
+        self._keeps_routine = keeps_routine
 
     def __call__(self, facts: Sequence[Recorded], now: datetime) -> Sequence[Companion]:
         """Return one append for each stream among the facts, in the order in which the streams first appear."""
         by_stream: dict[str, list[Recorded]] = {}
         for recorded in facts:
+            if recorded.fact.is_routine and not self._keeps_routine:
+                continue
             by_stream.setdefault(recorded.fact.stream, []).append(recorded)
         return [self._companion(group, now) for group in by_stream.values()]
 

@@ -104,6 +104,16 @@ class EventType(StrEnum):
     HYPOTHESIS_REJECTED = "hypothesis_rejected"
     HYPOTHESIS_REOPENED = "hypothesis_reopened"
     HYPOTHESIS_DELETED = "hypothesis_deleted"
+    SESSION_SAVED = "session_saved"
+    SESSION_APPENDED = "session_appended"
+    SESSION_EXPIRY_SET = "session_expiry_set"
+    SESSION_RESET = "session_reset"
+    SESSION_DELETED = "session_deleted"
+    SESSIONS_DELETED = "sessions_deleted"
+    SESSIONS_EXPIRED = "sessions_expired"
+    SESSIONS_ADOPTED = "sessions_adopted"
+    WORLD_STATE_SET = "world_state_set"
+    WORLD_STATE_DELETED = "world_state_deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,8 @@ class Fact:
     audit: AuditPoint | None = None
     event_id: str | None = None
     """The identifier that its event is to have; None lets the recorder make one."""
+    is_routine: bool = False
+    """True for what happens all the time and leaves its own trace: the setting ``events.routine`` may leave it out."""
 
 
 @dataclass(frozen=True, slots=True)

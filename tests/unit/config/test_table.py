@@ -16,6 +16,7 @@ from aureus.config import (
     AuditSettings,
     DatabaseSettings,
     EngineSettings,
+    EventSettings,
     LogSettings,
     MemorySettings,
     RunLogSettings,
@@ -34,6 +35,7 @@ SECTIONS = {
     "engine": EngineSettings,
     "audit": AuditSettings,
     "memory": MemorySettings,
+    "events": EventSettings,
     "log": LogSettings,
 }
 RESULTS = {"database.auto_migrate", "database.auto_migrate_reason", "warnings", "rows"}

@@ -15,5 +15,10 @@ GRANT SELECT, INSERT, DELETE ON aureus.memory_versions, aureus.memory_tags TO au
 GRANT SELECT, INSERT, UPDATE ON aureus.text_indexes TO aureus_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.text_index_pending, aureus.text_index_segments TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.text_index_documents, aureus.text_index_postings TO aureus_app;
+GRANT EXECUTE ON FUNCTION aureus.state_facets(jsonb), aureus.lock_out_writers(regtype) TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.sessions, aureus.session_states, aureus.session_messages,
+    aureus.session_collections, aureus.session_facets TO aureus_app;
+GRANT SELECT, INSERT, UPDATE ON aureus.world_state TO aureus_app;
+GRANT SELECT, INSERT ON aureus.world_state_versions TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;

@@ -1,0 +1,112 @@
+-- World state on PostgreSQL: a write is one statement that begins with the guarded write of the key's row.
+
+-- name: set_world_state :one
+-- key: scope, key
+-- records
+-- Give a key a value. No row: the expected version is not the current one.
+WITH written AS (
+    INSERT INTO aureus.world_state AS w
+        (tenant_id, scope, state_key, version, value, is_deleted, operation_id, created_at, updated_at)
+    SELECT :tenant_id, :scope, :key, 1, CAST(:value AS json), false, :operation_id, CAST(:now AS timestamptz),
+        CAST(:now AS timestamptz)
+    WHERE (coalesce(CAST(:expected_version AS bigint), 0) = 0 OR EXISTS (
+        SELECT FROM aureus.world_state AS k
+        WHERE k.tenant_id = :tenant_id AND k.scope = :scope AND k.state_key = :key))
+      AND NOT EXISTS (
+        SELECT FROM aureus.world_state_versions AS v
+        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key
+          AND v.operation_id = :operation_id)
+    ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
+        version = w.version + 1, value = excluded.value, is_deleted = false, operation_id = excluded.operation_id,
+        created_at = CASE WHEN w.is_deleted THEN excluded.created_at ELSE w.created_at END,
+        updated_at = excluded.updated_at
+    WHERE CAST(:expected_version AS bigint) IS NULL
+       OR CAST(:expected_version AS bigint) = CASE WHEN w.is_deleted THEN 0 ELSE w.version END
+    RETURNING w.state_key, w.version, w.updated_at
+), kept AS (
+    INSERT INTO aureus.world_state_versions
+        (tenant_id, scope, state_key, version, value, operation_id, created_at)
+    SELECT :tenant_id, :scope, :key, written.version, CAST(:value AS json), :operation_id, written.updated_at
+    FROM written
+)
+SELECT written.state_key, written.version, CAST(NULL AS json), written.updated_at,
+    set_config('aureus.mark', :mark, true)
+FROM written
+UNION ALL
+SELECT v.state_key, v.version, v.value, v.created_at, NULL
+FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
+  AND NOT EXISTS (SELECT FROM written);
+
+-- name: increment_world_state :one
+-- key: scope, key
+-- records
+-- Add to a whole number; a key that is not there counts as 0. No row: the value is no whole number, or the sum is none
+-- that can be stored.
+WITH written AS (
+    INSERT INTO aureus.world_state AS w
+        (tenant_id, scope, state_key, version, value, is_deleted, operation_id, created_at, updated_at)
+    SELECT :tenant_id, :scope, :key, 1, to_json(CAST(:amount AS bigint)), false, :operation_id,
+        CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+    WHERE NOT EXISTS (
+        SELECT FROM aureus.world_state_versions AS v
+        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key
+          AND v.operation_id = :operation_id)
+    ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
+        version = w.version + 1,
+        value = to_json(CASE WHEN w.is_deleted THEN 0 ELSE CAST(CAST(w.value AS text) AS numeric) END
+            + CAST(:amount AS bigint)),
+        is_deleted = false, operation_id = excluded.operation_id,
+        created_at = CASE WHEN w.is_deleted THEN excluded.created_at ELSE w.created_at END,
+        updated_at = excluded.updated_at
+    WHERE CASE WHEN w.is_deleted THEN true WHEN CAST(w.value AS text) ~ '^-?[0-9]+$'
+        THEN CAST(CAST(w.value AS text) AS numeric) + CAST(:amount AS bigint)
+            BETWEEN -9223372036854775808 AND 9223372036854775807
+        ELSE false END
+    RETURNING w.state_key, w.version, w.value, w.updated_at
+), kept AS (
+    INSERT INTO aureus.world_state_versions
+        (tenant_id, scope, state_key, version, value, operation_id, created_at)
+    SELECT :tenant_id, :scope, :key, written.version, written.value, :operation_id, written.updated_at
+    FROM written
+)
+SELECT written.state_key, written.version, written.value, written.updated_at, set_config('aureus.mark', :mark, true)
+FROM written
+UNION ALL
+SELECT v.state_key, v.version, v.value, v.created_at, NULL
+FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
+  AND NOT EXISTS (SELECT FROM written);
+
+-- name: delete_world_state :one
+-- key: scope, key
+-- records
+-- Take a key's value away; its version goes on counting. No row: it is not there, or at another version.
+WITH written AS (
+    UPDATE aureus.world_state AS w SET version = w.version + 1, value = NULL, is_deleted = true,
+        operation_id = :operation_id, updated_at = CAST(:now AS timestamptz)
+    WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = :key AND NOT w.is_deleted
+      AND (CAST(:expected_version AS bigint) IS NULL OR CAST(:expected_version AS bigint) = w.version)
+      AND NOT EXISTS (
+        SELECT FROM aureus.world_state_versions AS v
+        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key
+          AND v.operation_id = :operation_id)
+    RETURNING w.version, w.updated_at
+), kept AS (
+    INSERT INTO aureus.world_state_versions
+        (tenant_id, scope, state_key, version, value, operation_id, created_at)
+    SELECT :tenant_id, :scope, :key, written.version, NULL, :operation_id, written.updated_at
+    FROM written
+)
+SELECT written.version, set_config('aureus.mark', :mark, true) FROM written
+UNION ALL
+SELECT v.version, NULL
+FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
+  AND v.value IS NULL AND NOT EXISTS (SELECT FROM written);
+
+-- name: list_versions_of_keys :many
+-- The current versions of some keys.
+SELECT w.state_key, w.version
+FROM aureus.world_state AS w
+WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = ANY (CAST(:keys AS text[])) AND NOT w.is_deleted;

@@ -1,0 +1,52 @@
+-- World state: versioned keys in scopes. Every write begins with the key's row and leaves a row in
+-- world_state_versions, by which a repeated call is known, however much followed it.
+
+-- name: get_world_state :one
+-- The current value of a key.
+SELECT w.state_key, w.version, w.value, w.updated_at
+FROM aureus.world_state AS w
+WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = :key AND NOT w.is_deleted;
+
+-- name: get_world_state_standing :one
+-- Where a key stands that a write was refused for: its version, whether it is deleted, and its value.
+SELECT w.version, w.is_deleted, w.value
+FROM aureus.world_state AS w
+WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = :key;
+
+-- name: get_world_state_version :one
+-- A value that a key had.
+SELECT v.state_key, v.version, v.value, v.created_at
+FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.version = :version;
+
+-- name: get_world_state_of_operation :one
+-- What an earlier attempt at the same call has written.
+SELECT v.state_key, v.version, v.value, v.created_at
+FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id;
+
+-- name: list_world_state_versions :many
+-- The values that a key had, newest first.
+SELECT v.state_key, v.version, v.value, v.created_at
+FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.version < :before_version
+ORDER BY v.version DESC
+LIMIT :limit;
+
+-- name: list_world_state :many
+-- The keys of a scope with their values, in order, from one key up to another.
+SELECT w.state_key, w.version, w.value, w.updated_at
+FROM aureus.world_state AS w
+WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key > :after_key AND w.state_key >= :first_key
+  AND w.state_key < :end_key AND NOT w.is_deleted
+ORDER BY w.state_key
+LIMIT :limit;
+
+-- name: lock_world_state :one
+-- key: scope, key
+-- Hold a key until the transaction ends, also one that is not there yet; version 0 is what was never written.
+INSERT INTO aureus.world_state AS w
+    (tenant_id, scope, state_key, version, value, is_deleted, operation_id, created_at, updated_at)
+VALUES (:tenant_id, :scope, :key, 0, NULL, true, '', :now, :now)
+ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET updated_at = w.updated_at
+RETURNING version, is_deleted, value;
