@@ -279,7 +279,10 @@ LISTS: list[tuple[dict[str, Any], str]] = [
     ({"path": "newest of stream", "stream": "runs/r17"}, "events_tenant_id_stream_version_key"),
     ({"path": "newest of type", "type": "rare"}, "events_type"),
     ({"path": "newest of category", "category": "rare"}, "events_category"),
-    ({"path": "oldest of type", "type": "rare"}, "events_type"),
+    ({"path": "oldest of all"}, "events_pkey"),
+    ({"path": "oldest of stream", "stream": "runs/r17"}, "events_tenant_id_stream_version_key"),
+    ({"path": "oldest of type", "type": "t"}, "events_type"),
+    ({"path": "oldest of category", "category": "runs"}, "events_category"),
 ]
 """Lists of events, and the index that each takes of the four that the statement has branches for."""
 
@@ -302,7 +305,7 @@ def seeded(postgres_database: PostgresDatabase) -> Iterator[psycopg.Connection[A
 def explain(
     connection: psycopg.Connection[Any], query: Query, parameters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Carry a statement out and return how that was done, planned for any parameters as in a long-lived session."""
+    """Carry a statement out and return how that was done, planned for these parameters."""
     compiled = Catalog("postgres").compiled(query)
     values = [{**parameters, "tenant_id": "big"}[name] for name in compiled.parameters[0]]
     text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {compiled.texts[0]}"
@@ -322,16 +325,71 @@ def test_hot_statements_use_their_indexes_on_postgres(seeded: psycopg.Connection
 def test_a_list_of_events_takes_the_index_of_its_branch_on_postgres(
     seeded: psycopg.Connection[Any],
 ) -> None:
-    nothing = dict.fromkeys(
-        ("stream", "type", "category", "actor", "correlation_id", "since", "until", "words")
-    )
+    """In the plan that a long-lived session keeps for all parameters, for a rare type as for a common one."""
+    seeded.execute("SET plan_cache_mode = force_generic_plan")
+    for name in ("scan_events", "read_stream", "read_stream_backwards"):
+        text = Catalog("postgres").compiled(Query("events", name)).texts[0]
+        seeded.execute(f"PREPARE {name} AS {text}".encode())
     for given, index in LISTS:
         cursor = 0 if given["path"].startswith("oldest") else 2**62
-        parameters = {**nothing, "cursor": cursor, "scan": 20, "limit": 20, **given}
-        plan = explain(seeded, Query("events", "scan_events"), parameters)
+        parameters = {"cursor": cursor, "scan": 20, "limit": 20, **given}
+        plan = execute(seeded, "scan_events", parameters)
         used = [name for name, loops in scans(plan) if loops and "payloads" not in name]
         assert index in used, (given, used)
+        assert "Sort" not in nodes(plan, "Append"), given
         assert touched(plan) <= BUFFERS_MAX, (given, touched(plan))
+    for name in ("read_stream", "read_stream_backwards"):
+        parameters = {"stream": "runs/r17", "after_version": 0, "to_version": 2**62, "limit": 20}
+        plan = execute(seeded, name, parameters)
+        assert "events_tenant_id_stream_version_key" in [found for found, _ in scans(plan)]
+        assert touched(plan) <= BUFFERS_MAX
+
+
+def execute(
+    connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any]
+) -> dict[str, Any]:
+    """Carry a prepared statement out, with NULL for what is not given, and return how that was done."""
+    names = Catalog("postgres").compiled(Query("events", name)).parameters[0]
+    values = [{**parameters, "tenant_id": "big"}.get(parameter) for parameter in names]
+    places = ", ".join(["%s"] * len(values))
+    row = (
+        psycopg.ClientCursor(connection)
+        .execute(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {name} ({places})".encode(), values
+        )
+        .fetchone()
+    )
+    assert row is not None
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any], below: str, *, is_below: bool = False) -> list[str]:
+    """Return the kinds of the nodes of a plan that lie below one of a kind."""
+    here = [plan["Node Type"]] if is_below else []
+    is_below = is_below or plan["Node Type"] == below
+    children = plan.get("Plans", [])
+    return here + [kind for child in children for kind in nodes(child, below, is_below=is_below)]
+
+
+def test_events_are_found_by_their_identifiers_before_the_planner_has_seen_any(
+    postgres_database: PostgresDatabase,
+) -> None:
+    """Of two indexes that begin with the tenant it takes any then, and keeps to it while the table grows."""
+    with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
+        connection.execute("SET plan_cache_mode = force_generic_plan")
+        connection.execute("SET ROLE aureus_app")
+        connection.execute("SELECT set_config('aureus.tenant', 'new', false)")
+        for name in ("append_expecting", "get_event"):
+            compiled = Catalog("postgres").compiled(Query("events", name))
+            connection.execute(f"PREPARE {name} AS {compiled.texts[0]}".encode())
+            nothing = ", ".join(["NULL"] * len(compiled.parameters[0]))
+            row = connection.execute(
+                f"EXPLAIN (FORMAT JSON) EXECUTE {name} ({nothing})".encode()
+            ).fetchone()
+            assert row is not None
+            used = [found for found, _ in scans(row[0][0]["Plan"]) if found.startswith("events_")]
+            assert used == ["events_tenant_id_event_id_key"], (name, used)
 
 
 def touched(plan: dict[str, Any]) -> int:
@@ -341,9 +399,9 @@ def touched(plan: dict[str, Any]) -> int:
 
 
 def scans(plan: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return the indexes of a plan, each with how often it was really gone into."""
+    """Return the indexes of a plan, each with how often it was really gone into, if the plan was carried out."""
     name = plan.get("Index Name")
-    here = [(name, plan["Actual Loops"])] if name else []
+    here = [(name, plan.get("Actual Loops", 0))] if name else []
     return here + [found for child in plan.get("Plans", []) for found in scans(child)]
 
 
@@ -367,6 +425,21 @@ def test_no_statement_scans_a_table_on_sqlite() -> None:
             plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
             scans += [(query, str(row[3])) for row in plan if is_scan(str(row[3]), tables)]
     assert scans == []
+
+
+def test_appends_look_at_no_more_than_their_own_events_on_sqlite() -> None:
+    connection = apsw.Connection(":memory:")
+    catalog = Catalog("sqlite")
+    for migration in read_migrations("sqlite"):
+        connection.execute(catalog.script(migration.content))
+    looks: list[str] = []
+    for name in ("append_events", "append_expecting", "find_taken_id"):
+        for text in catalog.compiled(Query("events", name)).texts:
+            numbers = {found[1:] for found in re.findall(r"\?\d+", text)}
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
+            looks += [str(row[3]) for row in plan if "SEARCH e " in row[3] or "SEARCH k " in row[3]]
+    assert len(looks) >= 6
+    assert [step for step in looks if "(tenant_id=? AND event_id=?)" not in step] == []
 
 
 def is_scan(step: str, tables: set[str]) -> bool:

@@ -53,7 +53,8 @@ WORDS_MAX = 16
 """Words of a text to look for."""
 
 SCAN_MAX = 2000
-"""Events that one call looks at, where no index finds exactly what is wanted: some milliseconds of work."""
+"""Events of a page of a list, and those that one call looks at where no index finds exactly what is wanted: some
+milliseconds of work. The statement has this number too."""
 
 TAIL_MAX = 1000
 """Entries that one look of a tail takes, and how far back its first one remembers what was there."""
@@ -212,7 +213,7 @@ class EventOperations(Operations):
 
         Filters: ``stream``, ``type``, ``category``, ``actor``, ``correlation_id``, ``since`` and ``until`` (times of
         ``occurred_at``, the second one exclusive), and ``text``: words that all occur somewhere in the payload, as they
-        are written there, A to Z in either case. At most 10,000 events; ``cursor`` is that of the page before.
+        are written there, A to Z in either case. At most 2,000 events; ``cursor`` is that of the page before.
 
         A stream, a type or a category alone is found by its index. With more than that, one call looks at no more than
         2,000 events (of the stream, the type, the category, or all) and returns what it found among them: few or none,
@@ -222,7 +223,7 @@ class EventOperations(Operations):
         follow what is committed there is ``tail``.
         """
         wanted = _wanted(filters)
-        count = max(1, min(limit, PAGE_MAX))
+        count = max(1, min(limit, SCAN_MAX))
         start = cursor
         if cursor is None:
             start = yield from self._start(wanted, newest_first=newest_first)

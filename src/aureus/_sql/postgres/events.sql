@@ -120,61 +120,80 @@ LIMIT 1;
 -- name: scan_events :many
 -- A bounded look through events in the order of their entries: at most :scan of those that one index finds (:path says
 -- by which and from which end), and of these at most :limit that every filter lets through. The first two columns
--- say how many were looked at and where the last one stands; they come also when nothing was found. Ranges and orders
--- are such that one index serves each branch: events_pkey, events_tenant_id_stream_version_key, events_type,
--- events_category.
-WITH cursor AS MATERIALIZED (
-    SELECT c.version, c.stream FROM aureus.events AS c
-    WHERE c.tenant_id = :tenant_id AND c.entry_no BETWEEN :cursor AND :cursor
-    ORDER BY c.entry_no
-    LIMIT 1
+-- say how many were looked at and where the last one stands; they come also when nothing was found.
+-- Each branch is a range of pairs in their order, and the most that :scan may be: whatever the planner believes about
+-- the number of rows, walking along one index is then cheaper than gathering and sorting. By equality it would take a
+-- common type for a rare one, or the other way round, in a plan that it keeps.
+WITH place AS MATERIALIZED (
+    SELECT coalesce((
+        SELECT c.version FROM aureus.events AS c
+        WHERE c.tenant_id = :tenant_id AND c.entry_no = :cursor AND c.stream = :stream
+    ), CASE WHEN CAST(:path AS text) = 'oldest of stream' THEN 0 ELSE 9223372036854775807 END) AS version
 ), scanned AS MATERIALIZED (
-    (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'oldest of all' AND e.tenant_id = :tenant_id AND e.entry_no > :cursor
-    ORDER BY e.entry_no
+    (SELECT b.* FROM (
+        SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'oldest of all' AND e.tenant_id = :tenant_id
+          AND e.entry_no > :cursor
+        ORDER BY e.entry_no
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, -e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'newest of all' AND e.tenant_id = :tenant_id AND e.entry_no < :cursor
-    ORDER BY e.entry_no DESC
+    (SELECT b.* FROM (
+        SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'newest of all' AND e.tenant_id = :tenant_id
+          AND e.entry_no < :cursor
+        ORDER BY e.entry_no DESC
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'oldest of stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
-      AND e.version > coalesce((SELECT c.version FROM cursor AS c WHERE c.stream = :stream), 0)
-      AND e.entry_no > :cursor
-    ORDER BY e.version
+    (SELECT b.* FROM (
+        SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'oldest of stream' AND e.tenant_id = :tenant_id
+          AND (e.stream, e.version) > (:stream, (SELECT version FROM place))
+          AND e.stream <= :stream AND e.entry_no > :cursor
+        ORDER BY e.stream, e.version
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, -e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'newest of stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
-      AND e.version < coalesce((SELECT c.version FROM cursor AS c WHERE c.stream = :stream), 9223372036854775807)
-      AND e.entry_no < :cursor
-    ORDER BY e.version DESC
+    (SELECT b.* FROM (
+        SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'newest of stream' AND e.tenant_id = :tenant_id
+          AND (e.stream, e.version) < (:stream, (SELECT version FROM place))
+          AND e.stream >= :stream AND e.entry_no < :cursor
+        ORDER BY e.stream DESC, e.version DESC
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'oldest of type' AND e.tenant_id = :tenant_id
-      AND e.type BETWEEN :type AND :type AND e.entry_no > :cursor
-    ORDER BY e.type, e.entry_no
+    (SELECT b.* FROM (
+        SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'oldest of type' AND e.tenant_id = :tenant_id
+          AND (e.type, e.entry_no) > (:type, :cursor) AND e.type <= :type
+        ORDER BY e.type, e.entry_no
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, -e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'newest of type' AND e.tenant_id = :tenant_id
-      AND e.type BETWEEN :type AND :type AND e.entry_no < :cursor
-    ORDER BY e.type DESC, e.entry_no DESC
+    (SELECT b.* FROM (
+        SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'newest of type' AND e.tenant_id = :tenant_id
+          AND (e.type, e.entry_no) < (:type, :cursor) AND e.type >= :type
+        ORDER BY e.type DESC, e.entry_no DESC
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'oldest of category' AND e.tenant_id = :tenant_id
-      AND e.category BETWEEN :category AND :category AND e.entry_no > :cursor
-    ORDER BY e.category, e.entry_no
+    (SELECT b.* FROM (
+        SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'oldest of category' AND e.tenant_id = :tenant_id
+          AND (e.category, e.entry_no) > (:category, :cursor) AND e.category <= :category
+        ORDER BY e.category, e.entry_no
+        LIMIT 2000) AS b
     LIMIT :scan)
     UNION ALL
-    (SELECT e.*, -e.entry_no FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'newest of category' AND e.tenant_id = :tenant_id
-      AND e.category BETWEEN :category AND :category AND e.entry_no < :cursor
-    ORDER BY e.category DESC, e.entry_no DESC
+    (SELECT b.* FROM (
+        SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
+        WHERE CAST(:path AS text) = 'newest of category' AND e.tenant_id = :tenant_id
+          AND (e.category, e.entry_no) < (:category, :cursor) AND e.category >= :category
+        ORDER BY e.category DESC, e.entry_no DESC
+        LIMIT 2000) AS b
     LIMIT :scan)
 )
 SELECT w.scanned_count, w.reached_no, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at,
@@ -279,3 +298,25 @@ SELECT e.entry_no FROM aureus.events AS e
 WHERE e.tenant_id = :tenant_id AND e.occurred_at < :until
 ORDER BY e.entry_no DESC
 LIMIT 1;
+
+-- name: read_stream :many
+-- A range of a stream, oldest first; a range of pairs for the reason given at scan_events.
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND (e.stream, e.version) > (:stream, :after_version)
+  AND (e.stream, e.version) <= (:stream, :to_version)
+ORDER BY e.stream, e.version
+LIMIT :limit;
+
+-- name: read_stream_backwards :many
+-- A range of a stream, newest first.
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND (e.stream, e.version) > (:stream, :after_version)
+  AND (e.stream, e.version) <= (:stream, :to_version)
+ORDER BY e.stream DESC, e.version DESC
+LIMIT :limit;

@@ -220,3 +220,25 @@ SELECT e.entry_no FROM aureus.events AS e
 WHERE e.tenant_id = :tenant_id AND +e.occurred_at < :until
 ORDER BY e.entry_no DESC
 LIMIT 1;
+
+-- name: read_stream :many
+-- A range of a stream, oldest first.
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource,
+    e.outcome, e.leaf_hash, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version AND e.version <= :to_version
+ORDER BY e.version
+LIMIT :limit;
+
+-- name: read_stream_backwards :many
+-- A range of a stream, newest first.
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource,
+    e.outcome, e.leaf_hash, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version AND e.version <= :to_version
+ORDER BY e.version DESC
+LIMIT :limit;

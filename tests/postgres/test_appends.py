@@ -1,0 +1,114 @@
+"""Appends on PostgreSQL: in one flush, once although replies are lost, and seen by a tail although they commit late."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from aureus import NewEvent
+from aureus.errors import VersionConflict
+from aureus.model.tails import Tail
+from tests.contract.stage import Stage
+from tests.postgres.conftest import MakeStage
+from tests.postgres.test_counts import Wire
+from tests.postgres.test_lost_replies import every_other
+from tests.support.fault_proxy import CutAfter, FaultProxy
+from tests.support.waiting import eventually
+
+ROUNDS = 10
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_lost_replies_of_appends_leave_each_event_once(
+    make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
+) -> None:
+    """Also with an expected version, which the repeated statement does not find any more."""
+    append = (stage := make_stage(port=fault_proxy.port, is_async=is_async)).stores.events.append
+    rule = fault_proxy.on(every_other(), CutAfter())
+    for number in range(ROUNDS):
+        assert append("any", "t", {"n": number}).version == number + 1
+        assert append("exact", "t", {"n": number}, expected_version=number).version == number + 1
+    fault_proxy.clear()
+    assert rule.fired == 2 * ROUNDS
+    for stream in ("any", "exact"):
+        found = stage.stores.events.read_stream(stream)
+        assert [event.payload["n"] for event in found] == list(range(ROUNDS))
+
+
+def test_an_append_is_one_flush_and_several_are_gathered(
+    make_stage: MakeStage, fault_proxy: FaultProxy
+) -> None:
+    stage = make_stage(port=fault_proxy.port)
+    stage.stores.events.append("warm", "up", {})
+    wire = Wire(fault_proxy)
+    stage.stores.events.append_all("s", [NewEvent("t", {})] * 3, expected_version=0)
+    assert (len(wire.flushes), wire.commits) == (1, 1)
+
+    gate = threading.Barrier(24)
+
+    def work(number: int) -> None:
+        gate.wait()
+        stage.stores.events.append(f"s{number}", "t", {})
+
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(work, range(24)))
+    assert wire.commits < 1 + 12
+
+
+def appended_late(stage: Stage, stream: str, *, keeps: bool = True) -> tuple[threading.Event, Any]:
+    """Append in a transaction that stays open until the event is set; return that and what to wait for."""
+    appended, may_end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            with stage.backend.transaction("acme") as tx:
+                tx.events.append(stream, "late", {})
+                appended.set()
+                may_end.wait(60)
+                if not keeps:
+                    tx.events.append(stream, "never", {}, expected_version=99)
+        except VersionConflict:
+            pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert appended.wait(60)
+    return may_end, thread
+
+
+def test_a_tail_tells_what_commits_late_and_waits_for_nobody(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    events = stage.stores.events
+
+    def look(tail: Tail) -> tuple[Tail, list[str]]:
+        found: Tail = events.tail(tail)
+        return found, [event.stream for event in found.events]
+
+    before, first = appended_late(stage, "open before the start")
+    tail = events.tail()
+    lost, second = appended_late(stage, "rolled back", keeps=False)
+    late, third = appended_late(stage, "late")
+    events.append("early", "t", {})
+    tail, streams = look(tail)
+    assert streams == ["early"]
+    events.append("early", "t", {})
+    tail, streams = look(tail)
+    assert streams == ["early"]
+    assert tail.seen
+    late.set()
+    third.join()
+    tail, streams = look(tail)
+    assert streams == ["late"]
+    before.set()
+    lost.set()
+    first.join()
+    second.join()
+    tail, streams = look(tail)
+    assert streams == ["open before the start"]
+    # Whatever else runs on the server keeps the line down for a moment, but tells nothing twice.
+    eventually(lambda: not (look(tail)[0]).seen, "the line that rises above everything")
+    tail, streams = look(tail)
+    assert (streams, tail.may_have_skipped) == ([], False)
