@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from aureus._database.catalog import Engine as Engines
 from aureus._database.database import (
     AsyncDatabase,
     AsyncRunner,
@@ -31,16 +32,20 @@ from aureus._database.database import (
     Transaction,
 )
 from aureus._database.drive import Call, Sources
+from aureus._database.migrate import read_migrations
+from aureus._database.observing import Observing
 from aureus._database.opening import open_async_database, open_database
 from aureus._database.statement import Row
 from aureus.clock import Clock, SystemClock
-from aureus.config import Settings, load
+from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
+from aureus.model.health import Health
 from aureus.model.memories import MemoryPolicy
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
+from aureus.stores.health import AsyncHealthStore, HealthStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
 from aureus.stores.profiles import AsyncProfileStore, ProfileStore
@@ -49,6 +54,7 @@ from aureus.stores.sessions import AsyncSessionStore, SessionStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
 from aureus.stores.world_state import AsyncWorldStateStore, WorldStateStore
+from aureus.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from aureus.engine.observer import Observer
@@ -60,6 +66,9 @@ R = TypeVar("R")
 
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
+
+HEALTH_SECONDS_MAX = 5.0
+"""How long ``health`` waits: whoever asks decides whether to send work here."""
 
 
 class Stores:
@@ -145,8 +154,11 @@ class Aureus(Stores):
         settings: Settings | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
+
+        ``telemetry`` is told of every call of the stores.
 
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Inside a running event loop it
         raises ``Invalid``: there ``AsyncAureus`` is meant.
@@ -154,12 +166,14 @@ class Aureus(Stores):
         _refuse_loop()
         self.settings = settings or read_settings(url, tenant)
         self._sources = make_sources(self.settings, clock, ids)
+        self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: Database = open_database(self.settings.database, self._sources)
         policy = self.settings.memory.policy
         super().__init__(self._database, self._call(self.settings.tenant), policy)
 
     def _call(self, tenant: str) -> Call:
-        return Call(tenant, self.settings.database.call_deadline_seconds)
+        seconds = self.settings.database.call_deadline_seconds
+        return Call(tenant, seconds, observing=self._observing)
 
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
@@ -214,6 +228,20 @@ class Aureus(Stores):
         _refuse_loop()
         return asyncio.run(work())
 
+    def health(self) -> Health:
+        """Look whether the database answers within 5 seconds, how quickly, and how far its schema is.
+
+        Raises nothing: what is wrong is in the answer.
+        """
+        clock, database = self._sources.clock, self._database
+        began = clock.monotonic()
+        try:
+            call = Call(self.settings.tenant, HEALTH_SECONDS_MAX)
+            version = HealthStore(database, call).get_schema_version()
+        except AureusError as error:
+            return _unhealthy(database, error)
+        return _healthy(self.settings, database, version, clock.monotonic() - began)
+
     @property
     def description(self) -> str:
         """One line that says which database this is, without secrets."""
@@ -241,20 +269,25 @@ class AsyncAureus(AsyncStores):
         settings: Settings | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
+
+        ``telemetry`` is told of every call of the stores.
 
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
         matter of milliseconds, done here.
         """
         self.settings = settings or read_settings(url, tenant)
         self._sources = make_sources(self.settings, clock, ids)
+        self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
         policy = self.settings.memory.policy
         super().__init__(self._database, self._call(self.settings.tenant), policy)
 
     def _call(self, tenant: str) -> Call:
-        return Call(tenant, self.settings.database.call_deadline_seconds)
+        seconds = self.settings.database.call_deadline_seconds
+        return Call(tenant, seconds, observing=self._observing)
 
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
@@ -285,6 +318,20 @@ class AsyncAureus(AsyncStores):
                 if last_try or not error.retryable:
                     raise
         raise AssertionError("unreachable")  # pragma: no cover - the last try ends the loop
+
+    async def health(self) -> Health:
+        """Look whether the database answers within 5 seconds, how quickly, and how far its schema is.
+
+        Raises nothing: what is wrong is in the answer.
+        """
+        clock, database = self._sources.clock, self._database
+        began = clock.monotonic()
+        try:
+            call = Call(self.settings.tenant, HEALTH_SECONDS_MAX)
+            version = await AsyncHealthStore(database, call).get_schema_version()
+        except AureusError as error:
+            return _unhealthy(database, error)
+        return _healthy(self.settings, database, version, clock.monotonic() - began)
 
     @property
     def description(self) -> str:
@@ -349,6 +396,33 @@ def make_sources(settings: Settings, clock: Clock | None, ids: Ids | None) -> So
     keeps_routine = settings.events.routine == "on"
     recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
     return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare)
+
+
+def _healthy(
+    settings: Settings, database: Database | AsyncDatabase, version: int, seconds: float
+) -> Health:
+    engine: Engines = "sqlite" if isinstance(settings.database.url, SqliteUrl) else "postgres"
+    return Health(
+        is_healthy=True,
+        database=database.description,
+        schema_version=version,
+        is_current=version >= read_migrations(engine)[-1].number,
+        latency_ms=seconds * 1000,
+        pool=database.pool_use,
+    )
+
+
+def _unhealthy(database: Database | AsyncDatabase, error: AureusError) -> Health:
+    return Health(
+        is_healthy=False,
+        database=database.description,
+        schema_version=None,
+        is_current=False,
+        latency_ms=None,
+        pool=database.pool_use,
+        error_code=error.code,
+        error=error.message,
+    )
 
 
 def check_tenant(tenant: str) -> str:

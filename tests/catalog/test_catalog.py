@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from aureus._database.catalog import Catalog, Engine, texts
-from aureus._database.migrate import read_migrations
+from aureus._database.migrate import bookkeeping, read_migrations
 from aureus._database.sqlite.functions import add_functions
 from aureus._database.statement import Query
 from tests.support.postgres import PostgresDatabase
@@ -23,7 +23,7 @@ ENGINES: list[Engine] = ["sqlite", "postgres"]
 ONLY_POSTGRES = {"flushes"}
 """Nouns that SQLite has no need of: a commit there is never in doubt."""
 
-WITHOUT_TENANT = {"flushes"}
+WITHOUT_TENANT = {"flushes", "health"}
 """The named exceptions: statements on tables that hold nothing of a tenant."""
 
 TABLES_WITHOUT_TENANT = {"flushes", "schema_migrations"}
@@ -122,12 +122,20 @@ def test_a_forgotten_tenant_turns_the_check_red() -> None:
     assert not re.search(rf"\b{alias}\.tenant_id\s*=", body)
 
 
-def test_every_statement_prepares_on_sqlite() -> None:
+def migrated_sqlite() -> apsw.Connection:
+    """Return a connection to a database with the schema and its bookkeeping."""
     connection = apsw.Connection(":memory:")
     add_functions(connection)
-    catalog = Catalog("sqlite")
+    notes = Catalog("sqlite", statements=bookkeeping("sqlite"))
+    connection.execute(notes.compiled(Query("migrations", "create_table")).texts[0])
     for migration in read_migrations("sqlite"):
-        connection.execute(catalog.script(migration.content))
+        connection.execute(Catalog("sqlite").script(migration.content))
+    return connection
+
+
+def test_every_statement_prepares_on_sqlite() -> None:
+    connection = migrated_sqlite()
+    catalog = Catalog("sqlite")
     for query in texts("sqlite"):
         for text in catalog.compiled(query).texts:
             connection.execute(f"EXPLAIN {text}", dict.fromkeys(numbers(text))).fetchall()

@@ -34,6 +34,7 @@ from aureus.stores.sessions import SessionOperations
 from aureus.stores.tasks import TaskOperations
 from aureus.stores.workflows import WorkflowOperations
 from aureus.stores.world_state import WorldStateOperations
+from aureus.telemetry import METRICS
 from aureus.tools import Tools
 from tests.docs.pages import REFERENCE, ROOT, Page, Section
 from tests.docs.schema_rules import ENGINES, migrations, tables
@@ -217,6 +218,11 @@ def test_every_operation_of_a_store_is_documented_and_no_other(name: str) -> Non
     with Aureus("sqlite://") as client:
         view = type(getattr(client, name))
     assert sorted(documented) == sorted({*_public(STORES[name]), *_public(view)})
+
+
+def test_everything_that_is_measured_is_documented() -> None:
+    rows = [[cell.strip("`") for cell in row] for row in PYTHON.section("Telemetry").rows()]
+    assert rows == [list(metric) for metric in METRICS]
 
 
 def test_the_stores_of_a_client_are_documented() -> None:

@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import apsw
 import psycopg
 import pytest
 
 from aureus._database.catalog import Catalog, texts
-from aureus._database.migrate import read_migrations
-from aureus._database.sqlite.functions import add_functions
 from aureus._database.statement import Query
 from aureus.clock import SystemClock
 from aureus.model.memories import MemoryFilter
 from aureus.stores.memories.criteria import page_of
-from tests.catalog.test_catalog import aliases
+from tests.catalog.test_catalog import aliases, migrated_sqlite
 from tests.support.postgres import PostgresDatabase
 
 ROWS = 20_000
@@ -412,11 +409,8 @@ def indexes(plan: dict[str, Any]) -> list[str]:
 
 
 def test_no_statement_scans_a_table_on_sqlite() -> None:
-    connection = apsw.Connection(":memory:")
-    add_functions(connection)
+    connection = migrated_sqlite()
     catalog = Catalog("sqlite")
-    for migration in read_migrations("sqlite"):
-        connection.execute(catalog.script(migration.content))
     scans: list[tuple[Query, str]] = []
     for query, written in texts("sqlite").items():
         tables = {alias for _, alias in aliases(written.body)}
@@ -428,10 +422,8 @@ def test_no_statement_scans_a_table_on_sqlite() -> None:
 
 
 def test_appends_look_at_no_more_than_their_own_events_on_sqlite() -> None:
-    connection = apsw.Connection(":memory:")
+    connection = migrated_sqlite()
     catalog = Catalog("sqlite")
-    for migration in read_migrations("sqlite"):
-        connection.execute(catalog.script(migration.content))
     looks: list[str] = []
     for name in ("append_events", "append_expecting", "find_taken_id"):
         for text in catalog.compiled(Query("events", name)).texts:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from aureus._database.drive import Call
 from aureus._database.statement import Op, Row
+from aureus.model.health import PoolUse
 
 R = TypeVar("R")
 
@@ -72,6 +73,11 @@ class Database(Runner, Protocol):
         """One line that says which database this is, without secrets."""
         ...
 
+    @property
+    def pool_use(self) -> PoolUse | None:
+        """How busy the pool of connections is; None where there is none."""
+        ...
+
     def transaction(self, call: Call) -> AbstractContextManager[Transaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         ...
@@ -87,6 +93,11 @@ class AsyncDatabase(AsyncRunner, Protocol):
     @property
     def description(self) -> str:
         """One line that says which database this is, without secrets."""
+        ...
+
+    @property
+    def pool_use(self) -> PoolUse | None:
+        """How busy the pool of connections is; None where there is none."""
         ...
 
     def transaction(self, call: Call) -> AbstractAsyncContextManager[AsyncTransaction]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from aureus._database.observing import Observing
 from aureus._database.statement import (
     Accompany,
     CurrentTime,
@@ -68,9 +69,12 @@ class Call:
     made_outside: list[Any] | None = None
     """What was made outside for it so far; None where nobody but the attempt itself can do the work."""
 
+    observing: Observing | None = None
+    """Who is told of it; None where nobody wants to know."""
+
     def begun(self) -> Call:
         """Return the same for one call, whose attempts share identifiers and what was made outside."""
-        return Call(self.tenant_id, self.timeout_seconds, [], [])
+        return Call(self.tenant_id, self.timeout_seconds, [], [], self.observing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
+from aureus._database.observing import Observing
 from aureus._database.statement import Op, OutsideWanted, Refused
 from aureus.errors import Conflict
 
@@ -57,6 +58,8 @@ class Operation(Generic[P, R]):
     def __init__(self, body: Callable[Concatenate[Any, P], Op[R]], *, is_read: bool) -> None:
         self.body = body
         self.is_read = is_read
+        self.name = f"{_noun_of(body.__module__)}.{body.__name__}"
+        """What telemetry calls it: ``sessions.save``."""
         self.__doc__ = body.__doc__
         self.__name__ = body.__name__
         self.__wrapped__ = body
@@ -101,7 +104,8 @@ class Operation(Generic[P, R]):
             runner.read(explain, call)
             raise _unexplained()
 
-        return view
+        observing = call.observing
+        return view if observing is None else self._told(view, observing)
 
     def _awaited(self, store: AsyncStore) -> Callable[P, Coroutine[Any, Any, R]]:
         runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
@@ -124,7 +128,42 @@ class Operation(Generic[P, R]):
             await runner.read(explain, call)
             raise _unexplained()
 
-        return view
+        observing = call.observing
+        return view if observing is None else self._told_when_awaited(view, observing)
+
+    def _told(self, view: Callable[P, R], observing: Observing) -> Callable[P, R]:
+        def told(*args: P.args, **kwargs: P.kwargs) -> R:
+            began = observing.began()
+            try:
+                result = view(*args, **kwargs)
+            except BaseException as error:
+                observing.ended(self.name, began, error)
+                raise
+            observing.ended(self.name, began)
+            return result
+
+        return told
+
+    def _told_when_awaited(
+        self, view: Callable[P, Coroutine[Any, Any, R]], observing: Observing
+    ) -> Callable[P, Coroutine[Any, Any, R]]:
+        async def told(*args: P.args, **kwargs: P.kwargs) -> R:
+            began = observing.began()
+            try:
+                result = await view(*args, **kwargs)
+            except BaseException as error:
+                observing.ended(self.name, began, error)
+                raise
+            observing.ended(self.name, began)
+            return result
+
+        return told
+
+
+def _noun_of(module: str) -> str:
+    """Return the noun whose operations a module holds: the part behind ``stores``, else the last one."""
+    parts = module.split(".")
+    return parts[parts.index("stores") + 1] if "stores" in parts[:-1] else parts[-1]
 
 
 def _unexplained() -> Conflict:

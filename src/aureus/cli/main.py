@@ -38,6 +38,12 @@ COMMANDS: dict[str, Entry] = {
     "events": Entry(
         "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
     ),
+    "sessions": Entry(
+        "aureus.cli.sessions", "sessions", "List, show, delete and adopt sessions of agents."
+    ),
+    "state": Entry(
+        "aureus.cli.state", "state", "Read and set the world state: keys that agents share."
+    ),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
     ),

@@ -31,6 +31,7 @@ from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row, Rows
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
+from aureus.model.health import PoolUse
 
 R = TypeVar("R")
 
@@ -73,6 +74,11 @@ class PostgresDatabase:
     def description(self) -> str:
         """One line that says which database this is, without secrets."""
         return f"{self._options.place()} schema {self._options.schema}"
+
+    @property
+    def pool_use(self) -> PoolUse | None:
+        """How busy the pool of connections is."""
+        return PoolUse.from_statistics(self._pool.get_stats())
 
     def read(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation that changes nothing; one consistent view of the data."""

@@ -38,6 +38,7 @@ from aureus._database.sqlite.transaction import (
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op
 from aureus.errors import DatabaseBusy, Invalid
+from aureus.model.health import PoolUse
 
 R = TypeVar("R")
 
@@ -74,6 +75,11 @@ class AsyncSqliteDatabase:
     def description(self) -> str:
         """One line that says which database this is, without secrets."""
         return self._options.place()
+
+    @property
+    def pool_use(self) -> PoolUse | None:
+        """How busy the pool is: there is none."""
+        return None
 
     async def open(self) -> None:
         """Open the file and bring its schema up to date; the first call on the database does so by itself.

@@ -30,6 +30,7 @@ from aureus._database.sqlite.transaction import SqliteTransaction, nested
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op
 from aureus.errors import OutcomeUnknown
+from aureus.model.health import PoolUse
 
 R = TypeVar("R")
 
@@ -85,6 +86,11 @@ class SqliteDatabase:
     def description(self) -> str:
         """One line that says which database this is, without secrets."""
         return self._options.place()
+
+    @property
+    def pool_use(self) -> PoolUse | None:
+        """How busy the pool is: there is none."""
+        return None
 
     def read(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation that changes nothing; one consistent view of the data."""
