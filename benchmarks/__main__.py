@@ -17,6 +17,7 @@ from benchmarks import (
     prepared,
     retrieval,
     runs,
+    search,
     sessions,
     start_up,
     takeover,
@@ -37,6 +38,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "takeover": takeover.measure,
     "start_up": start_up.measure,
     "retrieval": retrieval.measure,
+    "search": search.measure,
 }
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from aureus.retrieval.analysis import Terms, analyze, label
-from aureus.retrieval.ranking import Condition
+from aureus.retrieval.conditions import Condition
 from tests.contract.stage import Stage
 from tests.support.text_indexes import Index, expected_scores
 
@@ -97,3 +99,49 @@ def test_tenants_and_spaces_do_not_see_each_other(stage: Stage) -> None:
     other.settle()
     assert [one.target_id for one in other.find(["tide"])] == ["d1"]
     assert len(acme.find(["tide", "moon"])) == 1
+
+
+def test_writers_and_several_processes_at_upkeep_lose_nothing(stage: Stage) -> None:
+    index = Index(stage.backend, "acme")
+    documents = texts(120)
+    names = list(documents)
+
+    def write(part: int) -> None:
+        for name in names[part::3]:
+            index.put({name: analyze("earlier", "none")})
+            index.put({name: documents[name]})
+
+    def keep(_: int) -> None:
+        for _ in range(12):
+            index.step(batch_max=7)
+
+    with ThreadPoolExecutor(5) as pool:
+        for work in [*pool.map(write, range(3)), *pool.map(keep, range(2))]:
+            assert work is None
+    index.settle(batch_max=7)
+    agrees_in_targets = {one.target_id for one in index.find_all(["common"], count=50)}
+    assert agrees_in_targets == set(documents)
+    assert index.find(["earlier"]) == []
+    with stage.backend.transaction("acme") as tx:
+        numbers = tx.execute(f"SELECT document_no FROM {stage.table('text_index_documents')}")
+        ((next_no,),) = tx.execute(f"SELECT next_document_no FROM {stage.table('text_indexes')}")
+        spans = tx.execute(f"SELECT first_no, span FROM {stage.table('text_index_segments')}")
+    assert len({row[0] for row in numbers}) == len(documents)
+    assert all(row[0] < next_no for row in numbers)
+    covered = sorted(number for first, span in spans for number in range(first, first + span))
+    assert covered == sorted(set(covered))
+
+
+def test_nothing_is_left_of_the_dead_where_that_is_asked_for(stage: Stage) -> None:
+    index = Index(stage.backend, "acme")
+    index.put({"d1": analyze("secret tide", "none"), "d2": analyze("tide", "none")})
+    index.settle()
+    index.put({"d1": None})
+    index.settle()
+    terms = f"SELECT DISTINCT term FROM {stage.table('text_index_postings')} ORDER BY term"
+    with stage.backend.transaction("acme") as tx:
+        assert tx.execute(terms) == [("secret",), ("tide",)]
+    index.settle(drops_dead=True)
+    with stage.backend.transaction("acme") as tx:
+        assert tx.execute(terms) == [("tide",)]
+    assert [one.target_id for one in index.find(["tide", "secret"])] == ["d2"]

@@ -81,6 +81,14 @@ INSERT INTO aureus.world_state SELECT 'big', 'w', 'k' || n, 2, '1', false, 'o', 
 FROM generate_series(1, {ROWS}) n;
 INSERT INTO aureus.world_state_versions SELECT 'big', 'w', state_key, v, '1', 'o' || v, now()
 FROM aureus.world_state, generate_series(1, 2) v;
+INSERT INTO aureus.text_index_segments
+SELECT 'big', 'memories', n, 'live', (n - 1) * 4000, 4000, 4000, 0, 40000, 0, '[]', '' FROM generate_series(1, 5) n;
+INSERT INTO aureus.text_index_documents
+SELECT 'big', 'memories', n - 1, 'm' || n, 10, '{{"w": 1}}' FROM generate_series(1, {ROWS}) n;
+INSERT INTO aureus.text_index_postings
+SELECT 'big', 'memories', n % 5 + 1, 'w' || n, 1, sha256('x'), int4send(n) FROM generate_series(1, {ROWS}) n;
+INSERT INTO aureus.text_index_pending
+SELECT 'big', 'memories', 'm' || n, 10, '{{"w": 1}}' FROM generate_series(1, 20) n;
 """
 
 LATEST = {"before_at": datetime.max.replace(tzinfo=UTC), "before_id": "", "limit": 20}
@@ -146,6 +154,38 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("memories", "list_newest_chosen_memories"): (
         {**_PAGE, "memory_ids": ["m1", "m2"]},
         "memories_pkey",
+    ),
+    Query("memories", "list_found_memories"): (
+        {**_PAGE, "memory_ids": ["m17", "m18"]},
+        "memories_pkey",
+    ),
+    Query("memories", "list_neighbours"): (
+        {"hits": '[["m99", "a1", "u99", "s1", 99]]', "count": 2, "now": NOW},
+        "memories_session",
+    ),
+    Query("text_index", "find_postings"): (
+        {"space": "memories", "terms": ["w17", "w18"], "inline_max": 10},
+        "text_index_postings_pkey",
+    ),
+    Query("text_index", "get_postings"): (
+        {"space": "memories", "wanted": '[[3, "w17"], [4, "w18"]]'},
+        "text_index_postings_pkey",
+    ),
+    Query("text_index", "list_documents"): (
+        {"space": "memories", "document_nos": [17, 18], "with_terms": True},
+        "text_index_documents_pkey",
+    ),
+    Query("text_index", "list_numbers"): (
+        {"space": "memories", "target_ids": ["m17", "m18"]},
+        "text_index_documents_tenant_id_target_id_space_key",
+    ),
+    Query("text_index", "list_pending"): (
+        {"space": "memories", "limit": 20},
+        "text_index_documents_tenant_id_target_id_space_key",
+    ),
+    Query("text_index", "drop_documents"): (
+        {"space": "memories", "target_ids": ["m17", "m18"]},
+        "text_index_documents_tenant_id_target_id_space_key",
     ),
     Query("memories", "count_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
     Query("memories", "find_tagged"): ({"tags": ["t17"], "limit": 2001}, "memory_tags_pkey"),

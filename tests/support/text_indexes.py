@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aureus._database.drive import Call
 from aureus._database.statement import Op
 from aureus.retrieval import bm25
 from aureus.retrieval.analysis import Terms
+from aureus.retrieval.conditions import Condition
 from aureus.retrieval.postings import LENGTHS, length_code
-from aureus.retrieval.ranking import Condition
 from aureus.retrieval.searching import Candidate, Search, search
 from aureus.retrieval.upkeep import put, step
 from tests.support.backends import Backend
@@ -46,11 +48,11 @@ class Index:
         """Let documents be the newest states of their targets."""
         self.write(lambda: put(self.space, documents.items()))
 
-    def step(self, **options: int) -> bool:
+    def step(self, **options: Any) -> bool:
         """Do one step of upkeep; return whether there was something to do."""
         return not self.write(lambda: step(self.space, **options)).is_done
 
-    def settle(self, **options: int) -> int:
+    def settle(self, **options: Any) -> int:
         """Do all upkeep that is due; return the number of steps."""
         for count in range(STEPS_MAX):
             if not self.step(**options):
@@ -80,23 +82,35 @@ class Index:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What scores are computed from: numbers over all documents, and how many contain each term."""
+
+    number: int
+    length_total: int
+    containing: Mapping[str, int]
+
+
+def statistics_of(documents: Iterable[Terms]) -> Statistics:
+    """Return the statistics of documents."""
+    counted = list(documents)
+    containing = Counter(term for one in counted for term in one.counts)
+    return Statistics(len(counted), sum(one.length for one in counted), containing)
+
+
 def expected_scores(
     documents: Mapping[str, Terms],
     terms: Sequence[str],
     condition: Condition = ALL,
-    counted: Sequence[Terms] | None = None,
+    statistics: Statistics | None = None,
 ) -> dict[str, float]:
-    """Return the score of every document that is found.
-
-    ``counted`` are the documents of the statistics, where these are not the documents themselves.
-    """
-    counted = list(documents.values()) if counted is None else counted
-    number = len(counted)
-    average = sum(one.length for one in counted) / number if number else 0.0
+    """Return the score of every document that is found, by the statistics of the documents unless others are given."""
+    known = statistics or statistics_of(documents.values())
+    average = known.length_total / known.number if known.number else 0.0
     weights = {
-        term: bm25.weight(number, containing)
+        term: bm25.weight(known.number, known.containing[term])
         for term in terms
-        if (containing := sum(term in one.counts for one in counted))
+        if known.containing.get(term)
     }
     scores: dict[str, float] = {}
     for target_id, one in documents.items():

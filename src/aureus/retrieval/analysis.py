@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from aureus.codec import encode_text
+from aureus.codec import check_text, encode_made
 from aureus.errors import Invalid
 from aureus.retrieval.stop_words import STOP_WORDS
 
@@ -61,14 +61,16 @@ class Terms:
 
     def encoded(self) -> str:
         """Return the JSON text that a text index keeps: an object of term and count; labels count 0."""
-        return encode_text({**self.counts, **dict.fromkeys(self.labels, 0)}, what="terms of a text")
+        return encode_made({**self.counts, **dict.fromkeys(self.labels, 0)})
 
 
 def analyze(text: str, language: str = "english", *, labels: Iterable[str] = ()) -> Terms:
     """Return the terms of a text.
 
-    ``language`` is one of ``languages()``; ``labels`` are made by ``label``. Raises ``Invalid`` for another language.
+    ``language`` is one of ``languages()``; ``labels`` are made by ``label``. Raises ``Invalid`` for another language,
+    and for text that a database cannot hold.
     """
+    check_text(text, "text")
     counts = Counter(terms_in(text, language))
     return Terms(counts, counts.total(), tuple(labels))
 

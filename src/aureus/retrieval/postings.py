@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -57,12 +58,15 @@ def length_code(length: int) -> int:
     return length if length < 128 else bisect_right(_LENGTHS, length) - 1
 
 
+@lru_cache(maxsize=8)
 def impacts(average_length: float) -> Scores:
     """Return the impact for each pair of occurrences and length code, at ``occurrences << 8 | code``."""
-    occurrences = np.arange(OCCURRENCES_MAX + 1, dtype=np.float64)[:, None]
-    norm = 1 - bm25.B + bm25.B * LENGTHS[None, :] / average_length if average_length else 1.0
-    table = occurrences * (bm25.K1 + 1) / np.maximum(occurrences + bm25.K1 * norm, 1e-9)
-    return np.broadcast_to(table, (OCCURRENCES_MAX + 1, 256)).astype(np.float32).ravel()
+    occurrences = np.arange(OCCURRENCES_MAX + 1, dtype=np.float32)[:, None]
+    ratio = LENGTHS / average_length if average_length else np.ones(256)
+    norm = (bm25.K1 * (1 - bm25.B + bm25.B * ratio)).astype(np.float32)
+    table = (occurrences * (bm25.K1 + 1) / (occurrences + norm)).astype(np.float32).ravel()
+    table.flags.writeable = False  # Searches share it.
+    return table
 
 
 def bound(peaks: bytes, table: Scores) -> float:

@@ -7,36 +7,18 @@ number first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from aureus.retrieval import postings
+from aureus.retrieval.conditions import Condition
 from aureus.retrieval.postings import Flags, Scores
 from aureus.retrieval.segments import Segment
 
 Keys = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What a document has to contain, by terms and labels, to be found at all."""
-
-    any_of: tuple[tuple[str, ...], ...] = ()
-    """Of each group at least one."""
-    none_of: tuple[str, ...] = ()
-
-    def admits(self, contained: Collection[str]) -> bool:
-        """Return whether a document with these terms and labels is found."""
-        return all(any(term in contained for term in group) for group in self.any_of) and not any(
-            term in contained for term in self.none_of
-        )
-
-    def terms(self) -> list[str]:
-        """Return every term and label that it names."""
-        return [*(term for group in self.any_of for term in group), *self.none_of]
 
 
 @dataclass(frozen=True, slots=True)

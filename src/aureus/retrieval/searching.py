@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aureus._database.statement import Op, Queries, Row, fetch_all
+from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one
 from aureus.codec import decode, encode_made
 from aureus.retrieval import bm25
+from aureus.retrieval.conditions import Condition
 from aureus.retrieval.segments import Segment, segment_of
 
 if TYPE_CHECKING:
-    from aureus.retrieval.ranking import Condition, Ranking, Scorer
+    from aureus.retrieval.ranking import Ranking, Scorer
 
 sql = Queries("text_index")
 
@@ -53,14 +54,22 @@ class Search:
     """A search under way: gives candidates, best first, a few at a time."""
 
     def __init__(
-        self, space: str, ranking: Ranking, pending: Mapping[int, str], missed_score_max: float
+        self,
+        space: str,
+        ranking: Ranking,
+        pending: Mapping[int, str],
+        missed_score_max: float,
+        *,
+        is_complete: bool,
     ) -> None:
         self._space = space
         self._ranking = ranking
         self._pending = pending
         self._given = 0
         self.missed_score_max = missed_score_max
-        """A bound on the score of documents that were not looked at; 0 when every one was."""
+        """A bound on the score of documents whose terms were left out; 0 when none were."""
+        self.is_complete = is_complete
+        """Whether everything that is pending was read."""
 
     def next(self, count: int) -> Op[list[Candidate]]:
         """Return the candidates behind those given before; fewer than ``count`` may come although there are more.
@@ -90,11 +99,20 @@ class Search:
         return candidates
 
 
-def search(space: str, terms: Sequence[str], condition: Condition) -> Op[Search]:
-    """Begin a search for documents that contain any of the terms and meet a condition."""
+def search(
+    space: str,
+    terms: Sequence[str],
+    condition: Condition,
+    *,
+    target_ids: Sequence[str] | None = None,
+) -> Op[Search]:
+    """Begin a search for documents that contain any of the terms and meet a condition.
+
+    ``target_ids``, where the caller knows that only these few can be wanted, are scored by their own terms.
+    """
     segments = yield from fetch_all(sql.list_segments, segment_of, space=space)
     pending: list[Row] = yield from fetch_all(
-        sql.list_pending, tuple, space=space, limit=PENDING_MAX
+        sql.list_pending, tuple, space=space, limit=PENDING_MAX + 1
     )
     wanted = list(dict.fromkeys([*terms, *condition.terms()]))
     rows: list[Row] = yield from fetch_all(
@@ -105,10 +123,11 @@ def search(space: str, terms: Sequence[str], condition: Condition) -> Op[Search]
         [segment for segment in segments if segment.status == "live"],
         [(target_id, length, decode(packed)) for target_id, length, packed, _ in pending if packed],
         [number for *_, number in pending if number is not None],
+        len(pending),
         rows,
         condition,
     )
-    return (yield from reading.search(terms))
+    return (yield from reading.search(terms, target_ids))
 
 
 class _Reading:
@@ -120,6 +139,7 @@ class _Reading:
         segments: Sequence[Segment],
         pending: Sequence[tuple[str, int, dict[str, int]]],
         outdated: Sequence[int],
+        pending_count: int,
         rows: Sequence[Row],
         condition: Condition,
     ) -> None:
@@ -127,6 +147,7 @@ class _Reading:
         self._segments = segments
         self._pending = pending
         self._outdated = outdated
+        self._pending_count = pending_count
         self._condition = condition
         self._counts: dict[str, int] = {}
         self._rows: dict[int, dict[str, bytes]] = {one.segment_no: {} for one in segments}
@@ -140,14 +161,17 @@ class _Reading:
             else:
                 self._rows[segment_no][term] = bytes(packed)
 
-    def search(self, terms: Sequence[str]) -> Op[Search]:
+    def search(self, terms: Sequence[str], target_ids: Sequence[str] | None) -> Op[Search]:
+        """Rank what is wanted."""
         from aureus.retrieval.ranking import Ranking  # numpy is loaded with the first search
 
         scorer = self._scorer(terms)
         ranking = Ranking(scorer, self._condition)
         missed = 0.0
         few = self._few()
-        if few is not None:
+        if target_ids is not None:
+            yield from self._add_targets(ranking, target_ids)
+        elif few is not None:
             yield from self._read(few)
             yield from self._add_few(ranking, few)
         else:
@@ -161,7 +185,8 @@ class _Reading:
         for place, (_, length, counts) in enumerate(self._pending):
             ranking.add_document(first_free + place, counts, length)
         named = {first_free + place: entry[0] for place, entry in enumerate(self._pending)}
-        return Search(self._space, ranking, named, missed)
+        is_complete = self._pending_count <= PENDING_MAX
+        return Search(self._space, ranking, named, missed, is_complete=is_complete)
 
     def _scorer(self, terms: Sequence[str]) -> Scorer:
         """Return what scores documents, by the statistics of all that is indexed and pending."""
@@ -201,6 +226,14 @@ class _Reading:
                 if packed := self._rows[segment.segment_no].get(term):
                     numbers.update((offsets(packed) + segment.first_no).tolist())
         yield from self._score_documents(ranking, sorted(numbers - set(self._outdated)))
+
+    def _add_targets(self, ranking: Ranking, target_ids: Sequence[str]) -> Op[None]:
+        """Score the documents of some targets by their own terms."""
+        numbers: str | None = yield from fetch_one(
+            sql.list_numbers, lambda row: row[0], space=self._space, target_ids=target_ids
+        )
+        found = {int(number) for number in numbers.split(",")} if numbers else set[int]()
+        yield from self._score_documents(ranking, sorted(found - set(self._outdated)))
 
     def _score_documents(self, ranking: Ranking, numbers: Sequence[int]) -> Op[None]:
         if not numbers:

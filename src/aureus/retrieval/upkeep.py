@@ -29,6 +29,9 @@ sql = Queries("text_index")
 BATCH_MAX = 256
 """Documents of one step: with 60 words each it keeps SQLite's writers waiting for about 25 ms."""
 
+BULK_MAX = 1024
+"""Documents of one step while as many are pending: after a bulk load it is worth a longer wait."""
+
 MERGE_ROWS_MAX = 256
 """Rows that a step of a merge takes from each source; 16 sources make about as long a step as a batch."""
 
@@ -71,17 +74,29 @@ def encode_documents(documents: Iterable[tuple[str, Terms | None]]) -> str:
     )
 
 
-def step(space: str, *, pending_min: int = 1, batch_max: int = BATCH_MAX) -> Op[UpkeepStep]:
-    """Do one step of what is due, in a transaction of milliseconds; leave fewer than ``pending_min`` states pending."""
+def step(
+    space: str,
+    *,
+    pending_min: int = 1,
+    batch_max: int | None = None,
+    drops_dead: bool = False,
+) -> Op[UpkeepStep]:
+    """Do one step of what is due, in a transaction of milliseconds; leave fewer than ``pending_min`` states pending.
+
+    With ``drops_dead`` every segment is due that holds postings of dead documents, so that in the end nothing is left
+    of them.
+    """
     numbers = yield from fetch_one(sql.open_text_index, tuple[int, int], space=space)
     document_no, segment_no = numbers or (0, 0)
     segments = yield from fetch_all(sql.list_segments, segment_of, space=space)
     living = [segment for segment in segments if segment.status == "live"]
     upkeep = _Upkeep(space, document_no, segment_no, segments)
     if len(living) < SEGMENTS_MAX:
-        count = yield from fetch_all(sql.count_pending, bool, space=space, limit=pending_min)
-        if len(count) >= pending_min:
-            return UpkeepStep(is_done=False, indexed_count=(yield from upkeep.take(batch_max)))
+        limit = max(pending_min, BULK_MAX)
+        count = len((yield from fetch_all(sql.count_pending, bool, space=space, limit=limit)))
+        if count >= pending_min:
+            size = batch_max or (BULK_MAX if count >= BULK_MAX else BATCH_MAX)
+            return UpkeepStep(is_done=False, indexed_count=(yield from upkeep.take(size)))
     for segment in segments:
         if segment.status == "building":
             yield from upkeep.continue_merge(segment)
@@ -92,8 +107,11 @@ def step(space: str, *, pending_min: int = 1, batch_max: int = BATCH_MAX) -> Op[
     if sources := due_for_merge(living):
         yield from upkeep.start_merge(sources)
         return UpkeepStep(is_done=False)
+    if drops_dead and (holding := [segment for segment in living if segment.dead_count > 0]):
+        yield from upkeep.start_merge(holding[:1])
+        return UpkeepStep(is_done=False)
     if (sparse := due_for_emptying(living)) is not None:
-        yield from upkeep.empty(sparse, batch_max)
+        yield from upkeep.empty(sparse, batch_max or BATCH_MAX)
         return UpkeepStep(is_done=False)
     return UpkeepStep(is_done=True)
 

@@ -262,3 +262,23 @@ SELECT memory_id
 FROM aureus.memory_tags
 WHERE tenant_id = :tenant_id AND tag = ANY (CAST(:tags AS text[]))
 LIMIT :limit;
+
+-- name: list_neighbours :many
+-- The live memories of the same session right before and behind each hit; served by memories_session.
+SELECT <<columns_of_m>>, h.value ->> 0, CAST(h.value ->> 4 AS bigint)
+FROM json_array_elements(CAST(:hits AS json)) AS h
+CROSS JOIN LATERAL (
+    (SELECT m.* FROM aureus.memories AS m
+    WHERE m.tenant_id = :tenant_id AND m.agent_id = h.value ->> 1 AND m.user_id = h.value ->> 2
+      AND m.session_id = h.value ->> 3 AND m.session_id <> '' AND m.memory_no < CAST(h.value ->> 4 AS bigint)
+      AND <<live>>
+    ORDER BY m.memory_no DESC
+    LIMIT :count)
+    UNION ALL
+    (SELECT m.* FROM aureus.memories AS m
+    WHERE m.tenant_id = :tenant_id AND m.agent_id = h.value ->> 1 AND m.user_id = h.value ->> 2
+      AND m.session_id = h.value ->> 3 AND m.session_id <> '' AND m.memory_no > CAST(h.value ->> 4 AS bigint)
+      AND <<live>>
+    ORDER BY m.memory_no
+    LIMIT :count)
+) AS m;

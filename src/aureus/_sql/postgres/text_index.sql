@@ -176,3 +176,13 @@ WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND
     ORDER BY p.term
     LIMIT :limit))
 RETURNING document_count;
+
+-- name: list_numbers :one
+-- The numbers of targets that are in the index, as one text.
+SELECT string_agg(CAST(d.document_no AS text), ',')
+FROM unnest(CAST(:target_ids AS text[])) AS t (target_id)
+CROSS JOIN LATERAL (
+    SELECT o.document_no
+    FROM aureus.text_index_documents AS o
+    WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.target_id = t.target_id
+    LIMIT 1) AS d;

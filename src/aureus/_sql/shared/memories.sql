@@ -192,6 +192,14 @@ WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
   AND <<criteria>>
   AND <<newest_first>>;
 
+-- name: list_found_memories :many
+-- Those of some memories that a search may show, in no order.
+SELECT <<columns_of_m>>
+FROM aureus.memories AS m <<by_id>>
+WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
+  AND <<live>>
+  AND <<criteria>>;
+
 -- name: list_oldest_chosen_memories :many
 -- A page of memories among those with these ids.
 SELECT <<columns_of_m>>

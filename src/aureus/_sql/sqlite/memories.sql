@@ -236,3 +236,23 @@ SELECT memory_id
 FROM aureus.memory_tags
 WHERE tenant_id = :tenant_id AND tag IN (SELECT value FROM json_each(:tags))
 LIMIT :limit;
+
+-- name: list_neighbours :many
+-- The live memories of the same session right before and behind each hit; served by memories_session.
+SELECT <<columns_of_m>>, h.value ->> 0, h.value ->> 4
+FROM json_each(:hits) AS h
+CROSS JOIN aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id IN (
+    SELECT b.memory_id FROM (
+        SELECT m.memory_id FROM aureus.memories AS m
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = h.value ->> 1 AND m.user_id = h.value ->> 2
+          AND m.session_id = h.value ->> 3 AND m.session_id <> '' AND m.memory_no < h.value ->> 4 AND <<live>>
+        ORDER BY m.memory_no DESC
+        LIMIT :count) AS b
+    UNION ALL
+    SELECT a.memory_id FROM (
+        SELECT m.memory_id FROM aureus.memories AS m
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = h.value ->> 1 AND m.user_id = h.value ->> 2
+          AND m.session_id = h.value ->> 3 AND m.session_id <> '' AND m.memory_no > h.value ->> 4 AND <<live>>
+        ORDER BY m.memory_no
+        LIMIT :count) AS a);

@@ -140,3 +140,10 @@ WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND
     ORDER BY p.term
     LIMIT :limit)
 RETURNING document_count;
+
+-- name: list_numbers :one
+-- The numbers of targets that are in the index, as one text.
+SELECT group_concat(d.document_no)
+FROM json_each(:target_ids) AS t
+CROSS JOIN aureus.text_index_documents AS d
+WHERE d.tenant_id = :tenant_id AND d.space = :space AND d.target_id = t.value;

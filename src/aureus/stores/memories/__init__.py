@@ -12,6 +12,7 @@ from aureus.model.retention import RetentionDecision, RetentionPolicy
 from aureus.stores.memories.conversations import ConversationOperations
 from aureus.stores.memories.keeping import MemoryKeeping
 from aureus.stores.memories.reading import MemoryReads
+from aureus.stores.memories.recalling import MemoryRecall
 from aureus.stores.memories.stating import check_name
 from aureus.stores.memories.writing import CHUNK_MAX, MemoryWrites
 
@@ -28,7 +29,7 @@ CHUNK_SIZE = 250
 """Memories of one transaction of ``add_all``: a bigger one is hardly quicker and keeps other writers waiting."""
 
 
-class MemoryOperations(MemoryWrites, MemoryReads, MemoryKeeping):
+class MemoryOperations(MemoryWrites, MemoryReads, MemoryRecall, MemoryKeeping):
     """Operations on memories."""
 
 
@@ -58,6 +59,20 @@ class MemoryStore(Store, MemoryOperations):
         for chunk in _chunks(memories, chunk_size):
             count += len(self.add_chunk(chunk, actor=actor))
         return count
+
+    def index(self, *, pending_min: int = 1, drops_dead: bool = False) -> int:
+        """Do all upkeep of the index that is due, step by step, and return how many writes it took in.
+
+        Searches find what is written with or without it; it makes them quicker. Several processes may do it at once.
+        The options are those of ``index_step``.
+        """
+        total = 0
+        is_done = False
+        while not is_done:
+            step = self.index_step(pending_min=pending_min, drops_dead=drops_dead)
+            total += step.indexed_count
+            is_done = step.is_done
+        return total
 
     def clear(self, agent_id: str, *, user_id: str | None = None, actor: str | None = None) -> int:
         """Forget every memory of one agent, or of one agent and one user, batch by batch; return how many.
@@ -113,6 +128,16 @@ class AsyncMemoryStore(AsyncStore, MemoryOperations):
         for chunk in _chunks(memories, chunk_size):
             count += len(await self.add_chunk(chunk, actor=actor))
         return count
+
+    async def index(self, *, pending_min: int = 1, drops_dead: bool = False) -> int:
+        """Do all upkeep of the index that is due; as ``MemoryStore.index``."""
+        total = 0
+        is_done = False
+        while not is_done:
+            step = await self.index_step(pending_min=pending_min, drops_dead=drops_dead)
+            total += step.indexed_count
+            is_done = step.is_done
+        return total
 
     async def clear(
         self, agent_id: str, *, user_id: str | None = None, actor: str | None = None

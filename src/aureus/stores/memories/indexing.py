@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from aureus._database.statement import Op
-from aureus.model.memories import Memory
-from aureus.retrieval.analysis import Terms, analyze, label
+from aureus.model.memories import Memory, MemoryFilter
+from aureus.retrieval.analysis import UNSTEMMED, Terms, analyze, label, languages
+from aureus.retrieval.conditions import Condition
 from aureus.retrieval.upkeep import queue
 
 SPACE = "memories"
@@ -26,11 +27,47 @@ def unindex(memory_ids: Iterable[str]) -> Op[None]:
 def terms_of(memory: Memory) -> Terms | None:
     """Return what a memory is found by; None when it was deleted or superseded.
 
-    Raises ``Invalid`` for a language without rules.
+    The words of a language without rules are kept as they are.
     """
     if memory.deleted_at is not None or memory.superseded_by is not None:
         return None
-    return analyze(memory.text, memory.language, labels=_labels(memory))
+    return analyze(memory.text, language_of(memory.language), labels=_labels(memory))
+
+
+def language_of(name: str) -> str:
+    """Return the language whose rules the words of a memory go by."""
+    return name if name in languages() else UNSTEMMED
+
+
+def condition_of(
+    wanted: MemoryFilter, groups: Sequence[tuple[str, ...]], excluded: Sequence[str]
+) -> Condition:
+    """Return what documents contain that pass a filter, as far as labels tell, and answer a question."""
+    return Condition((*_wanted_labels(wanted), *groups), tuple(excluded))
+
+
+def _wanted_labels(wanted: MemoryFilter) -> Iterator[tuple[str, ...]]:
+    """Yield groups of labels of which each document that passes the filter has at least one."""
+    shared = (label("shared", ""),) if wanted.include_shared else ()
+    if wanted.agent_id is not None:
+        yield (label("agent", wanted.agent_id), *shared)
+    if wanted.user_id is not None:
+        own = label("user", wanted.user_id)
+        yield (own, label("user", "")) if shared else (own,)
+    for name in ("session", "run", "task"):
+        value: str | None = getattr(wanted, f"{name}_id")
+        if value is not None:
+            yield (label(name, value),)
+    for name in ("namespace", "subject"):
+        value = getattr(wanted, name)
+        if value is not None:
+            yield (label(name, value),)
+    if wanted.types:
+        yield tuple(label("type", kind) for kind in dict.fromkeys(wanted.types))
+    for tag in dict.fromkeys(wanted.tags):
+        yield (label("tag", tag),)
+    if wanted.tags_any:
+        yield tuple(label("tag", tag) for tag in dict.fromkeys(wanted.tags_any))
 
 
 def _labels(memory: Memory) -> Iterator[str]:

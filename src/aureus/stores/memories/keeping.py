@@ -28,6 +28,7 @@ from aureus.model.retention import (
     decide_retention,
 )
 from aureus.stores.memories.facts import fact_of
+from aureus.stores.memories.indexing import index
 from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
 from aureus.stores.memories.stating import check_name, next_version
 
@@ -151,6 +152,7 @@ class MemoryKeeping(Operations):
                 fact_of(EventType.MEMORY_UPDATED, memory, actor, reason="summarized")
                 for memory in changed
             )
+            yield from index(changed)
             yield from fetch_all(
                 sql.replace_memories, memory_of, memories=encode_memories(changed), now=now
             )
@@ -197,6 +199,7 @@ def _write_forgotten(
         fact_of(EventType.MEMORY_DELETED, memory, actor, reason=reason)
         for memory in sorted(deleted, key=lambda memory: memory.stream)
     )
+    yield from index(deleted)
     written = yield from last_all(
         sql.replace_memories, memory_of, memories=encode_memories(deleted), now=now
     )

@@ -119,7 +119,7 @@ class MemoryReads(Operations):
             page.update(moment)
             return (yield from fetch_all(_WALKS["states", order], memory_of, **page))
         page["now"] = yield from current_time()
-        ids = yield from _few_ids(wanted)
+        ids = yield from few_ids(wanted)
         if ids is not None:
             chosen = _WALKS["chosen_memories", order]
             return (yield from fetch_all(chosen, memory_of, memory_ids=ids, **page))
@@ -161,7 +161,7 @@ class MemoryReads(Operations):
             return (yield from fetch_one(sql.count_states, _number, **states)) or 0
         now = yield from current_time()
         shared = {**parameters_of(wanted), "now": now}
-        ids = yield from _few_ids(wanted)
+        ids = yield from few_ids(wanted)
         if ids is not None:
             chosen = sql.count_chosen_memories
             return (yield from fetch_one(chosen, _number, memory_ids=ids, **shared)) or 0
@@ -292,7 +292,7 @@ def _moment_parameters(as_of: AsOf) -> Op[dict[str, Any]]:
     return {"recorded_at": recorded, "with_superseded": True, "valid_at": valid}
 
 
-def _few_ids(wanted: MemoryFilter) -> Op[list[str] | None]:
+def few_ids(wanted: MemoryFilter) -> Op[list[str] | None]:
     """Return the ids that the rarest criterion leaves; None when there is no such criterion, or it leaves many."""
     for query, parameters in _probes(wanted):
         ids = yield from fetch_all(query, _text, limit=CANDIDATES_MAX + 1, **parameters)

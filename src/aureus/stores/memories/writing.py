@@ -39,6 +39,7 @@ from aureus.model.memories import (
     NewMemory,
 )
 from aureus.stores.memories.facts import fact_of
+from aureus.stores.memories.indexing import index, unindex
 from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
 from aureus.stores.memories.stating import (
     changed_fields,
@@ -81,6 +82,7 @@ class MemoryWrites(Operations):
         given = NewMemory(text=text, agent_id=agent_id, memory_id=chosen, **details)
         memory = first_version(given, self.policy, now, memory_id=chosen)
         yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
+        yield from index([memory])
         added = yield from last(
             sql.add_memory,
             memory_of,
@@ -126,6 +128,7 @@ class MemoryWrites(Operations):
             yield from record_all(
                 fact_of(EventType.MEMORY_CREATED, memory, actor) for memory in new
             )
+            yield from index(new)
             added = yield from last_all(
                 sql.add_memories, memory_of, memories=encode_memories(new), agent_id="", user_id=""
             )
@@ -186,6 +189,7 @@ class MemoryWrites(Operations):
         yield from record(
             fact_of(EventType.MEMORY_SUPERSEDED, superseded, actor, supersededBy=chosen)
         )
+        yield from index([superseded])
         yield from fetch_all(
             sql.replace_memory,
             memory_of,
@@ -244,6 +248,7 @@ class MemoryWrites(Operations):
             return False
         memory, _ = found
         yield from record(fact_of(EventType.MEMORY_PURGED, memory, actor))
+        yield from unindex([memory_id])
         removed = yield from last_all(sql.purge_memories, bool, memory_ids=[memory_id])
         return bool(removed)
 
@@ -325,6 +330,7 @@ def _with_mark(row: Row) -> tuple[Memory, bool]:
 def _put(memory: Memory, actor: str | None) -> Op[Memory]:
     """Write a memory under the key whose lock is held."""
     yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
+    yield from index([memory])
     written = yield from last(sql.put_memory, memory_of, memories=encode_memories([memory]))
     if written is None:
         raise _taken(memory.memory_id)
@@ -364,6 +370,7 @@ def _check_key_version(key: str, version: int, expected_version: int | None) -> 
 def _replace(memory: Memory, kind: EventType, actor: str | None) -> Op[Memory]:
     """Write the next version of a memory that is locked."""
     yield from record(fact_of(kind, memory, actor))
+    yield from index([memory])
     written = yield from last(
         sql.replace_memory, memory_of, memories=encode_memories([memory]), now=memory.updated_at
     )

@@ -25,6 +25,9 @@ CREATE TABLE aureus.text_index_pending (
     PRIMARY KEY (tenant_id, space, target_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500);
 
+-- The number and the target come before the space: with a common beginning of two columns, the planner could not tell
+-- the two indexes apart before the first ANALYZE, and would read a whole space by the wrong one.
+
 CREATE TABLE aureus.text_index_documents (
     tenant_id text COLLATE "C" NOT NULL CHECK (tenant_id <> ''),
     space text COLLATE "C" NOT NULL,
@@ -32,8 +35,8 @@ CREATE TABLE aureus.text_index_documents (
     target_id text COLLATE "C" NOT NULL,
     length integer NOT NULL CHECK (length >= 0),
     terms text COLLATE "C" NOT NULL,
-    PRIMARY KEY (tenant_id, space, document_no),
-    UNIQUE (tenant_id, space, target_id)
+    PRIMARY KEY (tenant_id, document_no, space),
+    UNIQUE (tenant_id, target_id, space)
 );
 
 CREATE TABLE aureus.text_index_segments (

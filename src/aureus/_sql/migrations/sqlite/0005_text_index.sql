@@ -30,8 +30,8 @@ CREATE TABLE aureus.text_index_documents (
     target_id TEXT NOT NULL,
     length INTEGER NOT NULL CHECK (length >= 0),
     terms TEXT NOT NULL,
-    PRIMARY KEY (tenant_id, space, document_no),
-    UNIQUE (tenant_id, space, target_id)
+    PRIMARY KEY (tenant_id, document_no, space),
+    UNIQUE (tenant_id, target_id, space)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE aureus.text_index_segments (

@@ -1,0 +1,103 @@
+"""What a search for memories answers: hits with what stands around them, and how complete the answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from aureus.model.memories import Memory
+from aureus.model.plain import plain_record
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryHit:
+    """A memory that was found."""
+
+    memory: Memory
+    score: float
+    before: tuple[Memory, ...] = ()
+    """The memories of the same session right before it, oldest first."""
+    after: tuple[Memory, ...] = ()
+    """Those right behind it."""
+
+    @property
+    def cursor(self) -> tuple[float, str]:
+        """Return its place in the answer, for the page that follows."""
+        return (self.score, self.memory.memory_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the hit as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHit:
+    """A session in which something was found; memories without one stand each for themselves."""
+
+    agent_id: str
+    user_id: str | None
+    session_id: str | None
+    score: float
+    hits: tuple[MemoryHit, ...]
+    """The best memories of the session, best first."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the session as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The answer of a search: a sequence of hits, best first, that says what it may lack."""
+
+    hits: tuple[MemoryHit, ...]
+    is_exact: bool
+    """Whether no other memory can belong before the last hit."""
+    missed_score_max: float = 0.0
+    """The highest score that a memory which was not looked at may have; 0 when all were."""
+    sessions: tuple[SessionHit, ...] = ()
+    """The hits by session, when they were asked for so."""
+
+    def __iter__(self) -> Iterator[MemoryHit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, place: int) -> MemoryHit:
+        return self.hits[place]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as plain JSON values."""
+        return plain_record(self)
+
+
+SESSION_DECAY = 0.5
+"""What each further hit of a session adds, as a share of the one before it."""
+
+
+def by_session(hits: tuple[MemoryHit, ...], limit: int) -> tuple[SessionHit, ...]:
+    """Return the sessions of hits, best first: the best hit counts in full, each further one half of the one before.
+
+    So a session that speaks of the matter again and again comes before one that mentions it once, and one with many
+    faint mentions does not drown one good answer.
+    """
+    groups: dict[tuple[str, ...], list[MemoryHit]] = {}
+    for hit in hits:
+        memory = hit.memory
+        alone = () if memory.session_id is not None else (memory.memory_id,)
+        place = (memory.agent_id, memory.user_id or "", memory.session_id or "", *alone)
+        groups.setdefault(place, []).append(hit)
+    sessions = [
+        SessionHit(
+            agent_id=group[0].memory.agent_id,
+            user_id=group[0].memory.user_id,
+            session_id=group[0].memory.session_id,
+            score=sum(hit.score * SESSION_DECAY**rank for rank, hit in enumerate(group)),
+            hits=tuple(group),
+        )
+        for group in groups.values()
+    ]
+    sessions.sort(key=lambda one: -one.score)
+    return tuple(sessions[:limit])
