@@ -110,7 +110,8 @@ class EventOperations(Operations):
 
         Repeating it with the same ``event_id`` of each event returns the stored events, whatever version is expected,
         and writes nothing. Raises ``AlreadyExists`` when an identifier belongs to another event: one of another
-        stream, with another type, actor or correlation id, or whose payload or metadata are other bytes as JSON.
+        stream, with another type, actor or correlation id, or whose payload or metadata are other bytes as JSON; and
+        inside a transaction also when another one appends the same event at the same moment.
         """
         expected = number_of_expected(expected_version)
         check_batch(stream, events)
