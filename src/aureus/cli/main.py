@@ -38,6 +38,9 @@ COMMANDS: dict[str, Entry] = {
     "events": Entry(
         "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
     ),
+    "memory": Entry(
+        "aureus.cli.memories", "memory", "Add, show and forget memories, and list their versions."
+    ),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
     ),
