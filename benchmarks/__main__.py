@@ -22,6 +22,7 @@ from benchmarks import (
     sessions,
     start_up,
     takeover,
+    vectors,
 )
 from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
@@ -41,6 +42,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "start_up": start_up.measure,
     "retrieval": retrieval.measure,
     "search": search.measure,
+    "vectors": vectors.measure,
 }
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from aureus.errors import AureusError
     from aureus.model.events import ANY, EXISTS, NO_STREAM, NewEvent
     from aureus.model.memories import AsOf, MemoryFilter, NewMemory, Provenance
+    from aureus.retrieval.embedding import Embedder, FunctionEmbedder
+    from aureus.retrieval.static_model import StaticEmbedder
 
 __all__ = [
     "ANY",
@@ -20,10 +22,13 @@ __all__ = [
     "AsyncAureus",
     "Aureus",
     "AureusError",
+    "Embedder",
+    "FunctionEmbedder",
     "MemoryFilter",
     "NewEvent",
     "NewMemory",
     "Provenance",
+    "StaticEmbedder",
     "__version__",
 ]
 
@@ -39,6 +44,9 @@ _HOMES = {
     "MemoryFilter": "aureus.model.memories",
     "NewMemory": "aureus.model.memories",
     "Provenance": "aureus.model.memories",
+    "Embedder": "aureus.retrieval.embedding",
+    "FunctionEmbedder": "aureus.retrieval.embedding",
+    "StaticEmbedder": "aureus.retrieval.static_model",
 }
 
 
