@@ -16,19 +16,25 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import apsw
 import psycopg
 
+from aureus import Aureus
+from aureus.config import Settings
+from aureus.model.memories import NewMemory
+from aureus.model.recall import Recall
 from benchmarks.corpus import Corpus, Question, read_corpus
 from benchmarks.manual import read_manual
 from benchmarks.measuring import Effort
-from benchmarks.place import Place, as_superuser
+from benchmarks.place import ENGINES, Place, as_superuser
 from benchmarks.tables import Table, fine
 
 DEPTH: Final = 10
 """Results that are asked for."""
+
+_AGENT = "reader"
 
 _COLUMNS = ("search", "of", "recall@5", "recall@10", "MRR", "empty", "p50 ms", "p99 ms")
 _NOTE = "Each question once, one caller. AND: every word of the question must match; OR: any."
@@ -37,9 +43,15 @@ _NOTE = "Each question once, one caller. AND: every word of the question must ma
 class Arm(Protocol):
     """One way to search; closed afterwards."""
 
-    name: str
-    of: str
-    """What is searched, and counted: ``documents`` or ``sessions``."""
+    @property
+    def name(self) -> str:
+        """What it is called in the table."""
+        ...
+
+    @property
+    def of(self) -> str:
+        """What is searched, and counted: ``documents`` or ``sessions``."""
+        ...
 
     def find(self, question: Question) -> Sequence[str]:
         """Return the ids of the documents, or the sessions, that were found, best first."""
@@ -164,21 +176,83 @@ class TsRank:
         self._connection.close()
 
 
+class Library:
+    """A database of ours that holds the documents of a corpus as memories, written and indexed as any others."""
+
+    def __init__(self, settings: Settings, corpus: Corpus) -> None:
+        self._documents = {f"m{number}": one for number, one in enumerate(corpus.documents)}
+        self.database = Aureus(settings=settings)
+        self.database.memories.add_all(
+            NewMemory(
+                text=one.text,
+                agent_id=_AGENT,
+                memory_id=memory_id,
+                user_id=one.scope or None,
+                session_id=one.session_id,
+            )
+            for memory_id, one in self._documents.items()
+        )
+        self.database.memories.index()
+
+    def recall(self, question: Question, group_by: Literal["session"] | None) -> Recall:
+        """Recall memories of the question's scope."""
+        return self.database.memories.recall(
+            question.text,
+            agent_id=_AGENT,
+            user_id=question.scope,
+            group_by=group_by,
+            limit=DEPTH,
+        )
+
+    def document_id(self, memory_id: str) -> str:
+        """Return the document that a memory was made of."""
+        return self._documents[memory_id].document_id
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Our own search, for memories or for sessions."""
+
+    name: str
+    of: str
+    library: Library
+
+    def find(self, question: Question) -> Sequence[str]:
+        """Recall memories, or the sessions that they belong to."""
+        if self.of == "sessions":
+            found = self.library.recall(question, "session")
+            return [str(session.session_id) for session in found.sessions]
+        found = self.library.recall(question, None)
+        return [self.library.document_id(hit.memory.memory_id) for hit in found]
+
+    def close(self) -> None:
+        """Leave the library to whoever opened it."""
+
+
 def measure(place: Place, _: Effort, *, files: Sequence[Path] = ()) -> Iterator[Table]:
     """Ask the questions of each corpus in every way; of the manual when no file is named."""
     for corpus in map(read_corpus, files) if files else [read_manual()]:
         with ExitStack() as stack:
-            arms = [stack.enter_context(closing(arm)) for arm in arms_of(place, corpus)]
-            answers = [(arm, ask(arm, corpus)) for arm in arms]
+            answers = [(arm, ask(arm, corpus)) for arm in arms_of(place, corpus, stack)]
         title = f"{corpus.name}: {len(corpus.questions):,} questions, {len(corpus.documents):,} documents"
         yield Table(title, _COLUMNS, [_row(arm, found) for arm, found in answers], _NOTE)
 
 
-def arms_of(place: Place, corpus: Corpus) -> Iterator[Arm]:
-    """Yield every way to search a corpus, ready to be asked."""
-    yield Fts5(corpus, joined_by="AND")
-    yield Fts5(corpus, joined_by="OR")
-    yield TsRank(as_superuser(place.new_url("PostgreSQL")), corpus)
+def arms_of(place: Place, corpus: Corpus, stack: ExitStack) -> Iterator[Arm]:
+    """Yield every way to search a corpus, ready to be asked; the stack closes what they hold."""
+    for joined_by in ("AND", "OR"):
+        yield stack.enter_context(closing(Fts5(corpus, joined_by=joined_by)))
+    url = as_superuser(place.new_url("PostgreSQL"))
+    yield stack.enter_context(closing(TsRank(url, corpus)))
+    for engine in ENGINES:
+        library = stack.enter_context(closing(Library(place.new_settings(engine), corpus)))
+        yield Recalled(f"Aureus on {engine}, words", "documents", library)
+        if corpus.has_sessions:
+            yield Recalled(f"Aureus on {engine}, words", "sessions", library)
 
 
 def _row(arm: Arm, answers: Answers) -> Sequence[str]:
