@@ -33,10 +33,13 @@ from aureus.stores.approvals import AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore
 from aureus.stores.idempotency_keys import AsyncIdempotencyKeyStore
 from aureus.stores.leases import AsyncLeaseStore, LeaseStore
+from aureus.stores.memories import MemoryOperations
 from aureus.stores.runs import AsyncRunStore
 from aureus.stores.tasks import AsyncTaskStore
 from aureus.stores.workflows import AsyncWorkflowStore
+from aureus.task_memories import TaskMemories
 from aureus.tools import Tool, Tools
+from aureus.upkeep import AsyncNoting, Note
 
 RENEWALS_PER_LEASE = 3
 """Renewals that fit into a lease: one may fail, and another, before anybody else may take over."""
@@ -54,11 +57,14 @@ async def execution(
     observer: Observer | None = None,
     tools: Iterable[Tool] = (),
     renewing: Database | None = None,
+    memories: MemoryOperations | None = None,
+    note: Note | None = None,
 ) -> AsyncGenerator[Engine]:
     """Give an engine for one tenant; leaving the block gives its lease back.
 
     ``runner`` carries out the engine's operations. ``renewing`` is a database for threads to renew the lease on; one
-    is opened when none is given, except for a database in memory, which nobody else can reach.
+    is opened when none is given, except for a database in memory, which nobody else can reach. What tasks
+    remember and recall goes through ``memories``, and ``note`` is told of it.
     """
     call = Call(tenant_id, settings.database.call_deadline_seconds)
     log = _run_log(settings, tenant_id)
@@ -76,7 +82,9 @@ async def execution(
         None if renewing is not None or _is_private(settings) else _open_renewing(settings, sources)
     )
     renews = renewing or own
-    finder = Tools(tools)
+    remembering = runner if note is None else AsyncNoting(runner, note)
+    operations = memories or MemoryOperations(settings.memory.policy)
+    finder = Tools(tools, memories=TaskMemories(remembering, call, sources.clock, operations))
     engine = Engine(
         _stores(runner, call),
         finder,

@@ -146,8 +146,8 @@ class _CalledStores:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._stores, name)
-        if name == "execute":
-            return Called(self._thread, self._stores).execute
+        if name in {"agent", "execute"}:
+            return getattr(Called(self._thread, self._stores), name)
         return found if name == "connection" else Called(self._thread, found)
 
 

@@ -86,10 +86,11 @@ class AuditSettings:
 
 @dataclass(frozen=True, slots=True)
 class MemorySettings:
-    """What is accepted as a memory."""
+    """What is accepted as a memory, and who keeps the index of memories."""
 
     types: str | None
     require_provenance: Literal["on", "off"]
+    upkeep: Literal["on", "off"]
 
     @property
     def policy(self) -> MemoryPolicy:

@@ -272,6 +272,12 @@ MEMORY: tuple[Setting, ...] = (
         "Whether a memory without the task and the step that it came from is refused.",
         choices=("on", "off"), synonyms=_ON_OFF,
     ),
+    Setting(
+        "memory.upkeep", "choice", "on",
+        "Whether an open database brings the index of memories up to date by itself, between calls and when it is "
+        "closed; with `off` only `memories.index()` does.",
+        choices=("on", "off"), synonyms=_ON_OFF,
+    ),
 )  # fmt: skip
 EVENTS = Setting(
     "events.routine", "choice", "on",

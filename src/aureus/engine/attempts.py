@@ -28,6 +28,7 @@ from aureus.engine.outcomes import (
 from aureus.errors import AlreadyExists, AureusError, Conflict, DatabaseError, Invalid, ToolFailed
 from aureus.stores.idempotency_keys import AsyncIdempotencyKeyStore, Replay
 from aureus.tools import Tool, ToolCall, WaitForApproval
+from aureus.tools.contract import CURRENT_CALL
 
 RESULT_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of one result as JSON: larger artefacts belong in files, with their name as the result."""
@@ -150,6 +151,7 @@ class Attempt:
 
 
 async def _called(tool: Tool, call: ToolCall) -> Json:
+    CURRENT_CALL.set(call)  # in the context of this task alone
     return await tool.run(call)
 
 

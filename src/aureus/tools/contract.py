@@ -7,6 +7,7 @@ references are resolved, does its work once, and hands back a JSON value or rais
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +39,10 @@ class ToolCall:
     def identity(self) -> tuple[str, ...]:
         """Return what all attempts of this task share and nothing else has: no two of them may work at once."""
         return (self.tenant_id, self.run_id, self.task_id, self.idempotency_key)
+
+
+CURRENT_CALL: ContextVar[ToolCall | None] = ContextVar("aureus_current_call", default=None)
+"""The call that is being carried out here; what a tool writes may name where it came from."""
 
 
 class Tool(Protocol):

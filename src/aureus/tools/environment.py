@@ -27,11 +27,13 @@ WITHHELD_NAMES = ("DSN", "JWT_SECRET")
 _LIBPQ = re.compile(r"PG[A-Z]+\Z")
 _POSTGRES_URL = re.compile(r"postgres(ql)?(\+\w+)?://", re.IGNORECASE)
 
+RUN_VARIABLE, TASK_VARIABLE, ATTEMPT_VARIABLE = "AUREUS_RUN_ID", "AUREUS_TASK_ID", "AUREUS_ATTEMPT"
+
 TASK_VARIABLES = (
-    "AUREUS_RUN_ID",
+    RUN_VARIABLE,
     "AUREUS_WORKFLOW_ID",
-    "AUREUS_TASK_ID",
-    "AUREUS_ATTEMPT",
+    TASK_VARIABLE,
+    ATTEMPT_VARIABLE,
     "AUREUS_IDEMPOTENCY_KEY",
     "AUREUS_TENANT",
     "AUREUS_CORRELATION_ID",
@@ -80,10 +82,10 @@ def child_environment(
 
 def _task_variables(call: ToolCall) -> dict[str, str]:
     told = {
-        "AUREUS_RUN_ID": call.run_id,
+        RUN_VARIABLE: call.run_id,
         "AUREUS_WORKFLOW_ID": call.workflow_id,
-        "AUREUS_TASK_ID": call.task_id,
-        "AUREUS_ATTEMPT": str(call.attempt),
+        TASK_VARIABLE: call.task_id,
+        ATTEMPT_VARIABLE: str(call.attempt),
         "AUREUS_IDEMPOTENCY_KEY": call.idempotency_key,
         "AUREUS_TENANT": call.tenant_id,
         "AUREUS_CORRELATION_ID": call.correlation_id,

@@ -12,6 +12,7 @@ from aureus.tools.approval import WaitForApproval
 from aureus.tools.command import CommandTool
 from aureus.tools.contract import Tool
 from aureus.tools.inputs import suggestion
+from aureus.tools.memories import Memories, RecallTool, RememberTool
 from aureus.tools.python import PythonTool
 from aureus.tools.sleep import SleepTool
 from aureus.tools.supervision import Launcher
@@ -20,15 +21,18 @@ from aureus.tools.supervision import Launcher
 class Tools:
     """The tools that the tasks of this process can call. Costs nothing until a tool starts a process.
 
+    ``memories`` is what ``remember`` and ``recall`` work on; without it they can be checked, and not run.
     ``wait-for-approval`` is found like the others, but has no ``run``: the engine asks with ``isinstance``.
     """
 
-    def __init__(self, further: Iterable[Tool] = ()) -> None:
+    def __init__(self, further: Iterable[Tool] = (), *, memories: Memories | None = None) -> None:
         self._launcher = Launcher()
         self._tools: dict[str, Tool | WaitForApproval] = {}
         built_in: tuple[Tool | WaitForApproval, ...] = (
             CommandTool(self._launcher),
             PythonTool(self._launcher),
+            RecallTool(memories),
+            RememberTool(memories),
             SleepTool(),
             WaitForApproval(),
         )

@@ -1,0 +1,198 @@
+"""``AsyncAureus``: the same names as ``Aureus``, for one event loop."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from aureus._database.database import (
+    AsyncDatabase,
+)
+from aureus._database.drive import Call
+from aureus._database.observing import Observing
+from aureus._database.opening import open_async_database
+from aureus.client.opening import (
+    HEALTH_SECONDS_MAX,
+    check_tenant,
+    healthy,
+    make_sources,
+    read_settings,
+    tries,
+    unhealthy,
+)
+from aureus.client.stores import AsyncOpenTransaction, AsyncStores
+from aureus.clock import Clock
+from aureus.config import Settings
+from aureus.errors import AureusError
+from aureus.ids import Ids
+from aureus.model.health import Health
+from aureus.retrieval.embedding import Embedder
+from aureus.stores.health import AsyncHealthStore
+from aureus.stores.memories import AsyncMemoryStore, MemoryOperations
+from aureus.telemetry import Telemetry
+from aureus.upkeep import WRITES_DUE, LoopUpkeep, Notes
+
+if TYPE_CHECKING:
+    from aureus.engine.observer import Observer
+    from aureus.engine.parts import RunOutcome
+    from aureus.engine.service import Engine
+    from aureus.tools import Tool
+
+
+R = TypeVar("R")
+
+
+class AsyncAureus(AsyncStores):
+    """Durable state of agents, for one event loop. Use it as a context manager, or close it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tenant: str | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        telemetry: Telemetry | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
+
+        ``telemetry`` is told of every call of the stores. With an ``embedder`` memories get vectors, and are found by
+        meaning too.
+
+        Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
+        matter of milliseconds, done here.
+        """
+        self.settings = settings or read_settings(url, tenant)
+        self._sources = make_sources(self.settings, clock, ids)
+        self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
+        self._embedder = embedder
+        self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
+        self._upkeep = LoopUpkeep(self._do_chores)
+        self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
+        call = self._call(self.settings.tenant)
+        super().__init__(self._database, call, self._memories(), self._note)
+
+    async def _do_chores(self, tenant_id: str) -> int:
+        """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
+        memories = AsyncMemoryStore(self._database, self._call(tenant_id))
+        step = await memories.index_step(pending_min=WRITES_DUE)
+        return 0 if step.is_done else max(1, step.indexed_count)
+
+    def _call(self, tenant: str) -> Call:
+        seconds = self.settings.database.call_deadline_seconds
+        return Call(tenant, seconds, observing=self._observing)
+
+    def _memories(self) -> MemoryOperations:
+        return MemoryOperations(self.settings.memory.policy, self._embedder)
+
+    def for_tenant(self, tenant: str) -> AsyncStores:
+        """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
+        call = self._call(check_tenant(tenant))
+        return AsyncStores(self._database, call, self._memories(), self._note)
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, tenant: str | None = None
+    ) -> AsyncGenerator[AsyncOpenTransaction]:
+        """Open a transaction over all stores and the caller's own tables: all of it, or nothing.
+
+        Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
+        """
+        call = self._call(check_tenant(tenant or self.settings.tenant))
+        notes = Notes()
+        async with self._database.transaction(call) as transaction:
+            yield AsyncOpenTransaction(transaction, call, self._memories(), notes.note)
+        if self._note is not None:
+            notes.pass_on(self._note)
+
+    async def run_in_transaction(
+        self, work: Callable[[AsyncOpenTransaction], Awaitable[R]], *, tenant: str | None = None
+    ) -> R:
+        """Call a function inside a transaction, again from its start when others got in the way; at most 5 times."""
+        for last_try in tries():
+            try:
+                async with self.transaction(tenant=tenant) as transaction:
+                    return await work(transaction)
+            except AureusError as error:
+                if last_try or not error.retryable:
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover - the last try ends the loop
+
+    async def health(self) -> Health:
+        """Look whether the database answers within 5 seconds, how quickly, and how far its schema is.
+
+        Raises nothing: what is wrong is in the answer.
+        """
+        clock, database = self._sources.clock, self._database
+        began = clock.monotonic()
+        try:
+            call = Call(self.settings.tenant, HEALTH_SECONDS_MAX)
+            version = await AsyncHealthStore(database, call).get_schema_version()
+        except AureusError as error:
+            return unhealthy(database, error)
+        return healthy(self.settings, database, version, clock.monotonic() - began)
+
+    @property
+    def description(self) -> str:
+        """One line that says which database this is, without secrets."""
+        return self._database.description
+
+    async def run(
+        self, file: str | Path, inputs: Mapping[str, Any] | None = None, **options: Any
+    ) -> RunOutcome:
+        """Run a workflow file, or go on with the unfinished run of the same inputs; as ``Aureus.run``."""
+        from aureus.execution import load_for_running
+
+        loaded, folder = load_for_running(Path(file))
+        async with self.engine() as engine:
+            return await engine.run(loaded, inputs or {}, directory=folder, **options)
+
+    @asynccontextmanager
+    async def engine(
+        self,
+        *,
+        tenant: str | None = None,
+        observer: Observer | None = None,
+        tools: Iterable[Tool] = (),
+    ) -> AsyncGenerator[Engine]:
+        """Give an engine that runs workflows on this database; leaving the block gives its lease back.
+
+        ``observer`` is told of every commit after the run log; ``tools`` are further tools that tasks may call.
+        """
+        from aureus.execution import execution  # the engine is imported by those who run something
+
+        tenant_id = check_tenant(tenant or self.settings.tenant)
+        async with execution(
+            self._database,
+            self.settings,
+            self._sources,
+            tenant_id=tenant_id,
+            observer=observer,
+            tools=tools,
+            memories=self._memories(),
+            note=self._note,
+        ) as engine:
+            yield engine
+
+    async def close(self) -> None:
+        """Do the upkeep that is due, and close every connection; a second call does nothing."""
+        try:
+            await self._upkeep.close()
+        finally:
+            await self._database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

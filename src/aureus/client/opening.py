@@ -1,0 +1,97 @@
+"""What opening a database takes, for threads and for event loops alike."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import (
+    Iterator,
+)
+from pathlib import Path
+
+from aureus._database.catalog import Engine as Engines
+from aureus._database.database import (
+    AsyncDatabase,
+    Database,
+)
+from aureus._database.drive import Sources
+from aureus._database.migrate import read_migrations
+from aureus.clock import Clock, SystemClock
+from aureus.config import Settings, SqliteUrl, load
+from aureus.errors import AureusError, Invalid
+from aureus.ids import Ids, RandomIds
+from aureus.ledger.recorder import Recorder
+from aureus.model.health import Health
+
+TRANSACTION_TRIES_MAX = 5
+"""Times that ``run_in_transaction`` calls its function when others get in the way."""
+
+HEALTH_SECONDS_MAX = 5.0
+"""How long ``health`` waits: whoever asks decides whether to send work here."""
+
+
+def read_settings(url: str | None, tenant: str | None) -> Settings:
+    """Return the settings of this process: arguments, environment, ``.env``, ``aureus.toml``, defaults."""
+    arguments = {"database.url": url, "tenant": tenant}
+    return load(arguments=arguments, environ=os.environ, directory=Path.cwd())
+
+
+def make_sources(settings: Settings, clock: Clock | None, ids: Ids | None) -> Sources:
+    """Return where operations get time, identifiers and the events of their facts from."""
+    chosen = ids or RandomIds()
+    keeps_routine = settings.events.routine == "on"
+    recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
+    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare)
+
+
+def healthy(
+    settings: Settings, database: Database | AsyncDatabase, version: int, seconds: float
+) -> Health:
+    """Return the health of a database that answered."""
+    engine: Engines = "sqlite" if isinstance(settings.database.url, SqliteUrl) else "postgres"
+    return Health(
+        is_healthy=True,
+        database=database.description,
+        schema_version=version,
+        is_current=version >= read_migrations(engine)[-1].number,
+        latency_ms=seconds * 1000,
+        pool=database.pool_use,
+    )
+
+
+def unhealthy(database: Database | AsyncDatabase, error: AureusError) -> Health:
+    """Return the health of a database that did not answer as it should."""
+    return Health(
+        is_healthy=False,
+        database=database.description,
+        schema_version=None,
+        is_current=False,
+        latency_ms=None,
+        pool=database.pool_use,
+        error_code=error.code,
+        error=error.message,
+    )
+
+
+def check_tenant(tenant: str) -> str:
+    """Return a tenant's name; raises ``Invalid`` for an empty one."""
+    if not tenant or "\x00" in tenant:
+        raise Invalid("a tenant has a name of at least one character, without NUL", tenant=tenant)
+    return tenant
+
+
+def refuse_loop() -> None:
+    """Raise ``Invalid`` inside a running event loop, which a blocking call would hold up."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise Invalid(
+        "Aureus blocks, and this is a running event loop: use AsyncAureus, it has the same names"
+    )
+
+
+def tries() -> Iterator[bool]:
+    """Yield once for each try of a transaction: whether it is the last one."""
+    for number in range(1, TRANSACTION_TRIES_MAX + 1):
+        yield number == TRANSACTION_TRIES_MAX

@@ -1,0 +1,171 @@
+"""The stores of one tenant, and the same inside a transaction beside the caller's own SQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import (
+    Callable,
+    Mapping,
+    Sequence,
+)
+from typing import Any
+
+from aureus._database.database import (
+    AsyncRunner,
+    AsyncTransaction,
+    Runner,
+    Transaction,
+)
+from aureus._database.drive import Call
+from aureus._database.statement import Row
+from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
+from aureus.model.memories import Provenance
+from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
+from aureus.stores.events import AsyncEventStore, EventStore
+from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
+from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
+from aureus.stores.profiles import AsyncProfileStore, ProfileStore
+from aureus.stores.runs import AsyncRunStore, RunStore
+from aureus.stores.sessions import AsyncSessionStore, SessionStore
+from aureus.stores.tasks import AsyncTaskStore, TaskStore
+from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
+from aureus.stores.world_state import AsyncWorldStateStore, WorldStateStore
+from aureus.upkeep import AsyncNoting, Note, Noting
+
+
+class Stores:
+    """The stores of one tenant."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        call: Call,
+        memories: MemoryOperations | None = None,
+        note: Note | None = None,
+    ) -> None:
+        """Carry calls out on a runner; ``note`` is told of what is remembered."""
+        operations = memories or MemoryOperations()
+        remembering = runner if note is None else Noting(runner, note)
+        self._agent: Callable[[AgentScope], Agent] = lambda scope: Agent(
+            remembering, call, scope, operations
+        )
+        self.workflows = WorkflowStore(runner, call)
+        self.runs = RunStore(runner, call)
+        self.tasks = TaskStore(runner, call)
+        self.approvals = ApprovalStore(runner, call)
+        self.events = EventStore(runner, call)
+        self.memories = MemoryStore(remembering, call, operations)
+        self.profiles = ProfileStore(runner, call)
+        self.hypotheses = HypothesisStore(runner, call)
+        self.sessions = SessionStore(runner, call)
+        self.world_state = WorldStateStore(runner, call)
+
+    def agent(
+        self,
+        agent_id: str,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        namespace: str | None = None,
+        provenance: Provenance | None = None,
+    ) -> Agent:
+        """Return one agent's view of its memories; it costs nothing.
+
+        ``provenance`` is where memories come from; by default the run and task that this code works for, if any.
+        """
+        came_from = provenance or provenance_at_hand(os.environ)
+        return self._agent(AgentScope(agent_id, user, session, namespace, came_from))
+
+
+class AsyncStores:
+    """The stores of one tenant, awaited."""
+
+    def __init__(
+        self,
+        runner: AsyncRunner,
+        call: Call,
+        memories: MemoryOperations | None = None,
+        note: Note | None = None,
+    ) -> None:
+        """Carry calls out on a runner; ``note`` is told of what is remembered."""
+        operations = memories or MemoryOperations()
+        remembering = runner if note is None else AsyncNoting(runner, note)
+        self._agent: Callable[[AgentScope], AsyncAgent] = lambda scope: AsyncAgent(
+            remembering, call, scope, operations
+        )
+        self.workflows = AsyncWorkflowStore(runner, call)
+        self.runs = AsyncRunStore(runner, call)
+        self.tasks = AsyncTaskStore(runner, call)
+        self.approvals = AsyncApprovalStore(runner, call)
+        self.events = AsyncEventStore(runner, call)
+        self.memories = AsyncMemoryStore(remembering, call, operations)
+        self.profiles = AsyncProfileStore(runner, call)
+        self.hypotheses = AsyncHypothesisStore(runner, call)
+        self.sessions = AsyncSessionStore(runner, call)
+        self.world_state = AsyncWorldStateStore(runner, call)
+
+    def agent(
+        self,
+        agent_id: str,
+        *,
+        user: str | None = None,
+        session: str | None = None,
+        namespace: str | None = None,
+        provenance: Provenance | None = None,
+    ) -> AsyncAgent:
+        """Return one agent's view of its memories; it costs nothing.
+
+        ``provenance`` is where memories come from; by default the run and task that this code works for, if any.
+        """
+        came_from = provenance or provenance_at_hand(os.environ)
+        return self._agent(AgentScope(agent_id, user, session, namespace, came_from))
+
+
+class OpenTransaction(Stores):
+    """The stores inside one transaction, and the caller's own SQL beside them."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        call: Call,
+        memories: MemoryOperations | None = None,
+        note: Note | None = None,
+    ) -> None:
+        """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
+        super().__init__(transaction, call, memories, note)
+        self._transaction = transaction
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own connection (apsw or psycopg), inside this transaction; do not commit or close it."""
+        return self._transaction.connection
+
+    def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
+        """Run SQL on your own tables, with the driver's placeholders (? or %s), and return its rows."""
+        return self._transaction.execute(text, parameters)
+
+
+class AsyncOpenTransaction(AsyncStores):
+    """The stores inside one transaction, awaited, and the caller's own SQL beside them."""
+
+    def __init__(
+        self,
+        transaction: AsyncTransaction,
+        call: Call,
+        memories: MemoryOperations | None = None,
+        note: Note | None = None,
+    ) -> None:
+        """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
+        super().__init__(transaction, call, memories, note)
+        self._transaction = transaction
+
+    @property
+    def connection(self) -> Any:
+        """The driver's own connection (apsw or psycopg), inside this transaction; do not commit or close it."""
+        return self._transaction.connection
+
+    async def execute(
+        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[Row]:
+        """Run SQL on your own tables, with the driver's placeholders (? or %s), and return its rows."""
+        return await self._transaction.execute(text, parameters)

@@ -1,0 +1,184 @@
+"""``Aureus``: opens a database for threads, wires its parts together, and hands out the stores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    Callable,
+    Generator,
+    Mapping,
+)
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from aureus._database.database import (
+    Database,
+)
+from aureus._database.drive import Call
+from aureus._database.observing import Observing
+from aureus._database.opening import open_database
+from aureus.client.opening import (
+    HEALTH_SECONDS_MAX,
+    check_tenant,
+    healthy,
+    make_sources,
+    read_settings,
+    refuse_loop,
+    tries,
+    unhealthy,
+)
+from aureus.client.stores import OpenTransaction, Stores
+from aureus.clock import Clock
+from aureus.config import Settings
+from aureus.errors import AureusError
+from aureus.ids import Ids
+from aureus.model.health import Health
+from aureus.retrieval.embedding import Embedder
+from aureus.stores.health import HealthStore
+from aureus.stores.memories import MemoryOperations, MemoryStore
+from aureus.telemetry import Telemetry
+from aureus.upkeep import WRITES_DUE, Notes, ThreadUpkeep
+
+if TYPE_CHECKING:
+    from aureus.engine.parts import RunOutcome
+
+
+R = TypeVar("R")
+
+
+class Aureus(Stores):
+    """Durable state of agents, for threads. Use it as a context manager, or close it."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tenant: str | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        telemetry: Telemetry | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
+
+        ``telemetry`` is told of every call of the stores. With an ``embedder`` memories get vectors, and are found by
+        meaning too.
+
+        Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Inside a running event loop it
+        raises ``Invalid``: there ``AsyncAureus`` is meant.
+        """
+        refuse_loop()
+        self.settings = settings or read_settings(url, tenant)
+        self._sources = make_sources(self.settings, clock, ids)
+        self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
+        self._embedder = embedder
+        self._database: Database = open_database(self.settings.database, self._sources)
+        self._upkeep = ThreadUpkeep(self._do_chores)
+        self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
+        call = self._call(self.settings.tenant)
+        super().__init__(self._database, call, self._memories(), self._note)
+
+    def _do_chores(self, tenant_id: str) -> int:
+        """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
+        memories = MemoryStore(self._database, self._call(tenant_id))
+        step = memories.index_step(pending_min=WRITES_DUE)
+        return 0 if step.is_done else max(1, step.indexed_count)
+
+    def _call(self, tenant: str) -> Call:
+        seconds = self.settings.database.call_deadline_seconds
+        return Call(tenant, seconds, observing=self._observing)
+
+    def _memories(self) -> MemoryOperations:
+        return MemoryOperations(self.settings.memory.policy, self._embedder)
+
+    def for_tenant(self, tenant: str) -> Stores:
+        """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
+        call = self._call(check_tenant(tenant))
+        return Stores(self._database, call, self._memories(), self._note)
+
+    @contextmanager
+    def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
+        """Open a transaction over all stores and the caller's own tables: all of it, or nothing.
+
+        Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
+        """
+        call = self._call(check_tenant(tenant or self.settings.tenant))
+        notes = Notes()
+        with self._database.transaction(call) as transaction:
+            yield OpenTransaction(transaction, call, self._memories(), notes.note)
+        if self._note is not None:
+            notes.pass_on(self._note)
+
+    def run_in_transaction(
+        self, work: Callable[[OpenTransaction], R], *, tenant: str | None = None
+    ) -> R:
+        """Call a function inside a transaction, again from its start when others got in the way; at most 5 times."""
+        for last_try in tries():
+            try:
+                with self.transaction(tenant=tenant) as transaction:
+                    return work(transaction)
+            except AureusError as error:
+                if last_try or not error.retryable:
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover - the last try ends the loop
+
+    def run(
+        self, file: str | Path, inputs: Mapping[str, Any] | None = None, **options: Any
+    ) -> RunOutcome:
+        """Run a workflow file, or go on with the unfinished run of the same inputs; return where it then stands.
+
+        ``options`` are those of ``Engine.run``: ``run_id``, ``new``, ``approve_from``, ``accept_changed_definition``,
+        ``wait``. Raises ``DefinitionInvalid`` and what ``Engine.run`` raises; a run that fails is an outcome.
+        """
+        from aureus.execution import InlineRunner, execution, load_for_running
+
+        loaded, folder = load_for_running(Path(file))
+
+        async def work() -> RunOutcome:
+            async with execution(
+                InlineRunner(self._database),
+                self.settings,
+                self._sources,
+                tenant_id=self.settings.tenant,
+                renewing=self._database,
+                memories=self._memories(),
+                note=self._note,
+            ) as engine:
+                return await engine.run(loaded, inputs or {}, directory=folder, **options)
+
+        refuse_loop()
+        return asyncio.run(work())
+
+    def health(self) -> Health:
+        """Look whether the database answers within 5 seconds, how quickly, and how far its schema is.
+
+        Raises nothing: what is wrong is in the answer.
+        """
+        clock, database = self._sources.clock, self._database
+        began = clock.monotonic()
+        try:
+            call = Call(self.settings.tenant, HEALTH_SECONDS_MAX)
+            version = HealthStore(database, call).get_schema_version()
+        except AureusError as error:
+            return unhealthy(database, error)
+        return healthy(self.settings, database, version, clock.monotonic() - began)
+
+    @property
+    def description(self) -> str:
+        """One line that says which database this is, without secrets."""
+        return self._database.description
+
+    def close(self) -> None:
+        """Do the upkeep that is due, and close every connection; a second call does nothing."""
+        try:
+            self._upkeep.close()
+        finally:
+            self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,179 @@
+"""Upkeep begins when enough was written, is done by one at a time, and leaves nothing undone at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+
+from aureus._database.drive import Call
+from aureus.errors import DatabaseUnavailable
+from aureus.upkeep import WRITES_DUE, AsyncNoting, LoopUpkeep, Noting, ThreadUpkeep
+
+SECONDS_MAX = 30
+
+
+class Chores:
+    """Chores that are done in parts, and what was done of them."""
+
+    def __init__(self, parts: int = 1) -> None:
+        self.parts = parts
+        self.done: list[str] = []
+        self.threads: set[int] = set()
+        self.has_ended = threading.Event()
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.has_begun = threading.Event()
+        self.error: DatabaseUnavailable | None = None
+
+    def __call__(self, tenant_id: str) -> int:
+        """Do one part."""
+        self.has_begun.set()
+        assert self.may_go_on.wait(SECONDS_MAX)
+        self.threads.add(threading.get_ident())
+        if self.error is not None:
+            raise self.error
+        self.done.append(tenant_id)
+        left = self.parts - self.done.count(tenant_id)
+        if left <= 0:
+            self.has_ended.set()
+        return max(0, left)
+
+    async def awaited(self, tenant_id: str) -> int:
+        """Do one part, in a loop."""
+        return self(tenant_id)
+
+
+def test_chores_are_done_beside_the_caller_once_enough_was_written() -> None:
+    chores = Chores(parts=3)
+    upkeep = ThreadUpkeep(chores)
+    upkeep.note("acme", WRITES_DUE - 1)
+    upkeep.note("other")
+    assert not chores.has_begun.is_set()
+    upkeep.note("acme")
+    assert chores.has_ended.wait(SECONDS_MAX)
+    assert chores.done == ["acme"] * 3
+    assert threading.get_ident() not in chores.threads
+    upkeep.close()
+
+
+def test_what_is_left_is_done_when_the_database_is_closed() -> None:
+    chores = Chores()
+    upkeep = ThreadUpkeep(chores)
+    for tenant in ("one", "two", "one"):
+        upkeep.note(tenant)
+    upkeep.close()
+    upkeep.close()
+    assert sorted(chores.done) == ["one", "two"]
+    assert chores.threads == {threading.get_ident()}
+
+
+def test_closing_waits_for_the_part_that_is_under_way_and_no_longer() -> None:
+    chores = Chores(parts=1_000_000)
+    chores.may_go_on.clear()
+    upkeep = ThreadUpkeep(chores)
+    upkeep.note("acme", WRITES_DUE)
+    assert chores.has_begun.wait(SECONDS_MAX)
+    closing = threading.Thread(target=upkeep.close)
+    closing.start()
+    chores.may_go_on.set()
+    closing.join(SECONDS_MAX)
+    assert not closing.is_alive()
+    assert 1 <= len(chores.done) < 1_000_000
+    upkeep.note("acme", WRITES_DUE)
+    assert [thread for thread in threading.enumerate() if thread.name == "aureus upkeep"] == []
+
+
+def test_a_chore_that_fails_is_reported_and_due_again_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    chores = Chores()
+    chores.error = DatabaseUnavailable("the server is away")
+    upkeep = ThreadUpkeep(chores)
+    with caplog.at_level(logging.WARNING, logger="aureus"):
+        upkeep.note("acme")
+        upkeep.close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "the upkeep of tenant acme has to wait: the server is away"
+    ]
+
+
+def test_a_forked_process_keeps_its_own_account() -> None:
+    chores = Chores()
+    upkeep = ThreadUpkeep(chores)
+    upkeep.note("acme", WRITES_DUE - 1)
+    upkeep._lock.acquire()  # as if a thread of the parent held it at that moment
+    upkeep._pid = -1
+    upkeep.note("acme")
+    assert not chores.has_begun.is_set()
+    upkeep.close()
+    assert chores.done == ["acme"]
+
+
+def test_in_a_loop_chores_are_done_by_one_task_and_the_rest_at_the_end() -> None:
+    async def main() -> Chores:
+        chores = Chores(parts=2)
+        upkeep = LoopUpkeep(chores.awaited)
+        upkeep.note("acme", WRITES_DUE)
+        upkeep.note("acme", WRITES_DUE)
+        upkeep.note("other")
+        task = upkeep._task
+        assert task is not None
+        await asyncio.wait_for(task, SECONDS_MAX)
+        assert set(chores.done) == {"acme"}
+        await upkeep.close()
+        await upkeep.close()
+        assert chores.done[-1] == "other"
+        return chores
+
+    asyncio.run(main())
+
+
+class Answering:
+    """A runner that gives the answer it was made with."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def read(self, make: object, call: Call) -> object:
+        """Give it."""
+        return self.answer
+
+    def write(self, make: object, call: Call) -> object:
+        """Give it."""
+        return self.answer
+
+
+@pytest.mark.parametrize(("answer", "count"), [([1, 2, 3], 3), (None, 1), ("text", 1), (7, 1)])
+def test_a_write_counts_for_as_many_things_as_it_returns(answer: object, count: int) -> None:
+    noted: list[tuple[str, int]] = []
+    answering: Any = Answering(answer)
+    runner = Noting(answering, lambda tenant, number: noted.append((tenant, number)))
+    nothing: Any = None
+    assert runner.read(nothing, Call("acme")) == answer
+    assert noted == []
+    assert runner.write(nothing, Call("acme")) == answer
+    assert noted == [("acme", count)]
+
+
+def test_an_awaited_write_counts_too() -> None:
+    class Awaited:
+        async def read(self, make: object, call: Call) -> object:
+            return 1
+
+        async def write(self, make: object, call: Call) -> object:
+            return [1, 2]
+
+    async def main() -> None:
+        noted: list[tuple[str, int]] = []
+        awaited: Any = Awaited()
+        runner = AsyncNoting(awaited, lambda tenant, number: noted.append((tenant, number)))
+        nothing: Any = None
+        await runner.read(nothing, Call("acme"))
+        await runner.write(nothing, Call("acme"))
+        assert noted == [("acme", 2)]
+
+    asyncio.run(main())
