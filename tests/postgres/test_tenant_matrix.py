@@ -41,7 +41,7 @@ def populated(postgres_database: PostgresDatabase) -> Iterator[tuple[Connection,
             "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) FROM pg_constraint "
             "WHERE connamespace = 'aureus'::regnamespace AND contype = 'c' AND conrelid <> 0"
         ).fetchall():
-            connection.execute(statement)
+            connection.execute(statement.encode())
         tables = [
             name
             for (name,) in connection.execute(
@@ -50,7 +50,7 @@ def populated(postgres_database: PostgresDatabase) -> Iterator[tuple[Connection,
             if name not in TABLES_WITHOUT_TENANT
         ]
         for table in tables:
-            connection.execute(f'ALTER TABLE aureus."{table}" DISABLE TRIGGER USER')
+            connection.execute(f'ALTER TABLE aureus."{table}" DISABLE TRIGGER USER'.encode())
             for tenant in ("acme", "other"):
                 insert(connection, table, tenant)
         connection.execute("SET session_replication_role = origin")
@@ -92,9 +92,7 @@ def attempt(connection: Connection, text: str, table: str) -> int | str:
     """Carry out a statement on a table and undo it; return how many rows it touched, or the SQLSTATE."""
     try:
         with connection.transaction(force_rollback=True):
-            return connection.execute(
-                sql.SQL(text).format(table=sql.Identifier("aureus", table))
-            ).rowcount
+            return connection.execute(text.format(table=f'aureus."{table}"').encode()).rowcount
     except psycopg.Error as error:
         return error.sqlstate or str(error)
 
