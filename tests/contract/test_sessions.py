@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aureus.errors import Invalid, LimitExceeded, NotFound, VersionConflict
+from aureus.errors import Conflict, Invalid, LimitExceeded, NotFound, VersionConflict
 from aureus.model.sessions import AdoptedMessage, AdoptedSession, Appended, MessageDraft
 from tests.contract.stage import Stage
 
@@ -343,6 +343,38 @@ def test_no_facet_outlives_the_state_it_was_taken_from(stage: Stage, sessions: A
             assert tx.execute(f"SELECT count(*) FROM {stage.table(table)}")[0][0] == 0
 
 
+def test_racing_writers_leave_a_history_that_agrees_with_its_session(
+    stage: Stage, sessions: Any
+) -> None:
+    """Appends wait for resets and deletions, and the other way round: nothing of an ended life may stay behind."""
+    works: list[Callable[[], Any]] = [
+        lambda: sessions.append("planner", "s1", "user", "x"),
+        lambda: sessions.append_many("planner", "s1", [{"role": "a", "content": 1}] * 3),
+        lambda: sessions.reset("planner", "s1"),
+        lambda: sessions.delete("planner", "s1"),
+        lambda: sessions.save("planner", "s1", {"n": 1}),
+    ]
+
+    def work(number: int) -> None:
+        with suppress(NotFound, Conflict):  # revived between the refusal and the look at it
+            works[number * 7 % 5]()
+
+    sessions.save("planner", "s1", {})
+    for end in (works[4], works[3]):
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(40)))
+        end()
+        session = sessions.find("planner", "s1")
+        count = 0 if session is None else session.message_count
+        with stage.backend.transaction(stage.tenant) as tx:
+            rows = tx.execute(
+                f"SELECT position FROM {stage.table('session_messages')} ORDER BY position"
+            )
+            states = tx.execute(f"SELECT count(*) FROM {stage.table('session_states')}")
+        assert [row[0] for row in rows] == list(range(1, count + 1))
+        assert states[0][0] == (session is not None)
+
+
 def test_collections_and_tenants_know_nothing_of_each_other(
     stage: Stage, another_stage: Callable[[str], Stage]
 ) -> None:
@@ -375,6 +407,7 @@ def test_what_cannot_be_stored_is_refused_before_anything_is(sessions: Any) -> N
         lambda: sessions.save("planner", "s1", {}, ttl_seconds=0),
         lambda: sessions.save("planner", "s1", {}, ttl_seconds=1, expires_at=NEVER),
         lambda: sessions.save("planner", "s1", {}, expires_at=datetime(2030, 1, 1)),  # noqa: DTZ001 - what is refused
+        lambda: sessions.save("planner", "s1", {}, expires_at=NEVER.replace(year=1970)),
         lambda: sessions.save("planner", "s1", {}, operation_id=""),
         lambda: sessions.append("planner", "s1", "a\x00", 1),
         lambda: sessions.append_many("planner", "s1", [{"role": "a"}]),

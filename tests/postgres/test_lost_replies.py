@@ -49,6 +49,29 @@ def test_two_hundred_lost_replies_of_transitions_leave_one_effect_each(
     assert len(stage.stores.tasks.list("r1")) == LOST_REPLIES // 2 + 1
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_lost_replies_of_sessions_and_world_state_leave_one_effect_each(
+    make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
+) -> None:
+    stage = make_stage(port=fault_proxy.port, is_async=is_async)
+    sessions, world = stage.stores.sessions, stage.stores.world_state
+    rule = fault_proxy.on(every_other(), CutAfter())
+    version = 0
+    for number in range(20):
+        version = sessions.save("a", "s", number, expected_version=version).version
+        version = sessions.append("a", "s", "user", number, expected_version=version).version
+        assert world.increment("n").value == number + 1
+    fault_proxy.clear()
+    assert rule.fired == 60
+    history = sessions.history("a", "s")
+    assert [(message.position, message.content) for message in history] == [
+        (number + 1, number) for number in range(20)
+    ]
+    assert (sessions.load("a", "s").state, version) == (19, 40)
+    assert [entry.value for entry in world.history("n")] == list(range(20, 0, -1))
+    assert len(stage.stores.events.read_stream("sessions/a/s")) == 40
+
+
 def every_other() -> Predicate:
     """Match every other flush, so that what repeats a lost one gets through."""
     count = 0

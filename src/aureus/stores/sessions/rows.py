@@ -140,6 +140,8 @@ def expiry_of(
     if ttl_seconds is None:
         if expires_at is not None and expires_at.tzinfo is None:
             raise Invalid("expires_at is a time without a zone; give it one, such as UTC")
+        if expires_at is not None and expires_at <= now:
+            raise Invalid(f"expires_at is {expires_at}, which is over; delete ends a session now")
         return None, expires_at
     if expires_at is not None:
         raise Invalid("a session ends after ttl_seconds or at expires_at, not by both")
