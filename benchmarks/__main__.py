@@ -21,6 +21,7 @@ from benchmarks import (
     sessions,
     start_up,
     takeover,
+    vectors,
 )
 from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
@@ -38,6 +39,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "takeover": takeover.measure,
     "start_up": start_up.measure,
     "retrieval": retrieval.measure,
+    "vectors": vectors.measure,
     "search": search.measure,
 }
 

@@ -64,7 +64,7 @@ def check_sql(path: str, text: str) -> Iterator[Problem]:
     if _MIGRATION.search(path):
         yield from _check_migration(path, text)
         yield from _check_tables(path, code, 0, frozenset(_CTE.findall(code)))
-    elif not path.startswith(FOLDER + "roles/"):
+    elif not path.startswith((FOLDER + "roles/", FOLDER + "optional/")):
         yield from _check_statements(path, text, code)
 
 

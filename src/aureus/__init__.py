@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from aureus.client import AsyncAureus, Aureus
     from aureus.errors import AureusError
     from aureus.model.events import ANY, EXISTS, NO_STREAM, NewEvent
+    from aureus.retrieval.embedding import Embedder, FunctionEmbedder
+    from aureus.retrieval.static_model import StaticEmbedder
 
 __all__ = [
     "ANY",
@@ -18,7 +20,10 @@ __all__ = [
     "AsyncAureus",
     "Aureus",
     "AureusError",
+    "Embedder",
+    "FunctionEmbedder",
     "NewEvent",
+    "StaticEmbedder",
     "__version__",
 ]
 
@@ -30,6 +35,9 @@ _HOMES = {
     "NO_STREAM": "aureus.model.events",
     "EXISTS": "aureus.model.events",
     "NewEvent": "aureus.model.events",
+    "Embedder": "aureus.retrieval.embedding",
+    "FunctionEmbedder": "aureus.retrieval.embedding",
+    "StaticEmbedder": "aureus.retrieval.static_model",
 }
 
 

@@ -42,7 +42,7 @@ from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
 from aureus.model.health import Health
-from aureus.model.memories import MemoryPolicy
+from aureus.retrieval.embedding import Embedder
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.health import AsyncHealthStore, HealthStore
@@ -74,13 +74,15 @@ HEALTH_SECONDS_MAX = 5.0
 class Stores:
     """The stores of one tenant."""
 
-    def __init__(self, runner: Runner, call: Call, policy: MemoryPolicy | None = None) -> None:
+    def __init__(
+        self, runner: Runner, call: Call, memories: MemoryOperations | None = None
+    ) -> None:
         self.workflows = WorkflowStore(runner, call)
         self.runs = RunStore(runner, call)
         self.tasks = TaskStore(runner, call)
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
-        self.memories = MemoryStore(runner, call, MemoryOperations(policy))
+        self.memories = MemoryStore(runner, call, memories)
         self.profiles = ProfileStore(runner, call)
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
@@ -90,13 +92,15 @@ class Stores:
 class AsyncStores:
     """The stores of one tenant, awaited."""
 
-    def __init__(self, runner: AsyncRunner, call: Call, policy: MemoryPolicy | None = None) -> None:
+    def __init__(
+        self, runner: AsyncRunner, call: Call, memories: MemoryOperations | None = None
+    ) -> None:
         self.workflows = AsyncWorkflowStore(runner, call)
         self.runs = AsyncRunStore(runner, call)
         self.tasks = AsyncTaskStore(runner, call)
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
-        self.memories = AsyncMemoryStore(runner, call, MemoryOperations(policy))
+        self.memories = AsyncMemoryStore(runner, call, memories)
         self.profiles = AsyncProfileStore(runner, call)
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
@@ -107,9 +111,9 @@ class OpenTransaction(Stores):
     """The stores inside one transaction, and the caller's own SQL beside them."""
 
     def __init__(
-        self, transaction: Transaction, call: Call, policy: MemoryPolicy | None = None
+        self, transaction: Transaction, call: Call, memories: MemoryOperations | None = None
     ) -> None:
-        super().__init__(transaction, call, policy)
+        super().__init__(transaction, call, memories)
         self._transaction = transaction
 
     @property
@@ -126,9 +130,9 @@ class AsyncOpenTransaction(AsyncStores):
     """The stores inside one transaction, awaited, and the caller's own SQL beside them."""
 
     def __init__(
-        self, transaction: AsyncTransaction, call: Call, policy: MemoryPolicy | None = None
+        self, transaction: AsyncTransaction, call: Call, memories: MemoryOperations | None = None
     ) -> None:
-        super().__init__(transaction, call, policy)
+        super().__init__(transaction, call, memories)
         self._transaction = transaction
 
     @property
@@ -155,10 +159,12 @@ class Aureus(Stores):
         clock: Clock | None = None,
         ids: Ids | None = None,
         telemetry: Telemetry | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
 
-        ``telemetry`` is told of every call of the stores.
+        ``telemetry`` is told of every call of the stores. With an ``embedder`` memories get vectors, and are found by
+        meaning too.
 
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Inside a running event loop it
         raises ``Invalid``: there ``AsyncAureus`` is meant.
@@ -167,18 +173,20 @@ class Aureus(Stores):
         self.settings = settings or read_settings(url, tenant)
         self._sources = make_sources(self.settings, clock, ids)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
+        self._embedder = embedder
         self._database: Database = open_database(self.settings.database, self._sources)
-        policy = self.settings.memory.policy
-        super().__init__(self._database, self._call(self.settings.tenant), policy)
+        super().__init__(self._database, self._call(self.settings.tenant), self._memories())
 
     def _call(self, tenant: str) -> Call:
         seconds = self.settings.database.call_deadline_seconds
         return Call(tenant, seconds, observing=self._observing)
 
+    def _memories(self) -> MemoryOperations:
+        return MemoryOperations(self.settings.memory.policy, self._embedder)
+
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
-        policy = self.settings.memory.policy
-        return Stores(self._database, self._call(check_tenant(tenant)), policy)
+        return Stores(self._database, self._call(check_tenant(tenant)), self._memories())
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -188,7 +196,7 @@ class Aureus(Stores):
         """
         call = self._call(check_tenant(tenant or self.settings.tenant))
         with self._database.transaction(call) as transaction:
-            yield OpenTransaction(transaction, call, self.settings.memory.policy)
+            yield OpenTransaction(transaction, call, self._memories())
 
     def run_in_transaction(
         self, work: Callable[[OpenTransaction], R], *, tenant: str | None = None
@@ -270,10 +278,12 @@ class AsyncAureus(AsyncStores):
         clock: Clock | None = None,
         ids: Ids | None = None,
         telemetry: Telemetry | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
 
-        ``telemetry`` is told of every call of the stores.
+        ``telemetry`` is told of every call of the stores. With an ``embedder`` memories get vectors, and are found by
+        meaning too.
 
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
         matter of milliseconds, done here.
@@ -281,18 +291,20 @@ class AsyncAureus(AsyncStores):
         self.settings = settings or read_settings(url, tenant)
         self._sources = make_sources(self.settings, clock, ids)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
+        self._embedder = embedder
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
-        policy = self.settings.memory.policy
-        super().__init__(self._database, self._call(self.settings.tenant), policy)
+        super().__init__(self._database, self._call(self.settings.tenant), self._memories())
 
     def _call(self, tenant: str) -> Call:
         seconds = self.settings.database.call_deadline_seconds
         return Call(tenant, seconds, observing=self._observing)
 
+    def _memories(self) -> MemoryOperations:
+        return MemoryOperations(self.settings.memory.policy, self._embedder)
+
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
-        policy = self.settings.memory.policy
-        return AsyncStores(self._database, self._call(check_tenant(tenant)), policy)
+        return AsyncStores(self._database, self._call(check_tenant(tenant)), self._memories())
 
     @asynccontextmanager
     async def transaction(
@@ -304,7 +316,7 @@ class AsyncAureus(AsyncStores):
         """
         call = self._call(check_tenant(tenant or self.settings.tenant))
         async with self._database.transaction(call) as transaction:
-            yield AsyncOpenTransaction(transaction, call, self.settings.memory.policy)
+            yield AsyncOpenTransaction(transaction, call, self._memories())
 
     async def run_in_transaction(
         self, work: Callable[[AsyncOpenTransaction], Awaitable[R]], *, tenant: str | None = None

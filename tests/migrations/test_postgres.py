@@ -387,8 +387,8 @@ def test_what_is_printed_makes_the_same_schema(place: Place, schema: str) -> Non
     assert place.ensure(schema=schema, may_migrate=False) == Prepared(single_role=False)
     columns = (
         "SELECT c.table_name, c.column_name, c.data_type, c.is_nullable FROM information_schema.columns AS c "
-        "WHERE c.table_schema = '{}' ORDER BY 1, 2"
-    )
+        "WHERE c.table_schema = '{}' AND c.table_name <> 'memory_vectors' ORDER BY 1, 2"
+    )  # That one is no migration: it is made where the server has the extension.
     place.ensure(schema="migrated")
     printed = place.run(columns.replace("{}", schema))
     assert printed == place.run(columns.replace("{}", "migrated"))

@@ -73,9 +73,16 @@ class Backend:
     """An open database and its stores, the same to look at for threads and for asyncio."""
 
     def __init__(
-        self, settings: Settings, *, is_async: bool, clock: Any = None, call_seconds: float = 30.0
+        self,
+        settings: Settings,
+        *,
+        is_async: bool,
+        clock: Any = None,
+        call_seconds: float = 30.0,
+        embedder: Any = None,
     ) -> None:
         self.settings = settings
+        self.embedder = embedder
         self.clock = clock or ManualClock()
         self._call_seconds = call_seconds
         self.ids = RandomIds()
@@ -85,10 +92,14 @@ class Backend:
         )
 
     def _open_client(self) -> Aureus:
-        return Aureus(settings=self.settings, clock=self.clock, ids=self.ids)
+        return Aureus(
+            settings=self.settings, clock=self.clock, ids=self.ids, embedder=self.embedder
+        )
 
     async def _open_async(self) -> AsyncAureus:
-        return AsyncAureus(settings=self.settings, clock=self.clock, ids=self.ids)
+        return AsyncAureus(
+            settings=self.settings, clock=self.clock, ids=self.ids, embedder=self.embedder
+        )
 
     def tenant(self, name: str) -> Any:
         """Return the stores of a tenant."""

@@ -78,6 +78,8 @@ class MigrationStatus:
     """What the database has and this program does not know; none of it is breaking."""
     schema: str | None = None
     """The schema on PostgreSQL."""
+    vector_search: str = "exact"
+    """How the nearest vectors are found: ``exact``, by reading all of a model's, or ``hnsw`` with the extension."""
 
     @property
     def is_current(self) -> bool:

@@ -5,6 +5,8 @@ The engine's modules are imported only here and only when that engine is wanted.
 
 from __future__ import annotations
 
+from typing import Any
+
 from aureus._database.database import AsyncDatabase, Database
 from aureus._database.drive import Sources
 from aureus.config import DatabaseSettings, SqliteUrl
@@ -45,8 +47,8 @@ def migrate_schema(settings: DatabaseSettings) -> tuple[str, ...]:
     return migrate_postgres(settings, settings.url)
 
 
-def schema_status(settings: DatabaseSettings) -> dict[str, list[str]]:
-    """Return the names of the migrations that are applied, missing, and unknown to this program."""
+def schema_status(settings: DatabaseSettings) -> dict[str, Any]:
+    """Return which migrations are applied, missing, and unknown to this program, and how vectors are searched."""
     if isinstance(settings.url, SqliteUrl):
         from aureus._database.sqlite.opening import status as status_sqlite
 
@@ -59,6 +61,7 @@ def schema_status(settings: DatabaseSettings) -> dict[str, list[str]]:
         "applied": [applied.title for applied in found.applied],
         "missing": [missing.title for missing in found.missing],
         "unknown": [newer.title for newer in found.newer],
+        "vector_search": found.vector_search,
     }
 
 

@@ -48,6 +48,7 @@ def status(*, as_json: bool, **flags: Any) -> None:
             click.echo(f"missing  {name}")
         for name in found["unknown"]:
             click.echo(f"unknown  {name}  (this database is newer than this program)")
+        click.echo(f"vectors  {found['vector_search']}")
     if found["missing"]:
         note("next: aureus db migrate")
         raise click.exceptions.Exit(1)

@@ -311,6 +311,32 @@ class MemoryFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class NearMemory:
+    """A memory that a vector search found."""
+
+    memory: Memory
+    score: float
+    """The cosine of the angle between the vectors of question and memory: 1 for the same direction."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return memory and score as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """A model that memories have vectors of."""
+
+    model: str
+    dimensions: int
+    vector_count: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryStatistics:
     """What a set of memories adds up to."""
 

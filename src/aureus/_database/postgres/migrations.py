@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from aureus._database.migrate import (
     note_of,
     read_migrations,
 )
+from aureus._database.postgres import vectors
 from aureus._database.postgres.errors import mapped
 from aureus._database.statement import Queries, Row
 from aureus.clock import Clock
@@ -76,6 +77,8 @@ class Prepared:
     it all the same, since it owns no right to bypass it."""
     applied: tuple[str, ...] = ()
     """The names of the migrations that were applied now."""
+    steps: tuple[str, ...] = field(default=(), compare=False)
+    """What was made besides, because this server can do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,12 @@ class Migrator:
 
         Raises ``MigrationError``, ``Forbidden`` when the user may not look, and ``DatabaseUnavailable``.
         """
-        return self._guarded(lambda: self._status(self._describe()))
+
+        def look() -> MigrationStatus:
+            index = vectors.look(self._run, self._target.schema)
+            return replace(self._status(self._describe()), vector_search=index.describe())
+
+        return self._guarded(look)
 
     def ensure(self, *, may_migrate: bool) -> Prepared:
         """Find the schema current, or bring it up to date where that is allowed.
@@ -156,7 +164,27 @@ class Migrator:
             if step.applied is not None:
                 done.append(step.applied)
             if step.is_last:
-                return Prepared(self._single_role(self._describe()), tuple(done))
+                steps = self._make_vectors()
+                return Prepared(self._single_role(self._describe()), tuple(done), steps)
+
+    def _make_vectors(self) -> tuple[str, ...]:
+        """Make the index of vectors where that can be done; another process that does so at once is waited for."""
+        while True:
+            try:
+                with self._connection.transaction():
+                    self._run("set_limits")
+                    if self._run("lock_schema", schema=self._target.schema) == [(True,)]:
+                        state = self._describe()
+                        if not state.owns_table:
+                            return ()
+                        role = self._target.role if state.has_role else None
+                        made = vectors.make(
+                            self._connection, self._run, schema=self._target.schema, role=role
+                        )
+                        return () if made is None else (made,)
+            except _WAITS:
+                pass
+            self._wait()
 
     def _step(self) -> _Step | None:
         """Apply the next migration, and the grants with the last one; None when others hold the schema."""

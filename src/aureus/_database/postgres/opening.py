@@ -45,9 +45,10 @@ def prepare(settings: DatabaseSettings, url: PostgresUrl) -> PostgresOptions:
 
 
 def migrate(settings: DatabaseSettings, url: PostgresUrl) -> tuple[str, ...]:
-    """Bring the schema up to date and return the names of what was applied."""
+    """Bring the schema up to date and return the names of what was applied, and made besides."""
     with _migrator(settings, url) as (migrator, _):
-        return migrator.migrate().applied
+        prepared = migrator.migrate()
+    return (*prepared.applied, *prepared.steps)
 
 
 def status(settings: DatabaseSettings, url: PostgresUrl) -> MigrationStatus:

@@ -20,5 +20,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.sessions, aureus.session_states, 
     aureus.session_collections, aureus.session_facets TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.world_state TO aureus_app;
 GRANT SELECT, INSERT ON aureus.world_state_versions TO aureus_app;
+GRANT EXECUTE ON FUNCTION aureus.nearest_embeddings(text, text, bytea, integer) TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.memory_embeddings TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;

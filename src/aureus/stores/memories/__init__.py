@@ -10,6 +10,7 @@ from aureus._database.operation import AsyncStore, Operations, Store
 from aureus.model.memories import Memory, NewMemory
 from aureus.model.retention import RetentionDecision, RetentionPolicy
 from aureus.stores.memories.conversations import ConversationOperations
+from aureus.stores.memories.embedding import BATCH_MAX, MemoryEmbeddings
 from aureus.stores.memories.keeping import MemoryKeeping
 from aureus.stores.memories.reading import MemoryReads
 from aureus.stores.memories.recalling import MemoryRecall
@@ -29,7 +30,7 @@ CHUNK_SIZE = 250
 """Memories of one transaction of ``add_all``: a bigger one is hardly quicker and keeps other writers waiting."""
 
 
-class MemoryOperations(MemoryWrites, MemoryReads, MemoryRecall, MemoryKeeping):
+class MemoryOperations(MemoryWrites, MemoryReads, MemoryRecall, MemoryKeeping, MemoryEmbeddings):
     """Operations on memories."""
 
 
@@ -105,6 +106,22 @@ class MemoryStore(Store, MemoryOperations):
             total += count
         return total
 
+    def embed_missing(self, *, limit: int | None = None) -> int:
+        """Make vectors for the memories that have none of the client's embedder, and return how many were stored.
+
+        In batches of 512, each a transaction of its own, at most ``limit`` memories in all; a call that broke off is
+        simply repeated. Raises ``Invalid`` without an embedder, and ``EmbedderFailed``.
+        """
+        count, seen, after_id = 0, 0, ""
+        while limit is None or seen < limit:
+            size = BATCH_MAX if limit is None else min(BATCH_MAX, limit - seen)
+            found = self.list_unembedded(after_id=after_id, limit=size)
+            if not found:
+                break
+            seen, after_id = seen + len(found), found[-1].memory_id
+            count += self.embed_batch(found)
+        return count
+
     def conversation(
         self, session_id: str, *, agent_id: str, user_id: str | None = None
     ) -> ConversationStore:
@@ -165,6 +182,18 @@ class AsyncMemoryStore(AsyncStore, MemoryOperations):
             total += count
         return total
 
+    async def embed_missing(self, *, limit: int | None = None) -> int:
+        """Make vectors for memories that have none of the client's embedder; as ``MemoryStore.embed_missing``."""
+        count, seen, after_id = 0, 0, ""
+        while limit is None or seen < limit:
+            size = BATCH_MAX if limit is None else min(BATCH_MAX, limit - seen)
+            found = await self.list_unembedded(after_id=after_id, limit=size)
+            if not found:
+                break
+            seen, after_id = seen + len(found), found[-1].memory_id
+            count += await self.embed_batch(found)
+        return count
+
     def conversation(
         self, session_id: str, *, agent_id: str, user_id: str | None = None
     ) -> AsyncConversationStore:
@@ -194,5 +223,8 @@ def _conversation(
     check_name(agent_id, "agent_id")
     if user_id is not None:
         check_name(user_id, "user_id")
-    policy = operations.policy if isinstance(operations, MemoryOperations) else None
-    return ConversationOperations(session_id, agent_id, user_id, policy)
+    if not isinstance(operations, MemoryOperations):
+        return ConversationOperations(session_id, agent_id, user_id)
+    return ConversationOperations(
+        session_id, agent_id, user_id, operations.policy, operations.embedder
+    )

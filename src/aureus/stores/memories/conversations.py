@@ -8,6 +8,7 @@ from aureus._database.operation import Operations, read, write
 from aureus._database.statement import Op, Queries, current_time, fetch_all
 from aureus.errors import Invalid
 from aureus.model.memories import Memory, MemoryDetails, MemoryPolicy, MemoryType
+from aureus.retrieval.embedding import Embedder
 from aureus.stores.memories.reading import PAGE_MAX
 from aureus.stores.memories.rows import memory_of
 from aureus.stores.memories.stating import check_name
@@ -25,12 +26,13 @@ class ConversationOperations(Operations):
         agent_id: str = "",
         user_id: str | None = None,
         policy: MemoryPolicy | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         """Speak of one session."""
         self.session_id = session_id
         self.agent_id = agent_id
         self.user_id = user_id
-        self._memories = MemoryWrites(policy)
+        self._memories = MemoryWrites(policy, embedder)
 
     @write
     def append(

@@ -38,6 +38,7 @@ from aureus.model.memories import (
     MemoryPolicy,
     NewMemory,
 )
+from aureus.retrieval.embedding import Embedder, Vector
 from aureus.stores.memories.facts import fact_of
 from aureus.stores.memories.indexing import index, unindex
 from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
@@ -49,6 +50,7 @@ from aureus.stores.memories.stating import (
     first_version,
     next_version,
 )
+from aureus.stores.memories.vectors import embedded, keep_vectors
 
 sql = Queries("memories")
 
@@ -59,9 +61,12 @@ CHUNK_MAX = 1000
 class MemoryWrites(Operations):
     """Operations that change memories."""
 
-    def __init__(self, policy: MemoryPolicy | None = None) -> None:
-        """Accept what the policy allows."""
+    def __init__(
+        self, policy: MemoryPolicy | None = None, embedder: Embedder | None = None
+    ) -> None:
+        """Accept what the policy allows; with an embedder every text that is written gets its vector."""
         self.policy = policy or MemoryPolicy()
+        self.embedder = embedder
 
     @write
     def add(
@@ -81,7 +86,9 @@ class MemoryWrites(Operations):
         chosen = memory_id or (yield from new_id())
         given = NewMemory(text=text, agent_id=agent_id, memory_id=chosen, **details)
         memory = first_version(given, self.policy, now, memory_id=chosen)
+        vectors = yield from embedded(self.embedder, [memory.text])
         yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
+        yield from keep_vectors([memory], vectors)
         yield from index([memory])
         added = yield from last(
             sql.add_memory,
@@ -115,6 +122,8 @@ class MemoryWrites(Operations):
             memory = first_version(given, self.policy, now, memory_id=chosen)
             if not says_the_same(wanted.setdefault(chosen, memory), memory):
                 raise _taken(chosen)
+        vectors = yield from embedded(self.embedder, [memory.text for memory in wanted.values()])
+        vector_of = dict(zip(wanted, vectors or (), strict=False))
         there = yield from fetch_all(sql.get_memories, memory_of, memory_ids=list(wanted))
         known = {memory.memory_id: memory for memory in there}
         for memory in there:
@@ -128,6 +137,8 @@ class MemoryWrites(Operations):
             yield from record_all(
                 fact_of(EventType.MEMORY_CREATED, memory, actor) for memory in new
             )
+            if vector_of:
+                yield from keep_vectors(new, [vector_of[memory.memory_id] for memory in new])
             yield from index(new)
             added = yield from last_all(
                 sql.add_memories, memory_of, memories=encode_memories(new), agent_id="", user_id=""
@@ -158,6 +169,7 @@ class MemoryWrites(Operations):
         chosen = memory_id or (yield from new_id())
         given = NewMemory(text=text, agent_id=agent_id, memory_id=chosen, **details)
         memory = first_version(given, self.policy, now, memory_id=chosen, key=key)
+        vectors = yield from embedded(self.embedder, [memory.text])
         place = {
             "agent_id": memory.agent_id,
             "user_id": memory.user_id or "",
@@ -180,7 +192,8 @@ class MemoryWrites(Operations):
         )
         if held is None:
             before = yield from fetch_one(sql.get_max_version, lambda row: int(row[0]), **place)
-            return (yield from _put(replace(memory, version=(before or 0) + 1), actor))
+            first = replace(memory, version=(before or 0) + 1)
+            return (yield from _put(first, actor, vectors))
         begins = memory.valid_from
         if begins is None and is_held and (memory.valid_to is None or memory.valid_to > now):
             begins = now
@@ -197,7 +210,7 @@ class MemoryWrites(Operations):
             now=superseded.updated_at,
         )
         put = replace(memory, version=superseded.version + 1, valid_from=begins)
-        return (yield from _put(put, actor))
+        return (yield from _put(put, actor, vectors))
 
     @write
     def restore(
@@ -269,6 +282,8 @@ class MemoryWrites(Operations):
         now = yield from current_time()
         operation = operation_id or (yield from new_id())
         wanted = changed_fields(changes, now)
+        text = changes.get("text")
+        vectors = yield from embedded(self.embedder, [] if text is None else [text])
         memory, is_repeat = yield from _locked(memory_id, operation)
         if is_repeat:
             return memory
@@ -276,6 +291,7 @@ class MemoryWrites(Operations):
             _refuse_dead(memory, now)
         _check_version(memory, expected_version)
         changed = checked(next_version(memory, operation, now, **wanted), self.policy)
+        yield from keep_vectors([changed], vectors)
         return (yield from _replace(changed, EventType.MEMORY_UPDATED, actor))
 
     @write
@@ -327,9 +343,10 @@ def _with_mark(row: Row) -> tuple[Memory, bool]:
     return memory_of(row), bool(row[COLUMN_COUNT])
 
 
-def _put(memory: Memory, actor: str | None) -> Op[Memory]:
+def _put(memory: Memory, actor: str | None, vectors: Sequence[Vector] | None) -> Op[Memory]:
     """Write a memory under the key whose lock is held."""
     yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
+    yield from keep_vectors([memory], vectors)
     yield from index([memory])
     written = yield from last(sql.put_memory, memory_of, memories=encode_memories([memory]))
     if written is None:

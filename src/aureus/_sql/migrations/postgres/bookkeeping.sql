@@ -65,3 +65,15 @@ LEFT JOIN pg_namespace AS n ON n.nspname = :schema
 LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = 'schema_migrations' AND c.relkind IN ('r', 'p')
 LEFT JOIN pg_roles AS r ON r.rolname = :role
 WHERE u.rolname = current_user;
+
+-- name: describe_vectors :one
+-- What there is of the extension for vectors, and whether our index of them was made.
+SELECT x.extversion, n.nspname::text,
+    b.oid IS NOT NULL AS has_base,
+    CASE WHEN c.oid IS NOT NULL THEN coalesce(obj_description(c.oid, 'pg_class'), '') END AS note
+FROM (SELECT) AS one
+LEFT JOIN pg_extension AS x ON x.extname = :extension
+LEFT JOIN pg_namespace AS n ON n.oid = x.extnamespace
+LEFT JOIN pg_namespace AS s ON s.nspname = :schema
+LEFT JOIN pg_class AS b ON b.relnamespace = s.oid AND b.relname = 'memory_embeddings'
+LEFT JOIN pg_class AS c ON c.relnamespace = s.oid AND c.relname = 'memory_vectors';

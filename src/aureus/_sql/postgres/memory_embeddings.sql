@@ -1,0 +1,67 @@
+-- Vectors of memories on PostgreSQL. Many vectors arrive as one value of bytes, in the order of the ids.
+
+-- name: keep_embeddings :many
+-- Store vectors of memories in the commit that wrote these; behind the statement that did, if it did.
+INSERT INTO aureus.memory_embeddings (tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector)
+SELECT :tenant_id, :model, m.memory_id, m.version,
+    substring(CAST(:text_hashes AS bytea) FROM CAST(1 + 16 * (g.place - 1) AS integer) FOR 16),
+    CAST(:dimensions AS integer), CAST(:now AS timestamptz),
+    substring(CAST(:vectors AS bytea) FROM CAST(1 + 4 * CAST(:dimensions AS integer) * (g.place - 1) AS integer)
+        FOR 4 * CAST(:dimensions AS integer))
+FROM unnest(CAST(:memory_ids AS text[])) WITH ORDINALITY AS g (memory_id, place)
+JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
+WHERE current_setting('aureus.mark', true) = :mark
+ORDER BY m.memory_id
+ON CONFLICT (tenant_id, model, memory_id) DO UPDATE SET
+    version = excluded.version, text_hash = excluded.text_hash, dimensions = excluded.dimensions,
+    created_at = excluded.created_at, vector = excluded.vector
+RETURNING memory_id;
+
+-- name: save_embeddings :many
+-- key: model
+-- Store vectors of memories that still are what they were made for; a writer of one of them is waited for, and its
+-- memory is then left out.
+WITH unchanged AS MATERIALIZED (
+    SELECT m.memory_id, m.version, g.place
+    FROM unnest(CAST(:memory_ids AS text[]), CAST(:versions AS bigint[]))
+        WITH ORDINALITY AS g (memory_id, version, place)
+    JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version
+    ORDER BY m.memory_id
+    FOR SHARE OF m
+)
+INSERT INTO aureus.memory_embeddings (tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector)
+SELECT :tenant_id, :model, u.memory_id, u.version,
+    substring(CAST(:text_hashes AS bytea) FROM CAST(1 + 16 * (u.place - 1) AS integer) FOR 16),
+    CAST(:dimensions AS integer), CAST(:now AS timestamptz),
+    substring(CAST(:vectors AS bytea) FROM CAST(1 + 4 * CAST(:dimensions AS integer) * (u.place - 1) AS integer)
+        FOR 4 * CAST(:dimensions AS integer))
+FROM unchanged AS u
+ORDER BY u.memory_id
+ON CONFLICT (tenant_id, model, memory_id) DO UPDATE SET
+    version = excluded.version, text_hash = excluded.text_hash, dimensions = excluded.dimensions,
+    created_at = excluded.created_at, vector = excluded.vector
+RETURNING memory_id;
+
+-- name: confirm_embeddings :many
+-- key: model
+-- Note that vectors still belong to the text of their memories, which changed otherwise.
+UPDATE aureus.memory_embeddings AS e SET version = g.version
+FROM unnest(CAST(:memory_ids AS text[]), CAST(:versions AS bigint[])) WITH ORDINALITY AS g (memory_id, version, place)
+WHERE e.tenant_id = :tenant_id AND e.model = :model AND e.memory_id = g.memory_id
+  AND e.text_hash = substring(CAST(:text_hashes AS bytea) FROM CAST(1 + 16 * (g.place - 1) AS integer) FOR 16)
+RETURNING e.memory_id;
+
+-- name: get_embeddings :many
+-- The vectors of some memories.
+SELECT memory_id, text_hash, vector
+FROM aureus.memory_embeddings
+WHERE tenant_id = :tenant_id AND model = :model AND memory_id = ANY (CAST(:memory_ids AS text[]))
+  AND dimensions = CAST(:dimensions AS integer)
+ORDER BY memory_id;
+
+-- name: nearest_embeddings :many
+-- The nearest vectors, best first, by the index where it was made (the optional step memory_vectors); else no row.
+SELECT n.memory_id, e.text_hash, n.score, n.is_exact
+FROM aureus.nearest_embeddings(:tenant_id, :model, CAST(:vector AS bytea), CAST(:limit AS integer)) AS n
+JOIN aureus.memory_embeddings AS e
+    ON e.tenant_id = :tenant_id AND e.model = :model AND e.memory_id = n.memory_id;

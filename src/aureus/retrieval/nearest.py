@@ -1,0 +1,196 @@
+"""Which stored vectors are nearest to one: by an index where the database has one, else by reading all of them.
+
+A search has two halves. Here vectors of one model are put in order; what they belong to is looked up by the caller,
+who admits or refuses each: so filters lie below this arm, and as many come back as were asked for when there are as
+many. The order is exact where all vectors are read (in chunks, so that memory stays bounded) and nearly so by an index,
+which says which it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from aureus._database.drive import STATEMENTS_MAX
+from aureus._database.statement import Op, Queries, Row, fetch_all
+from aureus.errors import LimitExceeded
+from aureus.retrieval.embedding import Vector
+
+if TYPE_CHECKING:
+    from numpy import float32, intp
+    from numpy.typing import NDArray
+
+sql = Queries("memory_embeddings")
+
+T = TypeVar("T")
+
+FIRST_CANDIDATES = 64
+"""Vectors looked up at first: the usual search is over after one look."""
+
+WIDENING = 8
+"""How many times more are looked up when filters left too few."""
+
+INDEXED_CANDIDATES_MAX = 4096
+"""Candidates taken from an index: a filter that leaves too few of as many is rare enough to read all vectors for."""
+
+CHUNK_BYTES = 32 * 1024 * 1024
+"""Bytes of vectors that are in memory at once: 20,000 vectors of 384 dimensions."""
+
+CHUNKS_MAX = STATEMENTS_MAX - 16
+"""Chunks of one search; the rest of its statements is for looking up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A stored vector and how near it is."""
+
+    memory_id: str
+    text_hash: bytes
+    """Of the text that it was made of."""
+    score: float
+    """The cosine of the angle between the two: 1 for the same direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The best candidates, best first, with whether they are known to be the best."""
+
+    candidates: tuple[Candidate, ...]
+    is_exact: bool
+
+
+Admit = Callable[[Sequence[Candidate]], Op[list[T]]]
+"""Looks candidates up and returns what may be shown of them, in their order."""
+
+
+def find_nearest(vector: Vector, admit: Admit[T], *, limit: int) -> Op[tuple[list[T], bool]]:
+    """Return what is admitted of the nearest vectors, best first, and whether none can be better.
+
+    As many as asked for, when as many are admitted at all.
+    """
+    wanted = max(FIRST_CANDIDATES, 2 * limit)
+    while wanted <= INDEXED_CANDIDATES_MAX:
+        found = yield from by_index(vector, limit=wanted)
+        if not found.candidates:
+            break
+        shown = yield from admit(found.candidates)
+        if len(shown) >= limit or len(found.candidates) < wanted:
+            return shown[:limit], found.is_exact
+        wanted *= WIDENING
+    ranked = yield from by_reading(vector)
+    return (yield from admitted(ranked, admit, limit=limit)), True
+
+
+def by_index(vector: Vector, *, limit: int) -> Op[Nearest]:
+    """Return the nearest vectors by an index; none where there is no index, or no vector."""
+    rows = yield from fetch_all(
+        sql.nearest_embeddings,
+        _as_it_is,
+        model=vector.model,
+        vector=vector.content,
+        limit=limit,
+    )
+    found = [Candidate(row[0], bytes(row[1]), float(row[2])) for row in rows]
+    found.sort(key=_place)
+    return Nearest(tuple(found), is_exact=all(row[3] for row in rows))
+
+
+def by_reading(vector: Vector) -> Op[Ranking]:
+    """Return every vector of the model, nearest first. Raises ``LimitExceeded`` when there are too many to read."""
+    chunk_size = max(1, CHUNK_BYTES // (4 * vector.dimensions))
+    found = Ranking(vector)
+    after_id = ""
+    for _ in range(CHUNKS_MAX):
+        rows = yield from fetch_all(
+            sql.scan_embeddings,
+            _as_it_is,
+            model=vector.model,
+            dimensions=vector.dimensions,
+            after_id=after_id,
+            limit=chunk_size,
+        )
+        found.add(rows)
+        if len(rows) < chunk_size:
+            return found
+        after_id = rows[-1][0]
+    raise LimitExceeded(
+        f"there are more than {len(found):,} vectors of {vector.model!r}, too many to compare one by one; "
+        "use PostgreSQL with the extension vector, or narrow the search",
+        limit=len(found),
+    )
+
+
+def by_memory(vector: Vector, memory_ids: Sequence[str]) -> Op[Ranking]:
+    """Return the vectors that some memories have, nearest first; exact."""
+    rows = yield from fetch_all(
+        sql.get_embeddings,
+        _as_it_is,
+        model=vector.model,
+        dimensions=vector.dimensions,
+        memory_ids=list(memory_ids),
+    )
+    found = Ranking(vector)
+    found.add(rows)
+    return found
+
+
+class Ranking:
+    """Stored vectors in the order of how near they are to one; what is as near is ordered by id."""
+
+    def __init__(self, vector: Vector) -> None:
+        self._vector = vector
+        self._ids: list[str] = []
+        self._hashes: list[bytes] = []
+        self._scores: list[NDArray[float32]] = []
+        self._order: NDArray[intp] | None = None
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows of id, hash and vector, which come in the order of their ids."""
+        import numpy as np
+
+        if not rows:
+            return
+        ids, hashes, contents = zip(*rows, strict=True)
+        stored = np.frombuffer(b"".join(contents), dtype="<f4")
+        self._ids += ids
+        self._hashes += hashes
+        self._scores.append(stored.reshape(len(rows), -1) @ self._vector.numbers())
+        self._order = None
+
+    def part(self, start: int, stop: int) -> list[Candidate]:
+        """Return the candidates of some places, counted from 0."""
+        import numpy as np
+
+        if not self._ids:
+            return []
+        scores = np.concatenate(self._scores)
+        if self._order is None:
+            self._order = np.argsort(-scores, kind="stable")
+        places: list[int] = self._order[start:stop].tolist()
+        return [
+            Candidate(self._ids[place], bytes(self._hashes[place]), float(scores[place]))
+            for place in places
+        ]
+
+
+def admitted(ranking: Ranking, admit: Admit[T], *, limit: int) -> Op[list[T]]:
+    """Return what is admitted of a ranking, best first, looking up more only while there are too few."""
+    found: list[T] = []
+    start, size = 0, max(FIRST_CANDIDATES, 2 * limit)
+    while start < len(ranking) and len(found) < limit:
+        found += yield from admit(ranking.part(start, start + size))
+        start, size = start + size, size * WIDENING
+    return found[:limit]
+
+
+def _as_it_is(row: Row) -> Row:
+    return row
+
+
+def _place(candidate: Candidate) -> tuple[float, str]:
+    """Return what orders candidates: nearest first, and then by id, so that the order is total."""
+    return (-candidate.score, candidate.memory_id)
