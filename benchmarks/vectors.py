@@ -18,6 +18,7 @@ import psycopg
 from aureus._database.opening import migrate_schema
 from aureus.client import Aureus, OpenTransaction
 from aureus.config import Settings
+from aureus.model.memories import MemoryCriteria
 from aureus.retrieval.embedding import FunctionEmbedder, text_hash
 from benchmarks.measuring import Effort, Sample
 from benchmarks.place import ENGINES, Engine, Place, as_superuser
@@ -30,7 +31,7 @@ SHARE = 50
 """One in so many memories passes the filter."""
 
 _CHUNK = 5000
-_OWN = ("memory_no", "memory_id", "text")
+_OWN = ("memory_no", "memory_id", "text", "subject")
 _COLUMNS_OF_VECTORS = (
     "tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector"
 )
@@ -41,7 +42,7 @@ _COLUMNS = (
 )
 _NOTE = (
     f"`memories.nearest(text, limit=10)`, {DIMENSIONS} dimensions, one caller; the model's own time is not in it. The "
-    "filter is given as the ids of the memories that pass. Recall is the share of the ten that arithmetic over all "
+    "filter is by the subject of the memories. Recall is the share of the ten that arithmetic over all "
     "vectors finds."
 )
 
@@ -96,15 +97,16 @@ class Library:
     ) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
         """Yield statements with their parameters: all of a chunk at once, or row by row where there is no array."""
         hashes = [text_hash(text) for text in texts]
+        subjects = ["chosen" if int(text) % SHARE == 0 else "" for text in texts]
         contents = [vector.tobytes() for vector in self.vectors[part]]
         if engine == "SQLite":
             kept = ", ".join(column for column in columns if column not in _OWN)
             yield (
                 (
-                    f"INSERT INTO memories (memory_id, text, {kept}) "
-                    f"SELECT ?, ?, {kept} FROM memories WHERE memory_id = 'pattern'"
+                    f"INSERT INTO memories (memory_id, text, subject, {kept}) "
+                    f"SELECT ?, ?, ?, {kept} FROM memories WHERE memory_id = 'pattern'"
                 ),
-                zip(names, texts, strict=True),
+                zip(names, texts, subjects, strict=True),
             )
             yield (
                 (
@@ -117,12 +119,13 @@ class Library:
         kept = ", ".join(f"m.{column}" for column in columns if column not in _OWN)
         yield (
             (
-                f"INSERT INTO aureus.memories (memory_no, memory_id, text, {kept.replace('m.', '')}) "
-                f"SELECT nextval('aureus.memory_no'), g.memory_id, g.text, {kept} "
-                "FROM aureus.memories AS m CROSS JOIN unnest(%s::text[], %s::text[]) AS g (memory_id, text) "
+                f"INSERT INTO aureus.memories (memory_no, memory_id, text, subject, {kept.replace('m.', '')}) "
+                f"SELECT nextval('aureus.memory_no'), g.memory_id, g.text, g.subject, {kept} "
+                "FROM aureus.memories AS m "
+                "CROSS JOIN unnest(%s::text[], %s::text[], %s::text[]) AS g (memory_id, text, subject) "
                 "WHERE m.memory_id = 'pattern'"
             ),
-            [(names, texts)],
+            [(names, texts, subjects)],
         )
         yield (
             (
@@ -189,14 +192,14 @@ def _figures(library: Library, db: Aureus, effort: Effort) -> list[str]:
 
 
 def _ask(library: Library, db: Aureus, step: int, seconds: float) -> tuple[Sample, float]:
-    ids = None if step == 1 else [f"m{number:07d}" for number in range(0, library.size, step)]
+    criteria: MemoryCriteria = {} if step == 1 else {"subject": "chosen"}
     latencies: list[float] = []
     recalls: list[float] = []
     began = time.perf_counter()
     cpu = time.process_time()
     for question in range(library.size, library.size + 100):
         started = time.perf_counter()
-        found = db.memories.nearest(str(question), limit=10, memory_ids=ids)
+        found = db.memories.nearest(str(question), limit=10, **criteria)
         latencies.append(time.perf_counter() - started)
         texts = {near.memory.text for near in found}
         recalls.append(len(texts & library.best(question, step)) / 10)

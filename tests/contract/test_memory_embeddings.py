@@ -57,10 +57,12 @@ def test_a_memory_is_found_by_its_meaning_as_soon_as_it_is_added(world: World) -
     assert first.to_dict()["memory"]["text"] == "45 degrees"
     assert world.found("40", limit=1) == ["45 degrees"]
     assert world.memories.embedding_models() == [EmbeddingModel("toy", 2, 4)]
-    some = [near.memory.memory_id for near in world.memories.nearest("180")][:2]
-    assert [near.memory.memory_id for near in world.memories.nearest("0", memory_ids=some)] == (
-        some[::-1]
-    )
+    world.memories.add("50 degrees", agent_id="b", subject="tides", tags=["t"])
+    world.memories.add("70 degrees", agent_id="b", subject="tides")
+    assert world.found("0", subject="tides") == ["50 degrees", "70 degrees"]
+    assert world.found("0", subject="tides", limit=1) == ["50 degrees"]
+    assert world.found("0", agent_id="b", tags=["t"]) == ["50 degrees"]
+    assert world.found("0", agent_id="b", limit=1) == ["50 degrees"]
 
 
 def test_what_has_the_same_vector_is_ordered_by_its_id(world: World) -> None:
@@ -197,7 +199,7 @@ def test_no_tenant_finds_the_memories_of_another(
     other = world.using(world.toy, "other")
     other.add("90", agent_id="a", memory_id="same")
     assert [near.memory.text for near in other.nearest("0")] == ["90"]
-    assert [near.memory.text for near in other.nearest("0", memory_ids=["same"])] == ["90"]
+    assert [near.memory.text for near in other.nearest("0", agent_id="a")] == ["90"]
     assert world.found("90") == ["0"]
     assert other.delete_embeddings("toy") == 1
     assert world.found("90") == ["0"]

@@ -24,9 +24,8 @@ from tests.faults.nth_statement import failing
 TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
     "approvals", "leases", "streams", "events", "event_payloads", "memories", "memory_versions", "memory_tags",
-    "memory_accesses", "text_indexes", "text_index_pending", "text_index_documents", "text_index_segments",
-    "text_index_postings",
-    "memory_accesses", "memory_embeddings",
+    "memory_accesses", "memory_embeddings", "text_indexes", "text_index_pending", "text_index_documents",
+    "text_index_segments", "text_index_postings",
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions",

@@ -20,6 +20,13 @@ class MemoryHit:
     """The memories of the same session right before it, oldest first."""
     after: tuple[Memory, ...] = ()
     """Those right behind it."""
+    word_rank: int | None = None
+    """Its place among what was found by words, counted from 1, where vectors were searched too."""
+    word_score: float | None = None
+    vector_rank: int | None = None
+    """Its place among what was found by vectors; None when it was found by words alone."""
+    vector_score: float | None = None
+    """The cosine of the angle between question and memory; None for a memory without a vector."""
 
     @property
     def cursor(self) -> tuple[float, str]:
@@ -58,6 +65,8 @@ class Recall:
     """The highest score that a memory which was not looked at may have; 0 when all were."""
     sessions: tuple[SessionHit, ...] = ()
     """The hits by session, when they were asked for so."""
+    notes: tuple[str, ...] = ()
+    """What made the answer poorer than it could be, such as a model that failed."""
 
     def __iter__(self) -> Iterator[MemoryHit]:
         return iter(self.hits)

@@ -7,37 +7,35 @@ that belongs to an older one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 from aureus._database.operation import Operations, read, write
 from aureus._database.statement import (
     Op,
     Queries,
-    accompany,
     current_time,
     fetch_all,
     last_all,
     outside,
 )
-from aureus.errors import EmbedderFailed, Invalid
-from aureus.model.memories import EmbeddingModel, Memory, NearMemory
-from aureus.retrieval import nearest
-from aureus.retrieval.embedding import Embedder, Vector, embed, text_hash
-from aureus.retrieval.nearest import Candidate, find_nearest
-from aureus.stores.memories.rows import memory_of
+from aureus.model.memories import (
+    EmbeddingModel,
+    MemoryCriteria,
+    MemoryFilter,
+    NearMemory,
+)
+from aureus.retrieval.embedding import Embedder, embed, text_hash
+from aureus.stores.memories.meaning import find_by_meaning, required
 
 sql = Queries("memory_embeddings")
-memories = Queries("memories")
 
 BATCH_MAX = 512
 """Memories that are embedded at once: what a failing model loses, and what one write carries."""
 
 NEAREST_MAX = 1000
 """Memories of one answer."""
-
-log = logging.getLogger("aureus.memories")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,35 +61,27 @@ class MemoryEmbeddings(Operations):
 
     @read
     def nearest(
-        self, text: str, *, limit: int = 10, memory_ids: Sequence[str] | None = None
+        self,
+        text: str,
+        filter: MemoryFilter | None = None,  # noqa: A002 - as in recall
+        *,
+        limit: int = 10,
+        **criteria: Unpack[MemoryCriteria],
     ) -> Op[list[NearMemory]]:
         """Return the live memories whose vectors are nearest to that of a text, best first; at most 1,000.
 
-        ``memory_ids`` narrows the search to these. Only memories that have a vector of the client's embedder are found.
-        Raises ``Invalid`` without an embedder, and ``EmbedderFailed``.
+        Only memories that have a vector of the client's embedder are found. Raises ``Invalid`` without an embedder,
+        and ``EmbedderFailed``.
         """
-        embedder = self._required()
+        embedder = required(self.embedder)
         vector = (yield from outside(lambda: embed(embedder, [text])))[0]
         now = yield from current_time()
-
-        def admit(candidates: Sequence[Candidate]) -> Op[list[NearMemory]]:
-            rows = yield from fetch_all(
-                memories.get_memories,
-                memory_of,
-                memory_ids=[candidate.memory_id for candidate in candidates],
-            )
-            live = {memory.memory_id: memory for memory in rows if memory.is_live(now)}
-            return [
-                NearMemory(live[candidate.memory_id], candidate.score)
-                for candidate in candidates
-                if candidate.memory_id in live and belongs(candidate, live[candidate.memory_id])
-            ]
-
-        count = max(1, min(limit, NEAREST_MAX))
-        if memory_ids is not None:
-            some = yield from nearest.by_memory(vector, memory_ids)
-            return (yield from nearest.admitted(some, admit, limit=count))
-        found, _ = yield from find_nearest(vector, admit, limit=count)
+        found, _ = yield from find_by_meaning(
+            vector,
+            MemoryFilter.of(filter, criteria),
+            now,
+            limit=max(1, min(limit, NEAREST_MAX)),
+        )
         return found
 
     @read
@@ -99,7 +89,7 @@ class MemoryEmbeddings(Operations):
         self, *, after_id: str = "", limit: int = BATCH_MAX
     ) -> Op[list[Unembedded]]:
         """Return live memories without a current vector of the client's embedder, by id behind ``after_id``."""
-        embedder = self._required()
+        embedder = required(self.embedder)
         now = yield from current_time()
         return (
             yield from fetch_all(
@@ -120,7 +110,7 @@ class MemoryEmbeddings(Operations):
 
         The model works before the transaction begins. Raises ``EmbedderFailed``; nothing was stored then.
         """
-        embedder = self._required()
+        embedder = required(self.embedder)
         confirmed = [one for one in unembedded if one.is_confirmed]
         missing = [one for one in unembedded if not one.is_confirmed]
         vectors = yield from outside(lambda: embed(embedder, [one.text for one in missing]))
@@ -166,49 +156,3 @@ class MemoryEmbeddings(Operations):
             sql.delete_embeddings, bool, model=model, limit=max(1, min(limit, 10_000))
         )
         return len(removed)
-
-    def _required(self) -> Embedder:
-        if self.embedder is None:
-            raise Invalid(
-                "this client has no embedder; open it with Aureus(embedder=…), see docs/howto/embeddings.md"
-            )
-        return self.embedder
-
-
-def belongs(candidate: Candidate, memory: Memory) -> bool:
-    """Return whether a stored vector was made of what the memory says now."""
-    return candidate.text_hash == text_hash(memory.text)
-
-
-def embedded(embedder: Embedder | None, texts: Sequence[str]) -> Op[list[Vector] | None]:
-    """Return vectors for texts about to be written, made before the transaction; None without them.
-
-    A model that fails keeps no memory from being stored: it is found by its words, and embedded later. That is logged.
-    """
-    if embedder is None or not texts:
-        return None
-    return (yield from outside(lambda: _or_none(embedder, texts)))
-
-
-def keep_vectors(written: Sequence[Memory], vectors: Sequence[Vector] | None) -> Op[None]:
-    """Let the vectors of memories travel with the statement that writes these."""
-    if not vectors:
-        return
-    now = yield from current_time()
-    yield from accompany(
-        sql.keep_embeddings,
-        model=vectors[0].model,
-        dimensions=vectors[0].dimensions,
-        memory_ids=[memory.memory_id for memory in written],
-        text_hashes=b"".join(text_hash(memory.text) for memory in written),
-        vectors=b"".join(vector.content for vector in vectors),
-        now=now,
-    )
-
-
-def _or_none(embedder: Embedder, texts: Sequence[str]) -> list[Vector] | None:
-    try:
-        return embed(embedder, texts)
-    except EmbedderFailed as error:
-        log.warning("%s; %d memories are stored without a vector", error.message, len(texts))
-        return None

@@ -8,6 +8,7 @@ further down the ranking, until there are as many as were asked for or none are 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, Unpack
 
@@ -17,11 +18,21 @@ from aureus.codec import check_text, encode_made
 from aureus.errors import Invalid
 from aureus.model.memories import Memory, MemoryCriteria, MemoryFilter
 from aureus.model.recall import MemoryHit, Recall, by_session
+from aureus.retrieval.embedding import Embedder
 from aureus.retrieval.questions import Question, all_words, any_word, web
 from aureus.retrieval.searching import Candidate, Search, search
 from aureus.retrieval.upkeep import UpkeepStep, step
 from aureus.stores.memories.criteria import parameters_of
 from aureus.stores.memories.indexing import SPACE, condition_of, language_of
+from aureus.stores.memories.meaning import (
+    FUSED_DEPTH_MIN,
+    Meaning,
+    Mode,
+    find_by_meaning,
+    fused_hits,
+    meaning_of,
+    near_hits,
+)
 from aureus.stores.memories.reading import few_ids
 from aureus.stores.memories.rows import COLUMN_COUNT, memory_of
 
@@ -48,12 +59,15 @@ CANDIDATES_MAX = 8192
 class MemoryRecall(Operations):
     """Operations that find memories by what they say."""
 
+    embedder: Embedder | None
+
     @read
     def recall(
         self,
         text: str,
         filter: MemoryFilter | None = None,  # noqa: A002 - the word that callers look for
         *,
+        mode: Mode | None = None,
         limit: int = 10,
         neighbours: int = 0,
         group_by: Literal["session"] | None = None,
@@ -63,12 +77,15 @@ class MemoryRecall(Operations):
     ) -> Op[Recall]:
         """Return the memories that answer a text in natural language best: any of its words, ranked by BM25.
 
+        A client with an embedder searches vectors too, and ranks what both find by reciprocal rank fusion of the best
+        100, or twice ``limit``, of each; ``mode`` narrows that to ``words`` or ``vectors``.
         Words are compared by their stems; ``language`` is that of the text. ``neighbours`` memories of the same session
         come with each hit from either side. ``group_by="session"`` returns ``limit`` sessions with their hits.
         ``after`` is the ``cursor`` of the last hit of the page before. At most 1,000 hits. Raises ``Invalid``.
         """
         question = any_word(_checked(text), language)
         finder = _Finder(question, MemoryFilter.of(filter, criteria))
+        finder.meaning = yield from meaning_of(text, self.embedder, mode)
         return (
             yield from finder.answer(
                 limit=limit, neighbours=neighbours, groups=group_by is not None, after=after
@@ -121,6 +138,7 @@ class _Finder:
         self._question = question
         self._wanted = wanted
         self._parameters = parameters_of(wanted)
+        self.meaning = Meaning(None, takes_words=True)
 
     def answer(
         self, *, limit: int, neighbours: int, groups: bool, after: tuple[float, str] | None
@@ -129,6 +147,38 @@ class _Finder:
         limit = max(1, min(limit, HITS_MAX))
         wanted = min(limit * SESSION_HITS, HITS_MAX) if groups else limit
         now = yield from current_time()
+        found = yield from self._found(wanted, after, now)
+        hits = list(found.hits)
+        if neighbours:
+            hits = yield from _with_neighbours(hits, min(neighbours, NEIGHBOURS_MAX), now)
+        sessions = by_session(tuple(hits), limit) if groups else ()
+        return replace(
+            found,
+            hits=tuple(hit for one in sessions for hit in one.hits) if groups else tuple(hits),
+            sessions=sessions,
+        )
+
+    def _found(self, wanted: int, after: tuple[float, str] | None, now: datetime) -> Op[Recall]:
+        """Return the hits of the arms that were asked for, without what stands around them."""
+        vector, note = self.meaning.vector, self.meaning.note
+        if vector is None:
+            found = yield from self._by_words(wanted, after, now)
+            return replace(found, notes=(note,)) if note else found
+        depth = HITS_MAX if after else min(HITS_MAX, max(FUSED_DEPTH_MIN, 2 * wanted))
+        near, is_exact = yield from find_by_meaning(vector, self._wanted, now, limit=depth)
+        words = Recall((), is_exact=True)
+        hits = near_hits(near)
+        if self.meaning.takes_words:
+            words = yield from self._by_words(depth, None, now)
+            hits, note = yield from fused_hits(vector, words.hits, near)
+        return Recall(
+            hits=tuple(_hits_behind(hits, after)[:wanted]),
+            is_exact=is_exact and words.is_exact,
+            missed_score_max=words.missed_score_max,
+            notes=(note,) if note else (),
+        )
+
+    def _by_words(self, wanted: int, after: tuple[float, str] | None, now: datetime) -> Op[Recall]:
         begun = yield from search(
             SPACE,
             self._question.terms,
@@ -136,15 +186,11 @@ class _Finder:
             target_ids=(yield from self._few_targets()),
         )
         hits, is_complete = yield from self._collect(begun, wanted, after, now)
-        if neighbours:
-            hits = yield from _with_neighbours(hits, min(neighbours, NEIGHBOURS_MAX), now)
-        sessions = by_session(tuple(hits), limit) if groups else ()
         lowest = hits[-1].score if len(hits) == wanted else 0.0
         return Recall(
-            hits=tuple(hit for one in sessions for hit in one.hits) if groups else tuple(hits),
+            hits=tuple(hits),
             is_exact=is_complete and begun.is_complete and begun.missed_score_max <= lowest,
             missed_score_max=begun.missed_score_max,
-            sessions=sessions,
         )
 
     def _few_targets(self) -> Op[list[str] | None]:
@@ -206,6 +252,16 @@ def _behind(
     return [], after
 
 
+def _hits_behind(hits: Sequence[MemoryHit], after: tuple[float, str] | None) -> Sequence[MemoryHit]:
+    """Return the hits behind a place in a ranking that is there as a whole."""
+    if after is None:
+        return hits
+    for index, hit in enumerate(hits):
+        if hit.memory.memory_id == after[1]:
+            return hits[index + 1 :]
+    return [hit for hit in hits if hit.score < after[0]]
+
+
 def _with_neighbours(hits: Sequence[MemoryHit], count: int, now: datetime) -> Op[list[MemoryHit]]:
     """Return hits with the memories around them in their sessions."""
     in_sessions = [hit.memory for hit in hits if hit.memory.session_id is not None]
@@ -231,11 +287,10 @@ def _with_neighbours(hits: Sequence[MemoryHit], count: int, now: datetime) -> Op
         side = before if memory.memory_no < hit_no else after
         side.setdefault(hit_id, []).append(memory)
     return [
-        MemoryHit(
-            hit.memory,
-            hit.score,
-            tuple(sorted(before.get(hit.memory.memory_id, ()), key=_number)),
-            tuple(sorted(after.get(hit.memory.memory_id, ()), key=_number)),
+        replace(
+            hit,
+            before=tuple(sorted(before.get(hit.memory.memory_id, ()), key=_number)),
+            after=tuple(sorted(after.get(hit.memory.memory_id, ()), key=_number)),
         )
         for hit in hits
     ]

@@ -39,7 +39,6 @@ from aureus.model.memories import (
     NewMemory,
 )
 from aureus.retrieval.embedding import Embedder, Vector
-from aureus.stores.memories.embedding import embedded, keep_vectors
 from aureus.stores.memories.facts import fact_of
 from aureus.stores.memories.indexing import index, unindex
 from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
@@ -51,6 +50,7 @@ from aureus.stores.memories.stating import (
     first_version,
     next_version,
 )
+from aureus.stores.memories.vectors import embedded, keep_vectors
 
 sql = Queries("memories")
 
@@ -88,8 +88,8 @@ class MemoryWrites(Operations):
         memory = first_version(given, self.policy, now, memory_id=chosen)
         vectors = yield from embedded(self.embedder, [memory.text])
         yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
-        yield from index([memory])
         yield from keep_vectors([memory], vectors)
+        yield from index([memory])
         added = yield from last(
             sql.add_memory,
             memory_of,
@@ -137,9 +137,9 @@ class MemoryWrites(Operations):
             yield from record_all(
                 fact_of(EventType.MEMORY_CREATED, memory, actor) for memory in new
             )
-            yield from index(new)
             if vector_of:
                 yield from keep_vectors(new, [vector_of[memory.memory_id] for memory in new])
+            yield from index(new)
             added = yield from last_all(
                 sql.add_memories, memory_of, memories=encode_memories(new), agent_id="", user_id=""
             )
@@ -346,8 +346,8 @@ def _with_mark(row: Row) -> tuple[Memory, bool]:
 def _put(memory: Memory, actor: str | None, vectors: Sequence[Vector] | None) -> Op[Memory]:
     """Write a memory under the key whose lock is held."""
     yield from record(fact_of(EventType.MEMORY_CREATED, memory, actor))
-    yield from index([memory])
     yield from keep_vectors([memory], vectors)
+    yield from index([memory])
     written = yield from last(sql.put_memory, memory_of, memories=encode_memories([memory]))
     if written is None:
         raise _taken(memory.memory_id)
