@@ -41,7 +41,6 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "takeover": takeover.measure,
     "start_up": start_up.measure,
     "retrieval": retrieval.measure,
-    "vectors": vectors.measure,
     "search": search.measure,
     "vectors": vectors.measure,
 }
