@@ -39,7 +39,9 @@ COMMANDS: dict[str, Entry] = {
         "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
     ),
     "memory": Entry(
-        "aureus.cli.memories", "memory", "Add, show and forget memories, and list their versions."
+        "aureus.cli.memories",
+        "memory",
+        "Add, search, show and forget memories, and list their versions.",
     ),
     "sessions": Entry(
         "aureus.cli.sessions", "sessions", "List, show, delete and adopt sessions of agents."

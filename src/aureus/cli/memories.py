@@ -1,11 +1,11 @@
-"""``aureus memory``: add, show and forget what agents keep, and see how it came about."""
+"""``aureus memory``: add, search, show and forget what agents keep, and see how it came about."""
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def memory() -> None:
-    """Add, show and forget memories, and list their versions."""
+    """Add, search, show and forget memories, and list their versions."""
 
 
 @memory.command()
@@ -102,6 +102,81 @@ def add(
         show_json(added.to_dict())
     else:
         click.echo(added.memory_id)
+
+
+@memory.command()
+@click.argument("text", metavar="TEXT")
+@click.option(
+    "--match",
+    type=click.Choice(["any", "all", "web"]),
+    default="any",
+    show_default=True,
+    help='Any word, all words, or with "phrases", -excluded words and OR.',
+)
+@click.option("--agent", "agent_id", metavar="ID", help="Only what this agent remembers.")
+@click.option("--user", "user_id", metavar="ID", help="Only what concerns this user.")
+@click.option("--session", "session_id", metavar="ID", help="Only what belongs to this session.")
+@click.option("--namespace", metavar="NAME", help="Only what lies in this namespace.")
+@click.option("--type", "types", metavar="TYPE", multiple=True, help="Only these types.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only what has all these tags.")
+@click.option("--shared", "include_shared", is_flag=True, help="Also what other agents share.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@database_options
+@json_option
+def search(
+    *,
+    text: str,
+    match: str,
+    agent_id: str | None,
+    user_id: str | None,
+    session_id: str | None,
+    namespace: str | None,
+    types: tuple[str, ...],
+    tags: tuple[str, ...],
+    include_shared: bool,
+    limit: int,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Search memories by what they say, best first."""
+    from aureus.model.memories import MemoryFilter
+
+    wanted = MemoryFilter(
+        agent_id=agent_id,
+        user_id=user_id,
+        session_id=session_id,
+        namespace=namespace,
+        types=types,
+        tags=tags,
+        include_shared=include_shared,
+    )
+    with opened(flags) as client:
+        memories = client.memories
+        if match == "any":
+            found = memories.recall(text, wanted, limit=limit)
+        else:
+            form: Literal["all", "web"] = "all" if match == "all" else "web"
+            found = memories.search(text, wanted, match=form, limit=limit)
+    if as_json:
+        show_json(found.to_dict())
+        return
+    if not found.hits:
+        note("nothing found")
+        return
+    show_table(
+        ("SCORE", "MEMORY", "AGENT", "TEXT"),
+        [
+            (
+                f"{hit.score:.2f}",
+                hit.memory.memory_id,
+                hit.memory.agent_id,
+                _shortened(hit.memory.text),
+            )
+            for hit in found
+        ],
+    )
+    if not found.is_exact:
+        note(f"what was not looked at may score up to {found.missed_score_max:.2f}")
 
 
 @memory.command()
@@ -220,4 +295,4 @@ def _json_object(text: str, what: str) -> dict[str, Any]:
     found = _json(text, what)
     if not isinstance(found, dict):
         raise click.UsageError(f"{what} must be a JSON object")
-    return found
+    return cast(dict[str, Any], found)
