@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 
+from aureus.agents import Agent, AgentOperations
 from aureus.cli import output
 from aureus.cli.main import COMMANDS, aureus
 from aureus.client import AsyncAureus, AsyncOpenTransaction, Aureus, OpenTransaction, Stores
@@ -218,6 +219,12 @@ def test_every_operation_of_a_store_is_documented_and_no_other(name: str) -> Non
     with Aureus("sqlite://") as client:
         view = type(getattr(client, name))
     assert sorted(documented) == sorted({*_public(STORES[name]), *_public(view)})
+
+
+def test_every_operation_of_an_agent_is_documented_and_no_other() -> None:
+    rows = PYTHON.section("Agents").rows()
+    documented = [code.partition("(")[0] for row in rows for code in _codes(row[0])]
+    assert sorted(documented) == sorted({*_public(Agent), *_public(AgentOperations)} - {"scope"})
 
 
 def test_everything_that_is_measured_is_documented() -> None:
