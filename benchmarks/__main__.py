@@ -14,6 +14,7 @@ from benchmarks import (
     appends,
     gathering,
     locked_row,
+    memories,
     prepared,
     retrieval,
     runs,
@@ -31,6 +32,7 @@ from tests.support.postgres import PostgresHome
 PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "gathering": gathering.measure,
     "appends": appends.measure,
+    "memories": memories.measure,
     "prepared": prepared.measure,
     "runs": runs.measure,
     "sessions": sessions.measure,

@@ -10,15 +10,20 @@ if TYPE_CHECKING:
     from aureus.client import AsyncAureus, Aureus
     from aureus.errors import AureusError
     from aureus.model.events import ANY, EXISTS, NO_STREAM, NewEvent
+    from aureus.model.memories import AsOf, MemoryFilter, NewMemory, Provenance
 
 __all__ = [
     "ANY",
     "EXISTS",
     "NO_STREAM",
+    "AsOf",
     "AsyncAureus",
     "Aureus",
     "AureusError",
+    "MemoryFilter",
     "NewEvent",
+    "NewMemory",
+    "Provenance",
     "__version__",
 ]
 
@@ -30,6 +35,10 @@ _HOMES = {
     "NO_STREAM": "aureus.model.events",
     "EXISTS": "aureus.model.events",
     "NewEvent": "aureus.model.events",
+    "AsOf": "aureus.model.memories",
+    "MemoryFilter": "aureus.model.memories",
+    "NewMemory": "aureus.model.memories",
+    "Provenance": "aureus.model.memories",
 }
 
 

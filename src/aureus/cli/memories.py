@@ -1,0 +1,223 @@
+"""``aureus memory``: add, show and forget what agents keep, and see how it came about."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aureus.cli.output import day_time, note, plain_text, show_json, show_table, utc_now
+from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
+from aureus.codec import decode, encode_text
+
+if TYPE_CHECKING:
+    from aureus.model.memories import AsOf, Memory, MemoryVersion
+
+
+@click.group()
+def memory() -> None:
+    """Add, show and forget memories, and list their versions."""
+
+
+@memory.command()
+@click.argument("text", metavar="TEXT")
+@click.option("--agent", "agent_id", metavar="ID", required=True, help="Whose memory it is.")
+@click.option("--user", "user_id", metavar="ID", help="The user it was formed with.")
+@click.option("--session", "session_id", metavar="ID", help="The session it belongs to.")
+@click.option("--namespace", metavar="NAME", default="", help="A space of keys of its own.")
+@click.option(
+    "--key", metavar="KEY", help="Keep it under this key; what the key held is superseded."
+)
+@click.option(
+    "--id", "memory_id", metavar="ID", help="Its id, so that a repeated command adds nothing."
+)
+@click.option(
+    "--expected-version", type=click.IntRange(0), help="With --key: what the key must hold."
+)
+@click.option("--type", "kind", metavar="TYPE", help="Such as fact or preference.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag; may be given many times.")
+@click.option("--content", metavar="JSON", help="Data beside the text, or @FILE.")
+@click.option("--metadata", metavar="JSON", help="An object of your own, or @FILE.")
+@click.option("--confidence", type=click.FloatRange(0, 1), help="From 0 to 1; default 0.5.")
+@click.option("--subject", metavar="NAME", help="Whom or what it is about.")
+@click.option("--shared", "is_shared", is_flag=True, help="Let other agents find it.")
+@click.option(
+    "--expires-in",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    help="Forget it after so many seconds.",
+)
+@database_options
+@actor_option
+@json_option
+def add(
+    *,
+    text: str,
+    agent_id: str,
+    key: str | None,
+    memory_id: str | None,
+    expected_version: int | None,
+    kind: str | None,
+    content: str | None,
+    metadata: str | None,
+    confidence: float | None,
+    expires_in: float | None,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Add a memory and print its id; TEXT of - is read from standard input."""
+    if expected_version is not None and key is None:
+        raise click.UsageError("--expected-version says what a key must hold: give --key too")
+    names = ("user_id", "session_id", "namespace", "tags", "subject", "is_shared")
+    details: dict[str, Any] = {name: rest.pop(name) for name in names}
+    given = {
+        "type": kind,
+        "content": None if content is None else _json(content, "--content"),
+        "metadata": None if metadata is None else _json_object(metadata, "--metadata"),
+        "confidence": confidence,
+        "expires_at": None if expires_in is None else utc_now() + timedelta(seconds=expires_in),
+    }
+    details |= {name: value for name, value in given.items() if value is not None}
+    words = sys.stdin.read() if text == "-" else text
+    actor = settings_of(rest).actor
+    with opened(rest) as client:
+        if key is None:
+            added = client.memories.add(
+                words, agent_id=agent_id, memory_id=memory_id, actor=actor, **details
+            )
+        else:
+            added = client.memories.put(
+                key,
+                words,
+                agent_id=agent_id,
+                memory_id=memory_id,
+                expected_version=expected_version,
+                actor=actor,
+                **details,
+            )
+    if as_json:
+        show_json(added.to_dict())
+    else:
+        click.echo(added.memory_id)
+
+
+@memory.command()
+@click.argument("memory_id", metavar="MEMORY")
+@click.option("--recorded", metavar="TIME", help="As the database had it at this moment.")
+@database_options
+@json_option
+def show(*, memory_id: str, recorded: str | None, as_json: bool, **flags: Any) -> None:
+    """Show one memory with everything that is known of it."""
+    moment = _as_of(recorded)
+    with opened(flags) as client:
+        found = client.memories.get(memory_id, as_of=moment)
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        _show(found)
+
+
+@memory.command()
+@click.argument("memory_id", metavar="MEMORY")
+@click.option("--expected-version", type=click.IntRange(1), help="Only if it has this version.")
+@database_options
+@actor_option
+@json_option
+def forget(*, memory_id: str, expected_version: int | None, as_json: bool, **flags: Any) -> None:
+    """Forget a memory: nothing reads it any more; its versions are kept."""
+    actor = settings_of(flags).actor
+    with opened(flags) as client:
+        found = client.memories.forget(memory_id, expected_version=expected_version, actor=actor)
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        note(plain_text(f"forgot memory {found.memory_id}, since {day_time(found.deleted_at)}"))
+
+
+@memory.command()
+@click.argument("memory_id", metavar="MEMORY")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@database_options
+@json_option
+def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
+    """List the versions of a memory, newest first, whatever became of it."""
+    with opened(flags) as client:
+        found = client.memories.history(memory_id, limit=limit)
+    if as_json:
+        show_json([version.to_dict() for version in found])
+        return
+    show_table(
+        ("VERSION", "RECORDED FROM", "TO", "STATE", "TEXT"),
+        [
+            (
+                str(version.memory.version),
+                day_time(version.recorded_from),
+                day_time(version.recorded_to),
+                _state(version),
+                _shortened(version.memory.text),
+            )
+            for version in found
+        ],
+    )
+    if not found:
+        note("no such memory, and there never was one")
+
+
+def _state(version: MemoryVersion) -> str:
+    memory = version.memory
+    if memory.deleted_at is not None:
+        return "forgotten"
+    return "live" if memory.superseded_by is None else "superseded"
+
+
+def _show(memory: Memory) -> None:
+    shown = memory.to_dict()
+    click.echo(plain_text(memory.text))
+    click.echo()
+    for name, value in shown.items():
+        if name != "text" and value not in (None, [], {}, ""):
+            told = value if isinstance(value, str) else encode_text(value)
+            click.echo(plain_text(f"{name:<14}{told}"))
+
+
+def _shortened(text: str, characters_max: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= characters_max else line[: characters_max - 1] + "…"
+
+
+def _as_of(text: str | None) -> AsOf | None:
+    if text is None:
+        return None
+    from aureus.model.memories import AsOf
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"--recorded is no time such as 2026-03-01T12:00:00Z: {text}"
+        ) from error
+    return AsOf(recorded=moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _json(text: str, what: str) -> Any:
+    from aureus.errors import Invalid
+
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except OSError as error:
+            raise click.UsageError(f"{what}: {error}") from error
+    try:
+        return decode(text)
+    except Invalid as error:
+        raise click.UsageError(f"{what} is {error}") from error
+
+
+def _json_object(text: str, what: str) -> dict[str, Any]:
+    found = _json(text, what)
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{what} must be a JSON object")
+    return found

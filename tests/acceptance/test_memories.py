@@ -1,0 +1,63 @@
+"""Memories on the command line: added, shown, forgotten and looked back at."""
+
+from __future__ import annotations
+
+from tests.acceptance.project import Project
+
+
+def test_a_memory_is_added_shown_changed_and_forgotten(project: Project) -> None:
+    project.write("data.json", '{"sugar": 0}')
+    add = (
+        "memory",
+        "add",
+        "likes \x1b[31mtea",
+        "--agent",
+        "a",
+        "--user",
+        "ada",
+        "--content",
+        "@data.json",
+    )
+    added = project.json(*add, "--tag", "x", "--tag", "y", "--id", "m1", "--actor", "ada")
+    assert (added["content"], added["tags"], added["version"]) == ({"sugar": 0}, ["x", "y"], 1)
+    assert project.json(*add, "--id", "m1") == added
+    shown = project.run("memory", "show", "m1").stdout
+    assert "\x1b" not in shown
+    assert "tea" in shown
+    assert project.run("memory", "forget", "m1", "--expected-version", "7").returncode == 6
+    assert project.json("memory", "forget", "m1")["version"] == 2
+    assert project.run("memory", "show", "m1").returncode == 6
+    before = project.json("memory", "show", "m1", "--recorded", added["created_at"])
+    assert before["text"] == added["text"]
+    history = project.json("memory", "history", "m1")
+    assert [one["memory"]["version"] for one in history] == [2, 1]
+    assert "forgotten" in project.run("memory", "history", "m1").stdout
+    assert "forgot memory" in project.run("memory", "forget", "m1").stderr
+
+
+def test_a_key_holds_one_memory_at_a_time(project: Project) -> None:
+    put = ("memory", "add", "--agent", "a", "--key", "city")
+    first = project.run(*put, "Paris", "--expected-version", "0").stdout.strip()
+    assert project.json("memory", "show", first)["key"] == "city"
+    second = project.json(*put, "Rome", "--expires-in", "3600", "--confidence", "0.9", "--shared")
+    assert (second["version"], second["is_shared"]) == (3, True)
+    gone = project.run("memory", "show", first)
+    assert (gone.returncode, "superseded" in gone.stderr) == (6, True)
+    refused = [
+        ([*put, "Oslo", "--expected-version", "0"], 6, "holds version 3"),
+        (["memory", "add", "x", "--agent", "a", "--expected-version", "1"], 2, "--key"),
+        (["memory", "add", "x", "--agent", "a", "--type", "rumour"], 2, "no memory type"),
+        (["memory", "add", "x", "--agent", "a", "--metadata", "[]"], 2, "JSON object"),
+        (["memory", "add", "x", "--agent", "a", "--content", "@missing"], 2, "missing"),
+        (["memory", "add", "x", "--agent", "a", "--content", "{"], 2, "not JSON"),
+        (["memory", "show", "m", "--recorded", "soon"], 2, "no time"),
+    ]
+    for arguments, code, said in refused:
+        done = project.run(*arguments)
+        assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    lesson = ("memory", "add", "x", "--agent", "a", "--type", "lesson")
+    project.environment["AUREUS_MEMORY_TYPES"] = "lesson, other"
+    assert project.run(*lesson).returncode == 0
+    project.environment["AUREUS_MEMORY_REQUIRE_PROVENANCE"] = "on"
+    strict = project.run(*lesson)
+    assert (strict.returncode, "task_id" in strict.stderr) == (2, True)
