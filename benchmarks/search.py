@@ -54,6 +54,8 @@ CHUNK: Final = 16_384
 """Texts that are made at once; four of them fill a segment."""
 ADDED: Final = 1024
 """Memories that are written in one transaction."""
+FILLED: Final = 8192
+"""Rows that are filled in by one transaction, which has a deadline."""
 VOCABULARY: Final = 60_000
 AGENTS: Final = 50
 USERS: Final = 5000
@@ -406,17 +408,18 @@ class _SqliteFiller:
 
     def fill(self, table: str, rows: Any) -> None:
         """Write rows: tuples of all columns, or their values by name."""
-        with self._client.transaction() as tx:
-            if table == "memories":
-                named = list(rows)
-                columns = list(named[0])
-                values = [[self._plain(row[name]) for name in columns] for row in named]
-                text = f"INSERT INTO memories ({', '.join(columns)}) VALUES"
-            else:
-                values = [list(row) for row in rows]
-                text = f"INSERT INTO {table} VALUES"
-            places = ", ".join("?" * len(values[0]))
-            tx.connection.executemany(f"{text} ({places})", values)
+        if table == "memories":
+            named = list(rows)
+            columns = list(named[0])
+            values = [[self._plain(row[name]) for name in columns] for row in named]
+            text = f"INSERT INTO memories ({', '.join(columns)}) VALUES"
+        else:
+            values = [list(row) for row in rows]
+            text = f"INSERT INTO {table} VALUES"
+        places = ", ".join("?" * len(values[0]))
+        for start in range(0, len(values), FILLED):
+            with self._client.transaction() as tx:
+                tx.connection.executemany(f"{text} ({places})", values[start : start + FILLED])
 
     @staticmethod
     def _plain(value: Any) -> Any:
