@@ -61,3 +61,23 @@ def test_a_key_holds_one_memory_at_a_time(project: Project) -> None:
     project.environment["AUREUS_MEMORY_REQUIRE_PROVENANCE"] = "on"
     strict = project.run(*lesson)
     assert (strict.returncode, "task_id" in strict.stderr) == (2, True)
+
+
+def test_memories_are_found_by_their_words(project: Project) -> None:
+    for number, text in enumerate(("spring tide", "the tides of \x1b[31m Oslo", "a boat")):
+        session = ("--session", f"s{number % 2}", "--id", f"m{number}", "--tag", f"t{number}")
+        assert project.run("memory", "add", text, "--agent", "a", *session).returncode == 0
+    found = project.json("memory", "search", "Where are tides?", "--agent", "a")
+    assert {hit["memory"]["memory_id"] for hit in found["hits"]} == {"m0", "m1"}
+    assert found["is_exact"] is True
+    shown = project.run("memory", "search", "Oslo", "--match", "all").stdout
+    assert "m1" in shown
+    assert "\x1b" not in shown
+    web = project.json("memory", "search", '"spring tide" OR boat', "--match", "web", "--tag", "t2")
+    assert [hit["memory"]["memory_id"] for hit in web["hits"]] == ["m2"]
+    sessions = project.json("memory", "search", "tide boat", "--by-session", "--neighbours", "1")
+    assert {one["session_id"] for one in sessions["sessions"]} == {"s0", "s1"}
+    assert sessions["hits"][0]["before"] or sessions["hits"][0]["after"]
+    assert "nothing found" in project.run("memory", "search", "comet").stderr
+    refused = project.run("memory", "search", "x", "--by-session", "--match", "web")
+    assert (refused.returncode, "--match" in refused.stderr) == (2, True)

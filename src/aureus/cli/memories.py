@@ -1,11 +1,11 @@
-"""``aureus memory``: add, search, show and forget what agents keep, and see how it came about."""
+"""``aureus memory``: add, find, show and forget what agents keep, and see how it came about."""
 
 from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -14,12 +14,13 @@ from aureus.cli.session import actor_option, database_options, json_option, open
 from aureus.codec import decode, encode_text
 
 if TYPE_CHECKING:
-    from aureus.model.memories import AsOf, Memory, MemoryVersion
+    from aureus.model.memories import AsOf, Memory, MemoryCriteria, MemoryVersion
+    from aureus.model.recall import Recall
 
 
 @click.group()
 def memory() -> None:
-    """Add, search, show and forget memories, and list their versions."""
+    """Add, find, show and forget memories, and list their versions."""
 
 
 @memory.command()
@@ -105,81 +106,6 @@ def add(
 
 
 @memory.command()
-@click.argument("text", metavar="TEXT")
-@click.option(
-    "--match",
-    type=click.Choice(["any", "all", "web"]),
-    default="any",
-    show_default=True,
-    help='Any word, all words, or with "phrases", -excluded words and OR.',
-)
-@click.option("--agent", "agent_id", metavar="ID", help="Only what this agent remembers.")
-@click.option("--user", "user_id", metavar="ID", help="Only what concerns this user.")
-@click.option("--session", "session_id", metavar="ID", help="Only what belongs to this session.")
-@click.option("--namespace", metavar="NAME", help="Only what lies in this namespace.")
-@click.option("--type", "types", metavar="TYPE", multiple=True, help="Only these types.")
-@click.option("--tag", "tags", metavar="TAG", multiple=True, help="Only what has all these tags.")
-@click.option("--shared", "include_shared", is_flag=True, help="Also what other agents share.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
-@database_options
-@json_option
-def search(
-    *,
-    text: str,
-    match: str,
-    agent_id: str | None,
-    user_id: str | None,
-    session_id: str | None,
-    namespace: str | None,
-    types: tuple[str, ...],
-    tags: tuple[str, ...],
-    include_shared: bool,
-    limit: int,
-    as_json: bool,
-    **flags: Any,
-) -> None:
-    """Search memories by what they say, best first."""
-    from aureus.model.memories import MemoryFilter
-
-    wanted = MemoryFilter(
-        agent_id=agent_id,
-        user_id=user_id,
-        session_id=session_id,
-        namespace=namespace,
-        types=types,
-        tags=tags,
-        include_shared=include_shared,
-    )
-    with opened(flags) as client:
-        memories = client.memories
-        if match == "any":
-            found = memories.recall(text, wanted, limit=limit)
-        else:
-            form: Literal["all", "web"] = "all" if match == "all" else "web"
-            found = memories.search(text, wanted, match=form, limit=limit)
-    if as_json:
-        show_json(found.to_dict())
-        return
-    if not found.hits:
-        note("nothing found")
-        return
-    show_table(
-        ("SCORE", "MEMORY", "AGENT", "TEXT"),
-        [
-            (
-                f"{hit.score:.2f}",
-                hit.memory.memory_id,
-                hit.memory.agent_id,
-                _shortened(hit.memory.text),
-            )
-            for hit in found
-        ],
-    )
-    if not found.is_exact:
-        note(f"what was not looked at may score up to {found.missed_score_max:.2f}")
-
-
-@memory.command()
 @click.argument("memory_id", metavar="MEMORY")
 @click.option("--recorded", metavar="TIME", help="As the database had it at this moment.")
 @database_options
@@ -241,6 +167,91 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
         note("no such memory, and there never was one")
 
 
+@memory.command()
+@click.argument("text", metavar="TEXT")
+@click.option(
+    "--match",
+    type=click.Choice(["any", "all", "web"]),
+    default="any",
+    show_default=True,
+    help="Any word, all words, or as web searches: quotes, -word, OR.",
+)
+@click.option("--agent", "agent_id", metavar="ID", help="Only memories of this agent.")
+@click.option("--user", "user_id", metavar="ID", help="Only memories of this user.")
+@click.option("--session", "session_id", metavar="ID", help="Only memories of this session.")
+@click.option("--namespace", metavar="NAME", help="Only memories of this namespace.")
+@click.option("--type", "types", metavar="TYPE", multiple=True, help="Any of these types.")
+@click.option("--tag", "tags", metavar="TAG", multiple=True, help="All of these tags.")
+@click.option("--shared", "include_shared", is_flag=True, help="Also what other agents share.")
+@click.option("--language", metavar="NAME", default="english", help="The language of TEXT.")
+@click.option("--neighbours", type=click.IntRange(0, 10), default=0, help="Also so many around.")
+@click.option("--by-session", is_flag=True, help="The best sessions; only with any word.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
+@database_options
+@json_option
+def search(
+    *,
+    text: str,
+    match: Literal["any", "all", "web"],
+    by_session: bool,
+    limit: int,
+    neighbours: int,
+    language: str,
+    as_json: bool,
+    **rest: Any,
+) -> None:
+    """Find memories by their words, the best first."""
+    if by_session and match != "any":
+        raise click.UsageError("--by-session takes any word: leave --match out")
+    names = ("agent_id", "user_id", "session_id", "namespace", "types", "tags", "include_shared")
+    given = {name: rest.pop(name) for name in names}
+    criteria: MemoryCriteria = {  # type: ignore[assignment]  # the names are those of the criteria
+        name: value for name, value in given.items() if value not in (None, (), False)
+    }
+    with opened(rest) as client:
+        if match == "any":
+            found = client.memories.recall(
+                text,
+                limit=limit,
+                neighbours=neighbours,
+                language=language,
+                group_by="session" if by_session else None,
+                **criteria,
+            )
+        else:
+            found = client.memories.search(
+                text,
+                match=match,
+                limit=limit,
+                neighbours=neighbours,
+                language=language,
+                **criteria,
+            )
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        _show_found(found)
+
+
+def _show_found(found: Recall) -> None:
+    rows = [
+        (
+            f"{hit.score:.2f}",
+            hit.memory.memory_id,
+            hit.memory.agent_id,
+            hit.memory.session_id or "-",
+            day_time(hit.memory.occurred_at),
+            _shortened(" … ".join(one.text for one in (*hit.before, hit.memory, *hit.after))),
+        )
+        for hit in found
+    ]
+    show_table(("SCORE", "MEMORY", "AGENT", "SESSION", "OCCURRED", "TEXT"), rows)
+    if not found.hits:
+        note("nothing found")
+    elif not found.is_exact:
+        note("others may belong among them: the words are very common, or many writes are pending")
+
+
 def _state(version: MemoryVersion) -> str:
     memory = version.memory
     if memory.deleted_at is not None:
@@ -295,4 +306,4 @@ def _json_object(text: str, what: str) -> dict[str, Any]:
     found = _json(text, what)
     if not isinstance(found, dict):
         raise click.UsageError(f"{what} must be a JSON object")
-    return cast(dict[str, Any], found)
+    return found

@@ -93,7 +93,7 @@ def build(documents: Iterable[tuple[int, int, Mapping[str, int]]]) -> PostingRow
     flat = np.fromiter(
         chain.from_iterable(by_term[term] for term in terms), np.uint32, sum(counts_of)
     )
-    return _rows(terms, np.array(counts_of, dtype=np.int64), flat)
+    return packed(terms, np.array(counts_of, dtype=np.int64), flat)
 
 
 def merge(rows: Sequence[tuple[str, bytes, int]], is_alive: Flags) -> PostingRows:
@@ -111,7 +111,21 @@ def merge(rows: Sequence[tuple[str, bytes, int]], is_alive: Flags) -> PostingRow
     term_of = np.repeat(np.array([place[term] for term, _, _ in rows], dtype=np.int64), sizes)
     counts = np.bincount(term_of[is_kept], minlength=len(terms))
     kept = [term for term, count in zip(terms, counts, strict=True) if count]
-    return _rows(kept, counts[counts > 0], flat[is_kept])
+    return packed(kept, counts[counts > 0], flat[is_kept])
+
+
+def packed(terms: Sequence[str], counts: npt.NDArray[np.int64], flat: Numbers) -> PostingRows:
+    """Return the rows of terms, given the number of documents of each, and the postings of all as numbers."""
+    if not terms:
+        return PostingRows((), (), b"", b"")
+    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)[:-1]])
+    lengths = (flat >> 16 & 0xFF).astype(np.uint8)
+    places = _PEAK_OF[flat >> 24]
+    peaks = np.empty((len(terms), PEAKS_BYTES), dtype=np.uint8)
+    for place in range(PEAKS_BYTES):
+        here = np.where(places == place, lengths, np.uint8(255))
+        peaks[:, place] = np.minimum.reduceat(here, starts)
+    return PostingRows(terms, counts.tolist(), peaks.tobytes(), flat.astype("<u4").tobytes())
 
 
 def flags(span: int, numbers: str | None, first_no: int) -> Flags:
@@ -132,16 +146,3 @@ def offsets(postings: bytes) -> npt.NDArray[np.intp]:
 def codes(postings: bytes) -> npt.NDArray[np.intp]:
     """Return where in the table of ``impacts`` each document of a term has its own."""
     return np.frombuffer(postings, dtype="<u2")[1::2].astype(np.intp)
-
-
-def _rows(terms: Sequence[str], counts: npt.NDArray[np.int64], flat: Numbers) -> PostingRows:
-    if not terms:
-        return PostingRows((), (), b"", b"")
-    starts = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)[:-1]])
-    lengths = (flat >> 16 & 0xFF).astype(np.uint8)
-    places = _PEAK_OF[flat >> 24]
-    peaks = np.empty((len(terms), PEAKS_BYTES), dtype=np.uint8)
-    for place in range(PEAKS_BYTES):
-        here = np.where(places == place, lengths, np.uint8(255))
-        peaks[:, place] = np.minimum.reduceat(here, starts)
-    return PostingRows(terms, counts.tolist(), peaks.tobytes(), flat.astype("<u4").tobytes())

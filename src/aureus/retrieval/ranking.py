@@ -16,31 +16,35 @@ import numpy.typing as npt
 from aureus.retrieval import postings
 from aureus.retrieval.conditions import Condition
 from aureus.retrieval.postings import Flags, Scores
-from aureus.retrieval.segments import Segment
+from aureus.retrieval.segments import SegmentRange
 
 Keys = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """The terms of a question, rarest first, with what each adds to a document by occurrences and length code."""
+    """The terms of a question, rarest first, with the weight of each, and the impacts by occurrences and length."""
 
-    tables: Mapping[str, Scores]
+    weights: Mapping[str, np.float32]
+    impacts: Scores
 
     def score(self, counts: Mapping[str, int], length: int) -> float:
         """Return the score of one document, to the bit as the postings give it."""
         code = postings.length_code(length)
         total = np.float32(0)
-        for term, table in self.tables.items():
+        for term, weight in self.weights.items():
             if count := counts.get(term):
-                total += table[min(count, postings.OCCURRENCES_MAX) << 8 | code]
+                impact = self.impacts[min(count, postings.OCCURRENCES_MAX) << 8 | code]
+                total += np.float32(impact * weight)
         return float(total)
 
 
 def scorer(weights: Mapping[str, float], average_length: float) -> Scorer:
     """Return what scores documents; ``weights`` are in the order of the sum."""
-    impacts = postings.impacts(average_length)
-    return Scorer({term: impacts * np.float32(weight) for term, weight in weights.items()})
+    return Scorer(
+        {term: np.float32(weight) for term, weight in weights.items()},
+        postings.impacts(average_length),
+    )
 
 
 class Ranking:
@@ -54,15 +58,16 @@ class Ranking:
 
     def add_segment(
         self,
-        segment: Segment,
+        segment: SegmentRange,
         rows: Mapping[str, bytes],
         dead_numbers: Sequence[int],
     ) -> None:
         """Score the documents of a segment by its postings; ``rows`` has those of each term that was read."""
         scores = np.zeros(segment.span, dtype=np.float32)
-        for term, table in self._scorer.tables.items():
+        for term, weight in self._scorer.weights.items():
             if row := rows.get(term):
-                np.add.at(scores, postings.offsets(row), table.take(postings.codes(row)))
+                impacts = self._scorer.impacts.take(postings.codes(row))
+                np.add.at(scores, postings.offsets(row), impacts * weight)
         admitted = self._admitted(segment.span, rows)
         if admitted is not None:
             scores *= admitted
@@ -110,7 +115,7 @@ def _containing(span: int, rows: Sequence[bytes]) -> Flags:
 def _keys_above(scores: Scores, first_no: int, threshold: np.uint64, count: int) -> Keys:
     """Return the keys of the best documents of a segment, as far as they can be above a key."""
     lowest = np.array([int(threshold) >> 32], dtype=np.uint32).view(np.float32)[0]
-    places = np.flatnonzero((scores >= lowest) & (scores > 0))
+    places = np.flatnonzero(scores >= lowest if lowest > 0 else scores > 0)
     if len(places) > 4 * count:
         # Of many, only those that reach the score of the count-th can be among the best.
         found = scores[places]

@@ -19,7 +19,7 @@ from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one
 from aureus.codec import decode, encode_made
 from aureus.retrieval import bm25
 from aureus.retrieval.conditions import Condition
-from aureus.retrieval.segments import Segment, segment_of
+from aureus.retrieval.segments import SegmentRange
 
 if TYPE_CHECKING:
     from aureus.retrieval.ranking import Ranking, Scorer
@@ -110,7 +110,6 @@ def search(
 
     ``target_ids``, where the caller knows that only these few can be wanted, are scored by their own terms.
     """
-    segments = yield from fetch_all(sql.list_segments, segment_of, space=space)
     pending: list[Row] = yield from fetch_all(
         sql.list_pending, tuple, space=space, limit=PENDING_MAX + 1
     )
@@ -120,7 +119,6 @@ def search(
     )
     reading = _Reading(
         space,
-        [segment for segment in segments if segment.status == "live"],
         [(target_id, length, decode(packed)) for target_id, length, packed, _ in pending if packed],
         [number for *_, number in pending if number is not None],
         len(pending),
@@ -136,7 +134,6 @@ class _Reading:
     def __init__(
         self,
         space: str,
-        segments: Sequence[Segment],
         pending: Sequence[tuple[str, int, dict[str, int]]],
         outdated: Sequence[int],
         pending_count: int,
@@ -144,16 +141,21 @@ class _Reading:
         condition: Condition,
     ) -> None:
         self._space = space
-        self._segments = segments
         self._pending = pending
         self._outdated = outdated
         self._pending_count = pending_count
         self._condition = condition
+        self._segments: dict[int, SegmentRange] = {}
         self._counts: dict[str, int] = {}
-        self._rows: dict[int, dict[str, bytes]] = {one.segment_no: {} for one in segments}
+        self._rows: dict[int, dict[str, bytes]] = {}
         self._unread: dict[str, list[int]] = {}
         self._peaks: dict[str, list[bytes]] = {}
-        for segment_no, term, count, peaks, packed in rows:
+        for segment_no, first_no, span, documents, length, term, count, peaks, packed in rows:
+            if segment_no not in self._segments:
+                self._segments[segment_no] = SegmentRange(first_no, span, documents, length)
+                self._rows[segment_no] = {}
+            if term is None:
+                continue
             self._counts[term] = self._counts.get(term, 0) + count
             self._peaks.setdefault(term, []).append(bytes(peaks))
             if packed is None:
@@ -175,13 +177,13 @@ class _Reading:
             yield from self._read(few)
             yield from self._add_few(ranking, few)
         else:
-            chosen, left_out = self._choose(list(scorer.tables))
+            chosen, left_out = self._choose(list(scorer.weights))
             yield from self._read([*self._condition.terms(), *chosen])
-            for segment in self._segments:
-                ranking.add_segment(segment, self._rows[segment.segment_no], self._outdated)
+            for segment_no, segment in self._segments.items():
+                ranking.add_segment(segment, self._rows[segment_no], self._outdated)
             if left_out:
                 ranking, missed = yield from self._rescored(ranking, scorer, left_out)
-        first_free = max((segment.end_no for segment in self._segments), default=0)
+        first_free = max((one.end_no for one in self._segments.values()), default=0)
         for place, (_, length, counts) in enumerate(self._pending):
             ranking.add_document(first_free + place, counts, length)
         named = {first_free + place: entry[0] for place, entry in enumerate(self._pending)}
@@ -192,8 +194,8 @@ class _Reading:
         """Return what scores documents, by the statistics of all that is indexed and pending."""
         from aureus.retrieval.ranking import scorer  # as above
 
-        number = sum(one.document_count for one in self._segments) + len(self._pending)
-        total = sum(one.length_total for one in self._segments)
+        number = sum(one.document_count for one in self._segments.values()) + len(self._pending)
+        total = sum(one.length_total for one in self._segments.values())
         total += sum(length for _, length, _ in self._pending)
         containing = {
             term: self._counts.get(term, 0) + sum(term in counts for _, _, counts in self._pending)
@@ -221,9 +223,9 @@ class _Reading:
         from aureus.retrieval.postings import offsets  # as above
 
         numbers: set[int] = set()
-        for segment in self._segments:
+        for segment_no, segment in self._segments.items():
             for term in group:
-                if packed := self._rows[segment.segment_no].get(term):
+                if packed := self._rows[segment_no].get(term):
                     numbers.update((offsets(packed) + segment.first_no).tolist())
         yield from self._score_documents(ranking, sorted(numbers - set(self._outdated)))
 
@@ -278,7 +280,8 @@ class _Reading:
         best = partial.best(RESCORED_COUNT + 1)
         missed = best[-1][0] if len(best) > RESCORED_COUNT else 0.0
         for term in left_out:
-            missed += max(bound(peaks, scorer.tables[term]) for peaks in self._peaks[term])
+            highest = max(bound(peaks, scorer.impacts) for peaks in self._peaks[term])
+            missed += highest * float(scorer.weights[term])
         ranking = Ranking(scorer, self._condition)
         yield from self._score_documents(ranking, [number for _, number in best[:RESCORED_COUNT]])
         return ranking, missed

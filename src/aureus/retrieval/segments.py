@@ -53,6 +53,21 @@ class Segment:
         return self.document_count - self.dead_count
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentRange:
+    """A living segment as searches see it."""
+
+    first_no: int
+    span: int
+    document_count: int
+    length_total: int
+
+    @property
+    def end_no(self) -> int:
+        """Return the first number behind it."""
+        return self.first_no + self.span
+
+
 def segment_of(row: Sequence[object]) -> Segment:
     """Return the segment that a row of ``list_segments`` describes."""
     *plain, sources, built_to = row

@@ -134,17 +134,20 @@ WHERE s.tenant_id = :tenant_id AND s.space = :space
 RETURNING segment_no;
 
 -- name: find_postings :many
--- The postings of terms in all living segments, by the primary key; long ones only by their size and peaks.
-SELECT p.segment_no, p.term, p.document_count, p.peaks,
+-- Every living segment with the postings of each of the terms that it has, by the primary key, long ones only by their
+-- size and peaks; a segment with none of them has one row.
+SELECT s.segment_no, s.first_no, s.span, s.document_count, s.length_total, p.term, p.document_count, p.peaks,
     CASE WHEN p.document_count <= CAST(:inline_max AS integer) THEN p.postings END
 FROM aureus.text_index_segments AS s
-CROSS JOIN unnest(CAST(:terms AS text[])) AS t (term)
-CROSS JOIN LATERAL (
-    SELECT o.segment_no, o.term, o.document_count, o.peaks, o.postings
+LEFT JOIN unnest(CAST(:terms AS text[])) WITH ORDINALITY AS t (term, ordinal) ON true
+LEFT JOIN LATERAL (
+    SELECT o.term, o.document_count, o.peaks, o.postings
     FROM aureus.text_index_postings AS o
     WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = s.segment_no AND o.term = t.term
-    LIMIT 1) AS p
-WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.status = 'live';
+    LIMIT 1) AS p ON true
+WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.status = 'live'
+  AND (p.term IS NOT NULL OR coalesce(t.ordinal, 1) = 1)
+ORDER BY s.first_no;
 
 -- name: get_postings :many
 -- Long postings, by the primary key.

@@ -108,14 +108,17 @@ WHERE s.tenant_id = :tenant_id AND s.space = :space
 RETURNING segment_no;
 
 -- name: find_postings :many
--- The postings of terms in all living segments, by the primary key; long ones only by their size and peaks.
-SELECT p.segment_no, p.term, p.document_count, p.peaks,
+-- Every living segment with the postings of each of the terms that it has, by the primary key, long ones only by their
+-- size and peaks; a segment with none of them has one row.
+SELECT s.segment_no, s.first_no, s.span, s.document_count, s.length_total, p.term, p.document_count, p.peaks,
     CASE WHEN p.document_count <= :inline_max THEN p.postings END
 FROM aureus.text_index_segments AS s
-CROSS JOIN json_each(:terms) AS t
-CROSS JOIN aureus.text_index_postings AS p
+LEFT JOIN json_each(:terms) AS t ON true
+LEFT JOIN aureus.text_index_postings AS p ON p.tenant_id = :tenant_id AND p.space = :space
+    AND p.segment_no = s.segment_no AND p.term = t.value
 WHERE s.tenant_id = :tenant_id AND s.space = :space AND s.status = 'live'
-  AND p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.segment_no AND p.term = t.value;
+  AND (p.term IS NOT NULL OR coalesce(t.key, 0) = 0)
+ORDER BY s.first_no;
 
 -- name: get_postings :many
 -- Long postings, by the primary key.
