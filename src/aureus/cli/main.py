@@ -49,11 +49,6 @@ COMMANDS: dict[str, Entry] = {
     "state": Entry(
         "aureus.cli.state", "state", "Read and set the world state: keys that agents share."
     ),
-    "memory": Entry(
-        "aureus.cli.memories",
-        "memory",
-        "Add, find, show and forget memories, and list their versions.",
-    ),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
     ),
