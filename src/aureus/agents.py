@@ -21,6 +21,7 @@ from aureus.errors import Invalid, NotFound
 from aureus.model.memories import Memory, MemoryCriteria, MemoryDetails, Provenance
 from aureus.model.recall import Recall
 from aureus.stores.memories import MemoryOperations
+from aureus.stores.memories.meaning import Mode
 from aureus.stores.memories.stating import check_name
 from aureus.tools.contract import CURRENT_CALL
 from aureus.tools.environment import ATTEMPT_VARIABLE, RUN_VARIABLE, TASK_VARIABLE
@@ -172,6 +173,7 @@ class AgentOperations(Operations):
         self,
         text: str,
         *,
+        mode: Mode | None = None,
         limit: int = 10,
         neighbours: int = 0,
         group_by: Literal["session"] | None = None,
@@ -183,6 +185,7 @@ class AgentOperations(Operations):
         return (
             yield from self._memories.recall(
                 text,
+                mode=mode,
                 limit=limit,
                 neighbours=neighbours,
                 group_by=group_by,
