@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
@@ -306,4 +306,4 @@ def _json_object(text: str, what: str) -> dict[str, Any]:
     found = _json(text, what)
     if not isinstance(found, dict):
         raise click.UsageError(f"{what} must be a JSON object")
-    return found
+    return cast(dict[str, Any], found)
