@@ -127,14 +127,9 @@ def _full(place: Place, engine: Engine, size: int) -> list[str]:
         numbers = itertools.count(size)
         inserts = in_threads([lambda: db.memories.add_chunk([a_memory(next(numbers))])], 1.0)
         with ThreadPoolExecutor(_WRITERS) as pool:
-            writers = _seconds(
-                lambda: list(
-                    pool.map(
-                        lambda _: db.memories.add(text_of(next(numbers)), agent_id="planner"),
-                        range(_WRITERS),
-                    )
-                )
-            )
+            insert = partial(db.memories.add, agent_id="planner")
+            texts = [text_of(next(numbers)) for _ in range(_WRITERS)]
+            writers = _seconds(lambda: list(pool.map(insert, texts)))
             ids = [f"memory-{n * size // _READS}" for n in range(_READS)]
             reads = min(_seconds(lambda: list(pool.map(db.memories.get, ids))) for _ in range(3))
         awaited = asyncio.run(_reads_awaited(settings, ids))
