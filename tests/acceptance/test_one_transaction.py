@@ -16,7 +16,7 @@ from tests.acceptance.project import SECONDS_MAX, Project
 KILLS = 12
 
 PROGRAM = """\
-from aureus import Aureus, Conflict
+from aureus import Aureus
 
 PLACE = "%s" if {is_postgres} else "?"
 
