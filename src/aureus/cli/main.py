@@ -41,7 +41,7 @@ COMMANDS: dict[str, Entry] = {
     "memory": Entry(
         "aureus.cli.memories",
         "memory",
-        "Add, search, show and forget memories, and list their versions.",
+        "Add, find, show and forget memories, and list their versions.",
     ),
     "sessions": Entry(
         "aureus.cli.sessions", "sessions", "List, show, delete and adopt sessions of agents."
