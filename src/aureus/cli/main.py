@@ -47,7 +47,9 @@ COMMANDS: dict[str, Entry] = {
         "aureus.cli.sessions", "sessions", "List, show, delete and adopt sessions of agents."
     ),
     "state": Entry(
-        "aureus.cli.state", "state", "Read and set the world state: keys that agents share."
+        "aureus.cli.state",
+        "state",
+        "Read and set the world state: versioned keys that agents share.",
     ),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
