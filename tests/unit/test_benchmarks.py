@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import search
 from benchmarks.__main__ import PROGRAMS, main
 from benchmarks.machine import describe
 from benchmarks.measuring import Effort, Sample, ratio
@@ -16,6 +17,14 @@ from tests.support.postgres import PostgresServer
 LEAST = Effort(rounds=1, seconds=0.0, callers=(1, 2), repeats=1, lock_seconds=0.05)
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what loads many memories load few."""
+    for name, least in (("SIZES", (600,)), ("CHUNK", 300), ("ADDED", 300), ("QUESTIONS", 5)):
+        monkeypatch.setattr(search, name, least)
+
+
+@pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_benchmark_fills_its_tables(
     name: str, tmp_path: Path, postgres_server: PostgresServer
