@@ -13,11 +13,14 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sized
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus._database.statement import Op
+from aureus.clock import Clock, SystemClock
 from aureus.errors import AureusError
 
 R = TypeVar("R")
@@ -25,40 +28,65 @@ R = TypeVar("R")
 WRITES_DUE = 256
 """Writes of a tenant after which its chores are due: what that many left behind is still quick to read."""
 
+BUSY = -1
+"""What a chore returns when another process is at it: it is tried again after a pause."""
+
+BUSY_SECONDS = 0.02
+"""The pause before it is tried again while a database is being closed."""
+
 _log = logging.getLogger("aureus")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When chores are due, and how they are spread over time."""
+
+    writes_due: int = WRITES_DUE
+    """Writes of a tenant after which its chores are due."""
+    pause_seconds: float = 0.0
+    """From the end of one tenant's chores to the next ones, so that what is written meanwhile shares them."""
+    closing_seconds: float = 0.0
+    """How long closing goes on with a tenant whose chores are not at their end; one part is done in any case."""
 
 
 class Due:
     """How much each tenant has written since its chores were last done. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes_due: int = WRITES_DUE) -> None:
         self._counts: dict[str, int] = {}
+        self._writes_due = writes_due
 
     def note(self, tenant_id: str, count: int) -> bool:
         """Count writes of a tenant; return whether its chores are due."""
         total = self._counts[tenant_id] = self._counts.get(tenant_id, 0) + count
-        return total >= WRITES_DUE
+        return total >= self._writes_due
 
     def take(self, *, everything: bool = False) -> str | None:
         """Return a tenant whose chores are due, or, on request, one that wrote at all; its count begins anew."""
         for tenant_id, count in self._counts.items():
-            if everything or count >= WRITES_DUE:
+            if everything or count >= self._writes_due:
                 del self._counts[tenant_id]
                 return tenant_id
         return None
 
 
+_AT_ONCE = Pace()
+
+
 class ThreadUpkeep:
     """Upkeep of a database for threads."""
 
-    def __init__(self, chore: Callable[[str], int]) -> None:
-        """Take what does a part of a tenant's chores and returns how much it did; 0 is the end."""
+    def __init__(
+        self, chore: Callable[[str], int], pace: Pace = _AT_ONCE, clock: Clock | None = None
+    ) -> None:
+        """Take what does a part of a tenant's chores and returns how much it did; 0 is the end, or ``BUSY``."""
         self._chore = chore
-        self._lock = threading.Lock()
-        self._due = Due()
-        self._thread: threading.Thread | None = None
+        self._pace = pace
+        self._clock = clock or SystemClock()
         self._is_closing = False
-        self._pid = os.getpid()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+        self._begin_anew()
 
     def note(self, tenant_id: str, count: int = 1) -> None:
         """Note writes of a tenant, and begin its chores when they are due."""
@@ -73,12 +101,17 @@ class ThreadUpkeep:
 
     def _begin_anew(self) -> None:
         """Forget the thread of the process that this one was forked from; its lock may be held for ever."""
-        self._lock, self._due, self._thread = threading.Lock(), Due(), None
+        self._lock = threading.Lock()
+        self._due = Due(self._pace.writes_due)
+        self._thread = None
+        self._closing = threading.Event()
         self._pid = os.getpid()
 
     def _work(self) -> None:
         while (tenant_id := self._next()) is not None:
             self._do(tenant_id)
+            if self._pace.pause_seconds:
+                self._closing.wait(self._pace.pause_seconds)
 
     def _next(self) -> str | None:
         with self._lock:
@@ -89,8 +122,12 @@ class ThreadUpkeep:
 
     def _do(self, tenant_id: str) -> None:
         try:
-            while self._chore(tenant_id) and not self._is_closing:
-                pass
+            while done := self._chore(tenant_id):
+                if self._is_closing:
+                    self._due.note(tenant_id, 1)
+                    return
+                if done == BUSY:
+                    self._closing.wait(self._pace.pause_seconds)
         except AureusError as error:
             _report(tenant_id, error)
 
@@ -102,12 +139,16 @@ class ThreadUpkeep:
             if self._is_closing:
                 return
             self._is_closing = True
+            self._closing.set()
             thread = self._thread
         if thread is not None:
             thread.join()
+        end = self._clock.monotonic() + self._pace.closing_seconds
         while (tenant_id := self._due.take(everything=True)) is not None:
             try:
-                self._chore(tenant_id)
+                while (done := self._chore(tenant_id)) and self._clock.monotonic() < end:
+                    if done == BUSY:
+                        threading.Event().wait(BUSY_SECONDS)
             except AureusError as error:
                 _report(tenant_id, error)
 
@@ -115,10 +156,18 @@ class ThreadUpkeep:
 class LoopUpkeep:
     """Upkeep of a database for one event loop."""
 
-    def __init__(self, chore: Callable[[str], Awaitable[int]]) -> None:
-        """Take what does a part of a tenant's chores and returns how much it did; 0 is the end."""
+    def __init__(
+        self,
+        chore: Callable[[str], Awaitable[int]],
+        pace: Pace = _AT_ONCE,
+        clock: Clock | None = None,
+    ) -> None:
+        """Take what does a part of a tenant's chores and returns how much it did; 0 is the end, or ``BUSY``."""
         self._chore = chore
-        self._due = Due()
+        self._pace = pace
+        self._clock = clock or SystemClock()
+        self._due = Due(pace.writes_due)
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
 
@@ -132,13 +181,22 @@ class LoopUpkeep:
         try:
             while not self._is_closing and (tenant_id := self._due.take()) is not None:
                 await self._do(tenant_id)
+                if self._pace.pause_seconds:
+                    await self._pause()
         finally:
             self._task = None
 
+    async def _pause(self) -> None:
+        await _waited(self._closing, self._pace.pause_seconds)
+
     async def _do(self, tenant_id: str) -> None:
         try:
-            while await self._chore(tenant_id) and not self._is_closing:
-                pass
+            while done := await self._chore(tenant_id):
+                if self._is_closing:
+                    self._due.note(tenant_id, 1)
+                    return
+                if done == BUSY:
+                    await self._pause()
         except AureusError as error:
             _report(tenant_id, error)
 
@@ -147,13 +205,23 @@ class LoopUpkeep:
         if self._is_closing:
             return
         self._is_closing = True
+        self._closing.set()
         if self._task is not None:
             await asyncio.wait({self._task})
+        end = self._clock.monotonic() + self._pace.closing_seconds
         while (tenant_id := self._due.take(everything=True)) is not None:
             try:
-                await self._chore(tenant_id)
+                while (done := await self._chore(tenant_id)) and self._clock.monotonic() < end:
+                    if done == BUSY:
+                        await _waited(asyncio.Event(), BUSY_SECONDS)
             except AureusError as error:
                 _report(tenant_id, error)
+
+
+async def _waited(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, and no longer than this."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
 
 
 Note = Callable[[str, int], None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aureus._database.observing import Observing
 from aureus._database.statement import (
@@ -58,6 +58,18 @@ Preparing = Callable[[Sequence[Fact], datetime], Entries]
 """Turns facts of one stream into its entries, for an operation that appends them itself; wired in by the client."""
 
 
+class Sealer(Protocol):
+    """What is done for a tenant whose ledger has grown; wired in by the client."""
+
+    def seal(self) -> Op[Any]:
+        """Seal in the open transaction, where one writer at a time makes that possible; a failure is no caller's."""
+        ...
+
+    def note(self, tenant_id: str) -> None:
+        """Take note that a commit has left something to be sealed later, where there are many writers."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """For whom an operation runs, and how long it may take."""
@@ -85,6 +97,12 @@ class Sources:
     ids: Ids
     before_commit: BeforeCommit
     prepare: Preparing | None = None
+    sealer: Sealer | None = None
+
+    def appended(self, tenant_id: str) -> None:
+        """Say that a commit has appended to a tenant's ledger."""
+        if self.sealer is not None:
+            self.sealer.note(tenant_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +135,8 @@ class Drive(Generic[R]):
         self._after_last = False
         self.result: R | None = None
         self.is_done = False
+        self.appends = False
+        """Whether a statement so far may have appended to the tenant's ledger."""
 
     def start(self) -> Request | None:
         """Run to the first statement; None when the operation ended without one."""
@@ -174,6 +194,7 @@ class Drive(Generic[R]):
         if isinstance(effect, Outside):
             return self._outside(effect)
         if isinstance(effect, Prepare) and self._sources.prepare is not None:
+            self.appends = True
             return self._sources.prepare(effect.facts, self._time())
         raise OperationBug(f"an operation yielded {effect!r}")
 
@@ -209,6 +230,7 @@ class Drive(Generic[R]):
         self._after_last = statement.is_last
         facts, self._facts = self._facts, []
         companions = self._sources.before_commit(facts, self._time()) if facts else ()
+        self.appends = self.appends or bool(companions)
         accompanying, self._accompanying = self._accompanying, []
         return Request(statement, (*companions, *accompanying))
 

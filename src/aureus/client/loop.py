@@ -21,10 +21,12 @@ from aureus._database.observing import Observing
 from aureus._database.opening import open_async_database
 from aureus.client.opening import (
     HEALTH_SECONDS_MAX,
+    SEALING_PACE,
     check_tenant,
     healthy,
     make_sources,
     read_settings,
+    sealed,
     tries,
     unhealthy,
 )
@@ -36,6 +38,7 @@ from aureus.ids import Ids
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
 from aureus.stores.health import AsyncHealthStore
+from aureus.stores.ledger import AsyncLedgerStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, LoopUpkeep, Notes
@@ -73,7 +76,8 @@ class AsyncAureus(AsyncStores):
         matter of milliseconds, done here.
         """
         self.settings = settings or read_settings(url, tenant)
-        self._sources = make_sources(self.settings, clock, ids)
+        self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
+        self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._embedder = embedder
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
@@ -87,6 +91,10 @@ class AsyncAureus(AsyncStores):
         memories = AsyncMemoryStore(self._database, self._call(tenant_id))
         step = await memories.index_step(pending_min=WRITES_DUE)
         return 0 if step.is_done else max(1, step.indexed_count)
+
+    async def _seal(self, tenant_id: str) -> int:
+        """Do one round of a tenant's sealing; return 0 when nothing is left."""
+        return sealed(await AsyncLedgerStore(self._database, self._call(tenant_id)).seal())
 
     def _call(self, tenant: str) -> Call:
         seconds = self.settings.database.call_deadline_seconds
@@ -185,9 +193,10 @@ class AsyncAureus(AsyncStores):
             yield engine
 
     async def close(self) -> None:
-        """Do the upkeep that is due, and close every connection; a second call does nothing."""
+        """Do the upkeep and the sealing that are due, and close every connection; a second call does nothing."""
         try:
             await self._upkeep.close()
+            await self._sealing.close()
         finally:
             await self._database.close()
 

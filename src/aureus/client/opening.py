@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import (
-    Iterator,
-)
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aureus._database.catalog import Engine as Engines
@@ -21,7 +19,10 @@ from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
+from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
 from aureus.model.health import Health
+from aureus.model.ledger import SealingRound
+from aureus.upkeep import BUSY, Pace
 
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
@@ -36,12 +37,34 @@ def read_settings(url: str | None, tenant: str | None) -> Settings:
     return load(arguments=arguments, environ=os.environ, directory=Path.cwd())
 
 
-def make_sources(settings: Settings, clock: Clock | None, ids: Ids | None) -> Sources:
-    """Return where operations get time, identifiers and the events of their facts from."""
+SEALING_PACE = Pace(
+    writes_due=1, pause_seconds=SEALING_PAUSE_SECONDS, closing_seconds=CLOSING_SECONDS_MAX
+)
+"""Sealing is due after every append; rounds are spread so that many appends share one."""
+
+
+def make_sources(
+    settings: Settings,
+    clock: Clock | None,
+    ids: Ids | None,
+    note: Callable[[str], None] | None = None,
+) -> Sources:
+    """Return where operations get time, identifiers and the events of their facts from.
+
+    ``note`` is told of tenants that have something to be sealed, where that is not done in the commit.
+    """
     chosen = ids or RandomIds()
     keeps_routine = settings.events.routine == "on"
     recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
-    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare)
+    sealing = Sealing(note) if settings.ledger.sealing == "on" else None
+    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare, sealing)
+
+
+def sealed(done: SealingRound) -> int:
+    """Return what a round of sealing says to the upkeep: how much it did, or that another process is at it."""
+    if done.is_done:
+        return 0
+    return done.sealed_count or BUSY
 
 
 def healthy(

@@ -20,11 +20,13 @@ from aureus._database.observing import Observing
 from aureus._database.opening import open_database
 from aureus.client.opening import (
     HEALTH_SECONDS_MAX,
+    SEALING_PACE,
     check_tenant,
     healthy,
     make_sources,
     read_settings,
     refuse_loop,
+    sealed,
     tries,
     unhealthy,
 )
@@ -36,6 +38,7 @@ from aureus.ids import Ids
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
 from aureus.stores.health import HealthStore
+from aureus.stores.ledger import LedgerStore
 from aureus.stores.memories import MemoryOperations, MemoryStore
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, Notes, ThreadUpkeep
@@ -71,7 +74,8 @@ class Aureus(Stores):
         """
         refuse_loop()
         self.settings = settings or read_settings(url, tenant)
-        self._sources = make_sources(self.settings, clock, ids)
+        self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
+        self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._embedder = embedder
         self._database: Database = open_database(self.settings.database, self._sources)
@@ -85,6 +89,10 @@ class Aureus(Stores):
         memories = MemoryStore(self._database, self._call(tenant_id))
         step = memories.index_step(pending_min=WRITES_DUE)
         return 0 if step.is_done else max(1, step.indexed_count)
+
+    def _seal(self, tenant_id: str) -> int:
+        """Do one round of a tenant's sealing; return 0 when nothing is left."""
+        return sealed(LedgerStore(self._database, self._call(tenant_id)).seal())
 
     def _call(self, tenant: str) -> Call:
         seconds = self.settings.database.call_deadline_seconds
@@ -171,9 +179,10 @@ class Aureus(Stores):
         return self._database.description
 
     def close(self) -> None:
-        """Do the upkeep that is due, and close every connection; a second call does nothing."""
+        """Do the upkeep and the sealing that are due, and close every connection; a second call does nothing."""
         try:
             self._upkeep.close()
+            self._sealing.close()
         finally:
             self._database.close()
 

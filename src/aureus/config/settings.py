@@ -85,6 +85,13 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """What seals, and how the ledger is called."""
+
+    sealing: Literal["on", "off"]
+
+
+@dataclass(frozen=True, slots=True)
 class MemorySettings:
     """What is accepted as a memory, and who keeps the index of memories."""
 
@@ -126,6 +133,7 @@ class Settings:
     run_log: RunLogSettings
     engine: EngineSettings
     audit: AuditSettings
+    ledger: LedgerSettings
     memory: MemorySettings
     events: EventSettings
     log: LogSettings

@@ -263,6 +263,14 @@ ENGINE: tuple[Setting, ...] = (
 AUDIT = Setting(
     "audit.mode", "choice", "decisions", "Which events are audit entries too.", choices=("decisions", "all", "off"),
 )  # fmt: skip
+LEDGER: tuple[Setting, ...] = (
+    Setting(
+        "ledger.sealing", "choice", "on",
+        "Whether an open database seals what it appends by itself: on SQLite in the commit, on PostgreSQL soon after "
+        "it and when it is closed. With `off` positions are given by others only, such as `aureus ledger seal`.",
+        choices=("on", "off"), synonyms=_ON_OFF,
+    ),
+)  # fmt: skip
 MEMORY: tuple[Setting, ...] = (
     Setting(
         "memory.types", "text", None, "Memory types beside those that every client knows, separated by commas.",
@@ -299,6 +307,7 @@ SETTINGS: tuple[Setting, ...] = (
     *RUN_LOG,
     *ENGINE,
     AUDIT,
+    *LEDGER,
     *MEMORY,
     EVENTS,
     LOG,

@@ -48,6 +48,8 @@ def alone(planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: b
             finally:
                 yield Release(connection, attempt.is_broken)
             if outcome is None:
+                if attempt.appends:
+                    planner.sources.appended(call.tenant_id)
                 return attempt.result()
             failure, in_doubt = outcome
         verdict = verdict_of(failure)
@@ -85,6 +87,11 @@ class _Attempt(Generic[R]):
         self._drive = Drive(make(), planner.sources, call)
         self._flush_id = planner.sources.ids.new()
         self.is_broken = False
+
+    @property
+    def appends(self) -> bool:
+        """Whether the operation may have appended to the tenant's ledger."""
+        return self._drive.appends
 
     def result(self) -> R:
         """Return what the operation returned."""

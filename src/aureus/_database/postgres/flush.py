@@ -170,6 +170,8 @@ def _deliver(
         hand_over(member.request.companions, reply.rows[start], reply.rows[start + 1 : end])
         if member.request.is_last:
             member.receive(reply.rows[start])
+            if member.drive.appends:
+                member.sources.appended(member.tenant_id)
             continue
         # A read: its first statement is answered; one that asks for more needs one snapshot for all of it.
         try:

@@ -43,6 +43,7 @@ class OpenTransaction:
         self._flush_id = planner.sources.ids.new()
         self._count = 0
         self._is_broken = False
+        self._unsealed: set[str] = set()
         self.connection: Any = None
 
     def check_open(self) -> None:
@@ -105,6 +106,8 @@ class OpenTransaction:
             if reply.error is not None:
                 self._is_broken = verdict_of(reply.error) is Verdict.GONE
                 raise mapped(reply.error)
+        if drive.appends:
+            self._unsealed.add(call.tenant_id)
         return drive.result  # type: ignore[return-value]  # it has ended, so its result is an R
 
     def commit(self) -> Steps[None]:
@@ -126,6 +129,8 @@ class OpenTransaction:
         yield Release(connection, broken)
         if reply.error is not None:
             yield from self._resolve_doubt(reply.error)
+        for tenant_id in sorted(self._unsealed):
+            self._planner.sources.appended(tenant_id)
 
     def roll_back(self) -> Steps[None]:
         """Undo everything and give the connection back."""

@@ -44,6 +44,8 @@ class Connection:
         """True while another connection holds the lock that this one wants; read by other threads."""
         self.wal_pages = 0
         """Pages in the write-ahead log after this connection's last commit."""
+        self.unsealed: set[str] = set()
+        """Tenants to whose ledger the open transaction has appended."""
         self.user: int | None = None
         """The thread that reads with it; one assignment, so that no interrupt finds it between two states."""
         self._clock = clock
@@ -124,6 +126,7 @@ class Connection:
     def roll_back(self) -> None:
         """Undo everything since ``begin``, if anything is left to undo."""
         self._has_begun = self._is_committing = False
+        self.unsealed.clear()
         self._give_up()
         if self.raw.in_transaction:
             raise DatabaseError("SQLite could not roll back; close the database and open it again")

@@ -6,6 +6,7 @@ sees the error, and must end with one.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -17,6 +18,11 @@ from aureus._database.statement import Op, Rows, Statement
 from aureus.errors import AureusError
 
 R = TypeVar("R")
+
+SEALING_SECONDS_MAX = 5.0
+"""How long a commit may take for sealing; a round that takes longer is left to a later one."""
+
+_log = logging.getLogger("aureus")
 
 
 class Engine:
@@ -63,7 +69,29 @@ class Engine:
             connection.undo()
             raise
         connection.keep()
+        if drive.appends:
+            connection.unsealed.add(call.tenant_id)
         return result
+
+    def seal(self, connection: Connection) -> None:
+        """Seal what the open transaction has appended, right before its commit.
+
+        What cannot be sealed is committed all the same, and sealed by a later commit. Raises ``AureusError`` only when
+        SQLite has ended the transaction over it.
+        """
+        sealer, tenants = self.sources.sealer, sorted(connection.unsealed)
+        connection.unsealed.clear()
+        if sealer is None:
+            return
+        for tenant_id in tenants:
+            call = Call(tenant_id, SEALING_SECONDS_MAX)
+            deadline = self.sources.clock.monotonic() + SEALING_SECONDS_MAX
+            try:
+                self.perform(connection, sealer.seal, call, deadline, is_read=False)
+            except AureusError as error:
+                if connection.is_lost:
+                    raise
+                _log.warning("the ledger of tenant %s could not be sealed: %s", tenant_id, error)
 
     def _finish(
         self,

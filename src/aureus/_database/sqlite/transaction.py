@@ -60,6 +60,7 @@ class SqliteTransaction:
         """End the transaction and keep it. Raises ``DatabaseError`` when it is lost; nothing was stored then."""
         try:
             self._require_open()
+            self._engine.seal(self._connection)
             self._connection.commit()
         except BaseException:
             if not self._connection.was_committed:

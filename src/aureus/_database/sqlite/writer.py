@@ -264,6 +264,7 @@ class Writer:
             connection.roll_back()
             return
         try:
+            self._engine.seal(connection)
             connection.commit()
         except AureusError as error:
             connection.roll_back()

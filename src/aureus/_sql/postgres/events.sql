@@ -32,6 +32,10 @@ WITH stream AS (
     SELECT :tenant_id, n.entry_no, decode(n.salt, 'hex'), convert_to(n.payload, 'UTF8'),
         convert_to(n.metadata, 'UTF8')
     FROM numbered AS n
+), pending AS (
+    INSERT INTO aureus.ledger_pending (tenant_id, append_no, entry_no, leaf_hash)
+    SELECT :tenant_id, (SELECT min(entry_no) FROM numbered), n.entry_no, decode(n.leaf_hash, 'hex')
+    FROM numbered AS n
 )
 SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 
@@ -86,6 +90,10 @@ WITH given AS MATERIALIZED (
     INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
     SELECT :tenant_id, n.entry_no, decode(n.salt, 'hex'), convert_to(n.payload, 'UTF8'),
         convert_to(n.metadata, 'UTF8')
+    FROM numbered AS n
+), pending AS (
+    INSERT INTO aureus.ledger_pending (tenant_id, append_no, entry_no, leaf_hash)
+    SELECT :tenant_id, (SELECT min(entry_no) FROM numbered), n.entry_no, decode(n.leaf_hash, 'hex')
     FROM numbered AS n
 )
 SELECT r.version, r.entry_no, r.occurred_at, r.leaf_hash

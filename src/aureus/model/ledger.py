@@ -1,0 +1,43 @@
+"""The ledger of a tenant: how far it is sealed, and what one round of sealing did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aureus.model.plain import plain_record
+
+SEAL_ENTRIES_MAX = 2048
+"""Entries of one sealing round: some 50 ms of work on PostgreSQL; the last append of a round is never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerHead:
+    """The state of a tenant's tree: ``size`` entries are sealed, at the positions from 0 on.
+
+    ``tenant_key`` stands for the tenant in what others see; ``incarnation`` counts restored histories, from 1.
+    """
+
+    tenant_key: str
+    incarnation: int
+    size: int
+    root: bytes
+    peaks: bytes
+    last_entry_no: int
+    sealed_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the head as plain JSON values; hashes in hexadecimal."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SealingRound:
+    """What one round of sealing did."""
+
+    size: int
+    """Entries of the tenant that are sealed now; 0 when another process held the head and nobody looked."""
+    sealed_count: int
+    is_done: bool
+    """True when nothing was left that this round could see."""

@@ -1,0 +1,114 @@
+"""The ledger: sealing what was appended, and reading what is sealed."""
+
+from __future__ import annotations
+
+from aureus._database.operation import AsyncStore, Operations, Store, read, write
+from aureus._database.statement import (
+    Op,
+    Queries,
+    Row,
+    current_time,
+    fetch_one,
+    last,
+    new_id,
+)
+from aureus.codec import encode
+from aureus.errors import Conflict, Invalid
+from aureus.model.ledger import SEAL_ENTRIES_MAX, LedgerHead, SealingRound
+from aureus.model.merkle import HASH_BYTES, Node, Tree, empty_root
+
+sql = Queries("ledger")
+
+
+class LedgerOperations(Operations):
+    """Operations on the ledger of a tenant."""
+
+    @write
+    def seal(self, *, limit: int = SEAL_ENTRIES_MAX) -> Op[SealingRound]:
+        """Give positions to what is committed and has none, at most ``limit`` entries and the rest of the last append.
+
+        One round: it takes the right to seal, and in a later statement what is visible then, in the order of the
+        appends' lowest entry numbers; so positions have no gaps, the entries of a stream keep their order, and whoever
+        commits late gets a later position. Whoever comes second finds the right taken and does nothing. Atomic;
+        repeating it is harmless. Raises ``Conflict`` when the tree was extended in spite of that, and then nothing
+        happened, and ``IntegrityFailure`` when the state of the tree was changed.
+        """
+        if limit < 1:
+            raise Invalid(f"limit is {limit}; a round seals at least one entry")
+        head = yield from fetch_one(sql.lock_head, head_of)
+        now = yield from current_time()
+        if head is None:
+            key = yield from new_id()
+            head = yield from fetch_one(
+                sql.open_head, head_of, tenant_key=key, root=empty_root(), peaks=b"", now=now
+            )
+        if head is None:
+            return SealingRound(0, 0, is_done=False)
+        batch = yield from fetch_one(
+            sql.seal_batch,
+            _batch,
+            size=head.size,
+            limit=limit,
+            now=now,
+        )
+        if batch is None:
+            return SealingRound(head.size, 0, is_done=True)
+        count, last_entry_no, leaf_hashes = batch
+        tree = Tree.from_bytes(head.size, head.peaks)
+        nodes = tree.extend(leaf_hashes)
+        size = yield from last(
+            sql.set_head,
+            _size,
+            size_before=head.size,
+            size=tree.size,
+            root=tree.root(),
+            peaks=tree.to_bytes(),
+            last_entry_no=last_entry_no,
+            nodes=_as_json(nodes),
+            now=now,
+        )
+        if size is None:
+            raise Conflict(
+                "somebody else sealed in the same moment; nothing was sealed by this call"
+            )
+        return SealingRound(tree.size, count, is_done=count < limit)
+
+    @read
+    def get_head(self) -> Op[LedgerHead | None]:
+        """Return the state of the tenant's tree; None before anything was sealed."""
+        return (yield from last(sql.get_head, head_of))
+
+
+def head_of(row: Row) -> LedgerHead:
+    """Return the head that a row holds."""
+    key, incarnation, size, root, peaks, last_entry_no, sealed_at = row
+    return LedgerHead(key, incarnation, size, bytes(root), bytes(peaks), last_entry_no, sealed_at)
+
+
+def _batch(row: Row) -> tuple[int, int, list[bytes]]:
+    count, last_entry_no, joined = row
+    hashes = bytes(joined)
+    return (
+        count,
+        last_entry_no,
+        [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)],
+    )
+
+
+def _size(row: Row) -> int:
+    return int(row[0])
+
+
+def _as_json(nodes: list[Node]) -> str:
+    described = [
+        {"level": node.level, "node_no": node.index, "hash": node.hash.hex()} for node in nodes
+    ]
+    return encode(described, what="nodes of the tree").decode()
+
+
+class LedgerStore(LedgerOperations, Store):
+    """The ledger, for threads."""
+
+
+class AsyncLedgerStore(LedgerOperations, AsyncStore):
+    """The ledger, awaited."""
