@@ -14,13 +14,14 @@ from tests.support.postgres import PostgresDatabase
 
 @pytest.fixture(params=["sqlite-file", "sqlite-file-async", "postgres", "postgres-async"])
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    """Give the stores of a tenant on each kind of database."""
+    """Give the stores of a tenant on each kind of database; nothing is sealed beside what a test does."""
     name: str = request.param
     if name.startswith("sqlite"):
         url = f"sqlite:///{tmp_path}/aureus.db"
     else:
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         url = database.url()
-    backend = Backend(settings_for(url, tmp_path), is_async=name.endswith("-async"))
+    settings = settings_for(url, tmp_path, **{"ledger.sealing": "off"})
+    backend = Backend(settings, is_async=name.endswith("-async"))
     yield Stage(backend, "acme")
     backend.close()

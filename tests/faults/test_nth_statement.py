@@ -29,6 +29,7 @@ TABLES = [
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions",
+    "ledger_heads", "ledger_batches", "ledger_nodes",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60
@@ -289,6 +290,13 @@ def delete_world_state(stage: Stage) -> Prepared:
     return lambda: stage.stores.world_state.delete("k")
 
 
+def seal(stage: Stage) -> Prepared:
+    """Return a round of sealing that completes a subtree."""
+    for number in range(3):
+        stage.stores.events.append_all(f"s/{number}", [NewEvent("t", {})] * 100)
+    return stage.stores.ledger.seal  # type: ignore[no-any-return]  # any backend
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
@@ -298,6 +306,7 @@ OPERATIONS = [
     sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
     set_world_state, increment_world_state, transform_world_state, delete_world_state,
     *INDEX_STEPS,
+    seal,
 ]  # fmt: skip
 
 

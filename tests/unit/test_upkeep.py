@@ -11,7 +11,7 @@ import pytest
 
 from aureus._database.drive import Call
 from aureus.errors import DatabaseUnavailable
-from aureus.upkeep import WRITES_DUE, AsyncNoting, LoopUpkeep, Noting, ThreadUpkeep
+from aureus.upkeep import BUSY, WRITES_DUE, AsyncNoting, LoopUpkeep, Noting, Pace, ThreadUpkeep
 
 SECONDS_MAX = 30
 
@@ -177,3 +177,55 @@ def test_an_awaited_write_counts_too() -> None:
         assert noted == [("acme", 2)]
 
     asyncio.run(main())
+
+
+SEALING = Pace(writes_due=1, pause_seconds=0.01, closing_seconds=SECONDS_MAX)
+
+
+class Contended:
+    """A chore that another process is at for some time, and then has parts of its own."""
+
+    def __init__(self, *answers: int) -> None:
+        self.answers = list(answers)
+        self.has_ended = threading.Event()
+
+    def __call__(self, _: str) -> int:
+        """Return the next answer."""
+        answer = self.answers.pop(0) if self.answers else 0
+        if not self.answers:
+            self.has_ended.set()
+        return answer
+
+    async def awaited(self, tenant_id: str) -> int:
+        """Return the next answer, in a loop."""
+        return self(tenant_id)
+
+
+def test_a_chore_that_another_process_is_at_is_tried_again() -> None:
+    chore = Contended(BUSY, BUSY, 5, 0)
+    upkeep = ThreadUpkeep(chore, SEALING)
+    upkeep.note("acme")
+    assert chore.has_ended.wait(SECONDS_MAX)
+    upkeep.close()
+
+
+def test_closing_goes_on_until_nothing_is_left_of_what_was_written() -> None:
+    chore = Contended(BUSY, 5, BUSY, 5, 0)
+    upkeep = ThreadUpkeep(chore, Pace(writes_due=99, closing_seconds=SECONDS_MAX))
+    upkeep.note("acme")
+    upkeep.close()
+    assert chore.answers == []
+
+
+def test_in_a_loop_too_a_chore_that_another_process_is_at_is_tried_again() -> None:
+    async def main(pace: Pace) -> list[int]:
+        chore = Contended(BUSY, 5, BUSY, 5, 0)
+        upkeep = LoopUpkeep(chore.awaited, pace)
+        upkeep.note("acme")
+        if upkeep._task is not None:
+            await asyncio.wait_for(asyncio.shield(upkeep._task), SECONDS_MAX)
+        await upkeep.close()
+        return chore.answers
+
+    for pace in (SEALING, Pace(writes_due=99, closing_seconds=SECONDS_MAX)):
+        assert asyncio.run(main(pace)) == []

@@ -23,6 +23,7 @@ from aureus.model.memories import Provenance
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
+from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
 from aureus.stores.profiles import AsyncProfileStore, ProfileStore
 from aureus.stores.runs import AsyncRunStore, RunStore
@@ -59,6 +60,7 @@ class Stores:
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
+        self.ledger = LedgerStore(runner, call)
 
     def agent(
         self,
@@ -103,6 +105,7 @@ class AsyncStores:
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
+        self.ledger = AsyncLedgerStore(runner, call)
 
     def agent(
         self,

@@ -41,3 +41,14 @@ class SealingRound:
     sealed_count: int
     is_done: bool
     """True when nothing was left that this round could see."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBatch:
+    """Entries that one round has sealed: the n-th has position ``first_position`` + n."""
+
+    first_position: int
+    entry_nos: tuple[int, ...]
+    leaf_hashes: bytes
+    """The hashes of the leaves one behind the other, 32 bytes each."""
+    sealed_at: datetime

@@ -10,14 +10,18 @@ from aureus._database.statement import (
     current_time,
     fetch_one,
     last,
+    last_all,
     new_id,
 )
-from aureus.codec import encode
+from aureus.codec import decode, encode
 from aureus.errors import Conflict, Invalid
-from aureus.model.ledger import SEAL_ENTRIES_MAX, LedgerHead, SealingRound
+from aureus.model.ledger import SEAL_ENTRIES_MAX, LedgerBatch, LedgerHead, SealingRound
 from aureus.model.merkle import HASH_BYTES, Node, Tree, empty_root
 
 sql = Queries("ledger")
+
+BATCHES_MAX = 1000
+"""Batches of one page."""
 
 
 class LedgerOperations(Operations):
@@ -46,7 +50,7 @@ class LedgerOperations(Operations):
             return SealingRound(0, 0, is_done=False)
         batch = yield from fetch_one(
             sql.seal_batch,
-            _batch,
+            _sealed,
             size=head.size,
             limit=limit,
             now=now,
@@ -78,6 +82,23 @@ class LedgerOperations(Operations):
         """Return the state of the tenant's tree; None before anything was sealed."""
         return (yield from last(sql.get_head, head_of))
 
+    @read
+    def list_batches(self, *, from_position: int = 0, limit: int = 100) -> Op[list[LedgerBatch]]:
+        """Return sealed batches in their order, beginning with the one that holds a position.
+
+        Raises ``Invalid`` for a position below 0 or a limit outside 1 to 1,000.
+        """
+        if from_position < 0 or not 1 <= limit <= BATCHES_MAX:
+            raise Invalid(
+                f"positions begin at 0 and a page holds 1 to {BATCHES_MAX:,} batches; "
+                f"got from_position={from_position}, limit={limit}"
+            )
+        return (
+            yield from last_all(
+                sql.list_batches, _batch_of, from_position=from_position, limit=limit
+            )
+        )
+
 
 def head_of(row: Row) -> LedgerHead:
     """Return the head that a row holds."""
@@ -85,7 +106,7 @@ def head_of(row: Row) -> LedgerHead:
     return LedgerHead(key, incarnation, size, bytes(root), bytes(peaks), last_entry_no, sealed_at)
 
 
-def _batch(row: Row) -> tuple[int, int, list[bytes]]:
+def _sealed(row: Row) -> tuple[int, int, list[bytes]]:
     count, last_entry_no, joined = row
     hashes = bytes(joined)
     return (
@@ -93,6 +114,12 @@ def _batch(row: Row) -> tuple[int, int, list[bytes]]:
         last_entry_no,
         [hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)],
     )
+
+
+def _batch_of(row: Row) -> LedgerBatch:
+    first_position, entry_nos, leaf_hashes, sealed_at = row
+    numbers = decode(entry_nos.encode()) if isinstance(entry_nos, str) else entry_nos
+    return LedgerBatch(first_position, tuple(numbers), bytes(leaf_hashes), sealed_at)
 
 
 def _size(row: Row) -> int:

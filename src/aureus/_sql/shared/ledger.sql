@@ -12,3 +12,14 @@ RETURNING tenant_key, incarnation, size, root, peaks, last_entry_no, sealed_at;
 SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.sealed_at
 FROM aureus.ledger_heads AS h
 WHERE h.tenant_id = :tenant_id;
+
+-- name: list_batches :many
+-- Batches in their order, from the one that holds :from_position on; by the primary key.
+SELECT b.first_position, b.entry_nos, b.leaf_hashes, b.sealed_at
+FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id
+  AND b.first_position >= coalesce((
+    SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+    WHERE f.tenant_id = :tenant_id AND f.first_position <= :from_position), 0)
+ORDER BY b.first_position
+LIMIT :limit;
