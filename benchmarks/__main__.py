@@ -18,6 +18,8 @@ from benchmarks import (
     prepared,
     retrieval,
     runs,
+    sealing,
+    sealing_ways,
     search,
     sessions,
     start_up,
@@ -33,6 +35,8 @@ from tests.support.postgres import PostgresHome
 PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "gathering": gathering.measure,
     "appends": appends.measure,
+    "sealing": sealing.measure,
+    "sealing_ways": sealing_ways.measure,
     "memories": memories.measure,
     "prepared": prepared.measure,
     "runs": runs.measure,

@@ -60,17 +60,19 @@ class LedgerOperations(Operations):
         count, last_entry_no, leaf_hashes = batch
         tree = Tree.from_bytes(head.size, head.peaks)
         nodes = tree.extend(leaf_hashes)
-        size = yield from last(
-            sql.set_head,
-            _size,
-            size_before=head.size,
-            size=tree.size,
-            root=tree.root(),
-            peaks=tree.to_bytes(),
-            last_entry_no=last_entry_no,
-            nodes=_as_json(nodes),
-            now=now,
-        )
+        values = {
+            "size_before": head.size,
+            "size": tree.size,
+            "root": tree.root(),
+            "peaks": tree.to_bytes(),
+            "last_entry_no": last_entry_no,
+            "now": now,
+        }
+        if nodes:
+            kept = last(sql.set_head_and_nodes, _size, nodes=_as_json(nodes), **values)
+        else:
+            kept = last(sql.set_head, _size, **values)
+        size = yield from kept
         if size is None:
             raise Conflict(
                 "somebody else sealed in the same moment; nothing was sealed by this call"

@@ -33,6 +33,18 @@ HAVING count(*) > 0
 RETURNING size, last_entry_no, leaf_hashes;
 
 -- name: set_head :one
+-- Extend the tree, if it still has the size that was read, and wake those who listen. No row: somebody else has
+-- extended it.
+WITH head AS (
+    UPDATE aureus.ledger_heads AS h
+    SET size = CAST(:size AS bigint), root = :root, peaks = :peaks, sealed_at = CAST(:now AS timestamptz),
+        last_entry_no = greatest(h.last_entry_no, CAST(:last_entry_no AS bigint))
+    WHERE h.tenant_id = :tenant_id AND h.size = CAST(:size_before AS bigint)
+    RETURNING h.size
+)
+SELECT head.size, pg_notify('aureus_sealed', '') FROM head;
+
+-- name: set_head_and_nodes :one
 -- Extend the tree, if it still has the size that was read, keep the subtrees that are complete now, and wake those who
 -- listen. No row: somebody else has extended it.
 WITH head AS (

@@ -18,15 +18,15 @@ SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE 
     f.value ->> 'correlation_id', f.value ->> 'action', f.value ->> 'resource', f.value ->> 'outcome',
     unhex(f.value ->> 'commitment'), unhex(f.value ->> 'leaf_hash')
 FROM aureus.streams AS s
-CROSS JOIN json_each(:entries) AS f
+CROSS JOIN jsonb_each(:entries) AS f
 WHERE s.tenant_id = :tenant_id AND s.stream = :stream;
 INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
 SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payload' AS BLOB),
     CAST(f.value ->> 'metadata' AS BLOB)
-FROM json_each(:entries) AS f
+FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 SELECT e.version, e.entry_no, NULL AS occurred_at, NULL AS leaf_hash
-FROM json_each(:entries) AS f
+FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 
 -- name: append_expecting :many
@@ -37,7 +37,7 @@ CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.val
 -- writes meanwhile.
 SELECT 1
 WHERE NOT EXISTS (
-        SELECT 1 FROM json_each(:entries) AS f
+        SELECT 1 FROM jsonb_each(:entries) AS f
         CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id')
   AND (:expected = -1 OR coalesce((
         SELECT :expected = s.version OR :expected = -2 FROM aureus.streams AS s
@@ -52,18 +52,18 @@ SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE 
     f.value ->> 'event_id', :stream, s.version - :count + f.key + 1, f.value ->> 'type', f.value ->> 'actor', :now,
     f.value ->> 'correlation_id', unhex(f.value ->> 'commitment'), unhex(f.value ->> 'leaf_hash')
 FROM aureus.streams AS s
-CROSS JOIN json_each(:entries) AS f
+CROSS JOIN jsonb_each(:entries) AS f
 WHERE s.tenant_id = :tenant_id AND s.stream = :stream;
 INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
 SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payload' AS BLOB),
     CAST(f.value ->> 'metadata' AS BLOB)
-FROM json_each(:entries) AS f
+FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 SELECT e.version, e.entry_no, e.occurred_at, e.leaf_hash
-FROM json_each(:entries) AS f
+FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id'
 WHERE CASE WHEN e.leaf_hash = unhex(f.value ->> 'leaf_hash') THEN 1 ELSE NOT EXISTS (
-    SELECT 1 FROM json_each(:entries) AS g
+    SELECT 1 FROM jsonb_each(:entries) AS g
     WHERE NOT EXISTS (
         SELECT 1 FROM aureus.events AS k
         CROSS JOIN aureus.event_payloads AS p ON p.tenant_id = k.tenant_id AND p.entry_no = k.entry_no
