@@ -1,29 +1,50 @@
 """The fixtures that every test may ask for; what they give is made in ``tests.support``.
 
 No setting of the machine reaches a test: variables that Aureus or PostgreSQL's client library would read are taken
-out of the environment before the first test.
+out of the environment before the first test. What tests write is gone after the session, also after a failure; to keep
+it, give pytest a ``--basetemp``, or set ``TMPDIR``.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.support.migrated import migrate_template
 from tests.support.postgres import PostgresDatabase, PostgresHome, PostgresServer
+from tests.support.scratch import Scratch, memory_folder
 
 _SETTINGS = re.compile(
     r"AUREUS_.*|AUREN_.*|ARAGORA_.*|PG[A-Z]+|DATABASE_.*|STATE_STORE_TYPE|EVENT_LOG_.*|NO_COLOR|FORCE_COLOR"
 )
 
 
-def pytest_configure() -> None:
-    """Forget the settings of the machine."""
+_SCRATCH = pytest.StashKey[Scratch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forget the settings of the machine, and write into its memory where it has enough."""
     for name in [name for name in os.environ if _SETTINGS.fullmatch(name)]:
         del os.environ[name]
+    memory = memory_folder()
+    if memory is not None:
+        config.stash[_SCRATCH] = Scratch(memory)
+
+
+def pytest_report_header() -> str:
+    """Say where the files of the session are."""
+    return f"temporary files: {tempfile.gettempdir()}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Give the memory back; worker processes use that of the one which started them."""
+    scratch = config.stash.get(_SCRATCH, None)
+    if scratch is not None:
+        scratch.close()
 
 
 @pytest.fixture(scope="session")

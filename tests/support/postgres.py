@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,8 +28,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from tests.support import postgres_guard
 from tests.support.postgres_programs import PostgresPrograms, account_of_servers, give
+from tests.support.scratch import guard
 from tests.support.waiting import eventually
 
 SUPERUSER: Final = "postgres"
@@ -74,7 +73,7 @@ class PostgresHome:
     def __init__(self) -> None:
         self._account = account_of_servers()
         self._path = _make_home(self._account)
-        self._guard = _start_guard(self._path)
+        self._guard = guard(self._path)
         self._servers: list[PostgresServer] = []
         self._programs: PostgresPrograms | None = None
 
@@ -278,11 +277,6 @@ def _make_home(account: struct_passwd | None) -> Path:
     raise AssertionError(
         "PostgreSQL finds no home: set TMPDIR to a folder with a short path that others may enter"
     )
-
-
-def _start_guard(home: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-I", postgres_guard.__file__, str(home)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _free_ports() -> Iterator[int]:

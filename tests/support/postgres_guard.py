@@ -1,8 +1,8 @@
 """Clear up after a test session that had no time to do it: killed, crashed, or out of memory.
 
-Started with the home of the session's servers as its argument and a pipe from the test process as its input. The pipe
-ends when the test process does, however it ended; then the servers under that home are stopped and the home is
-removed. After an orderly end there is nothing left to do. Runs without any package, by ``python -I``.
+Started with a folder of the session's as its argument and a pipe from the test process as its input. The pipe ends when
+the test process does, however it ended; then the servers with data somewhere under that folder are stopped and the
+folder is removed. After an orderly end there is nothing left to do. Runs without any package, by ``python -I``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _POLLS_MAX = 600
 _POLL_SECONDS = 0.05
 
 
-def main(home: Path) -> None:
-    """Wait for the end of input, then stop what runs under the home and remove it."""
+def main(folder: Path) -> None:
+    """Wait for the end of input, then stop what runs under the folder and remove it."""
     sys.stdin.buffer.read()
-    for pid_file in home.glob("*/data/postmaster.pid"):
+    for pid_file in folder.rglob("data/postmaster.pid"):
         _stop(pid_file)
-    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stop(pid_file: Path) -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -196,55 +196,66 @@ class Catalog:
             text = known.get(query)
             if text is None:
                 raise CatalogError(f"no statement {query.noun}.{query.name} for {self._engine}")
-            found = self._compiled[query] = self._compile(query, text)
+            found = self._compiled[query] = _compiled(self._engine, self._prefix, text)
         return found
 
     def script(self, content: str) -> str:
         """Return the text of a migration with the schema's name in place."""
-        return _TOKEN.sub(self._named, content)
+        return _script(self._prefix, content)
 
-    def _named(self, found: re.Match[str]) -> str:
-        if found["schema"]:
-            return self._prefix
-        if found["sequence"]:
-            name = (self._prefix + quote(found["counter"])).replace("'", "''")
-            return f"nextval('{name}')"
-        return found[0]
 
-    def _compile(self, query: Query, text: Text) -> Compiled:
-        body = _without_comments(text.body).strip()
-        if self._engine == "postgres" and text.records and ":mark" not in body:
-            body = _marked(body)
-        parts = list(_split(body))
-        if self._engine == "postgres" and len(parts) != 1:
-            raise CatalogError(f"{query.noun}.{query.name}: PostgreSQL takes one statement")
-        rendered = [self._render(part) for part in parts]
-        return Compiled(
-            query=query,
-            cardinality=text.cardinality,
-            key=text.key,
-            locks=text.locks,
-            records=text.records,
-            is_write=_is_write(body),
-            order=text.order,
-            texts=tuple(sql for sql, _ in rendered),
-            parameters=tuple(names for _, names in rendered),
-        )
+@lru_cache(maxsize=64)
+def _script(prefix: str, content: str) -> str:
+    return _TOKEN.sub(lambda found: _named(prefix, found), content)
 
-    def _render(self, body: str) -> tuple[str, tuple[str, ...]]:
-        names: list[str] = []
 
-        def place(found: re.Match[str]) -> str:
-            if not found["param"]:
-                return self._named(found)
-            name = found["param"][1:]
-            if name not in names:
-                names.append(name)
-            number = names.index(name) + 1
-            return f"?{number}" if self._engine == "sqlite" else f"${number}"
+def _named(prefix: str, found: re.Match[str]) -> str:
+    if found["schema"]:
+        return prefix
+    if found["sequence"]:
+        name = (prefix + quote(found["counter"])).replace("'", "''")
+        return f"nextval('{name}')"
+    return found[0]
 
-        sql = _TOKEN.sub(place, body)
-        return re.sub(r"\s*\n\s*", " ", sql).strip(), tuple(names)
+
+@lru_cache(maxsize=2048)
+def _compiled(engine: Engine, prefix: str, text: Text) -> Compiled:
+    """Compile a statement, once for all databases that a program opens: it takes longer than most of them run."""
+    name = f"{text.noun}.{text.name}"
+    body = _without_comments(text.body).strip()
+    if engine == "postgres" and text.records and ":mark" not in body:
+        body = _marked(body)
+    parts = list(_split(body))
+    if engine == "postgres" and len(parts) != 1:
+        raise CatalogError(f"{name}: PostgreSQL takes one statement")
+    rendered = [_render(engine, prefix, part) for part in parts]
+    return Compiled(
+        query=Query(text.noun, text.name),
+        cardinality=text.cardinality,
+        key=text.key,
+        locks=text.locks,
+        records=text.records,
+        is_write=_is_write(body),
+        order=text.order,
+        texts=tuple(sql for sql, _ in rendered),
+        parameters=tuple(names for _, names in rendered),
+    )
+
+
+def _render(engine: Engine, prefix: str, body: str) -> tuple[str, tuple[str, ...]]:
+    names: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        if not found["param"]:
+            return _named(prefix, found)
+        name = found["param"][1:]
+        if name not in names:
+            names.append(name)
+        number = names.index(name) + 1
+        return f"?{number}" if engine == "sqlite" else f"${number}"
+
+    sql = _TOKEN.sub(place, body)
+    return re.sub(r"\s*\n\s*", " ", sql).strip(), tuple(names)
 
 
 def quote(identifier: str) -> str:

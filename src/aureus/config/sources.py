@@ -157,6 +157,8 @@ class Sources:
             (Level.ENVIRONMENT, self._environment),
             (Level.DOTENV, self._dotenv),
         ):
+            if not variables:
+                continue
             names = (Alias(setting.variable), *setting.aliases)
             for rank, alias in enumerate(names):
                 said = self._variable(setting, alias, level, variables, rank + 1 if rank else 0)
