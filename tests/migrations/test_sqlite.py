@@ -16,7 +16,7 @@ from aureus._database.sqlite.connect import APPLICATION_ID
 from aureus.errors import DatabaseError, MigrationError
 from tests.migrations.program import all_at_once, start
 
-WITHOUT_TENANT = {"schema_migrations", "sqlite_sequence"}
+WITHOUT_TENANT = {"schema_migrations", "anchor_heads", "anchors", "anchor_nodes", "sqlite_sequence"}
 """Tables that belong to no tenant, each for its own reason."""
 
 HALF = f"{len(read_migrations('sqlite')) + 1:04d}_half"

@@ -126,3 +126,18 @@ def test_a_server_that_is_gone_is_sealed_up_to_date_by_the_next_who_opens(
     second.backend.close()
     head = first.stores.ledger.get_head()
     assert head.size == 6, "closing seals what its own writes left, and what others left"
+
+
+def test_anchoring_shows_other_tenants_to_nothing_else_of_its_transaction(
+    make_stage: MakeStage,
+) -> None:
+    stages = [make_stage(tenant=name, **OFF) for name in ("acme", "globex")]
+    for stage in stages:
+        stage.stores.events.append("a", "t", {})
+        sealed(stage)
+    query = "SELECT count(*) FROM aureus.ledger_heads"
+    with stages[0].backend.transaction("acme") as tx:
+        assert len(tx.anchors.append()) == 2
+        assert tx.anchors.append() == []
+        tx.execute("SET LOCAL ROLE aureus_app")
+        assert tx.execute(query) == [(1,)]

@@ -138,6 +138,10 @@ def test_a_row_cannot_be_written_for_another_tenant(
             insert(connection, table, "other")
 
 
+SILENT = {("ledger_heads", "SELECT")}
+"""What shows nothing, where others fail: its second policy, for anchoring, is asked first (migration anchors)."""
+
+
 def test_without_a_tenant_every_statement_is_an_error(
     populated: tuple[Connection, list[str]],
 ) -> None:
@@ -148,5 +152,7 @@ def test_without_a_tenant_every_statement_is_an_error(
             ("UPDATE", "UPDATE {table} SET tenant_id = tenant_id"),
             ("DELETE", "DELETE FROM {table}"),
         ):
-            expected = "AU002" if may(connection, table, privilege) else "42501"
+            expected: object = "AU002" if may(connection, table, privilege) else "42501"
+            if (table, privilege) in SILENT:
+                expected = 0
             assert attempt(connection, text, table) == expected, (table, privilege)

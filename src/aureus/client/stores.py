@@ -20,6 +20,7 @@ from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.model.memories import Provenance
+from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
@@ -61,6 +62,7 @@ class Stores:
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
         self.ledger = LedgerStore(runner, call)
+        self.anchors = AnchorStore(runner, call)
 
     def agent(
         self,
@@ -106,6 +108,7 @@ class AsyncStores:
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
         self.ledger = AsyncLedgerStore(runner, call)
+        self.anchors = AsyncAnchorStore(runner, call)
 
     def agent(
         self,
