@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aureus.ledger.erasures import erased_by
+from aureus.ledger.findings import Findings
 from aureus.model.leaf import commitment, leaf_hash
 from aureus.model.verification import (
-    FINDINGS_MAX,
     REDACTIONS_MAX,
-    Finding,
     FindingKind,
     Redaction,
     SealedEntry,
@@ -32,46 +31,6 @@ DIFFERING_MAX = 1_000
 
 COLUMN_EDITED = "a column of the event, or its hash in the ledger, is not what was sealed"
 """What is said of an entry whose row gives another hash than the ledger holds."""
-
-
-class Findings:
-    """What is wrong so far: the first ones, and how many there are."""
-
-    def __init__(self) -> None:
-        self._listed: list[Finding] = []
-        self.count = 0
-
-    def add(
-        self,
-        kind: FindingKind,
-        message: str,
-        position: int | None = None,
-        last_position: int | None = None,
-        entry: SealedEntry | None = None,
-    ) -> None:
-        """Take one up."""
-        self.count += 1
-        if len(self._listed) < FINDINGS_MAX:
-            event = None if entry is None else entry.event
-            self._listed.append(
-                Finding(
-                    kind,
-                    message,
-                    position,
-                    last_position,
-                    None if entry is None else entry.entry_no,
-                    None if event is None else event.fields.event_id,
-                )
-            )
-
-    def in_order(self) -> tuple[Finding, ...]:
-        """Return them by position; those that are about no entry come last."""
-        return tuple(
-            sorted(
-                self._listed,
-                key=lambda one: (one.position is None, one.position or 0),
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +88,20 @@ class Contents:
             committed = commitment(event.salt, event.payload, event.metadata)
             if leaf_hash(event.fields, committed) == entry.sealed_hash:
                 self._take_record(entry, event.payload)
+
+    def check_alone(self, entry: SealedEntry) -> None:
+        """Check an entry without those around it: an erased one says nothing, and needs no record."""
+        event = entry.event
+        if event is None:
+            self.check(entry)
+            return
+        self._check_hashes(entry, event)
+        self._erased.clear()
+        for differing in self.differing:
+            self._findings.add(
+                FindingKind.COLUMN, COLUMN_EDITED, differing.entry.position, entry=entry
+            )
+        self.differing.clear()
 
     def finish(self) -> None:
         """Report what was not explained by any later entry."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from aureus.ledger.contents import COLUMN_EDITED, Contents, Findings
+from aureus.ledger.contents import COLUMN_EDITED, Contents
 from aureus.ledger.damage import (
     Block,
     find_exchange,
@@ -19,6 +19,7 @@ from aureus.ledger.damage import (
     find_swap,
     is_shifted,
 )
+from aureus.ledger.findings import Findings
 from aureus.ledger.structure import BadBlock, FinishedStructure, HeadCheck, Structure
 from aureus.model.heads import Head
 from aureus.model.merkle import TILE_WIDTH, Tree
@@ -159,22 +160,21 @@ def _explain_block(
     swap = find_swap(block, bad.root)
     if swap is not None:
         return _report_reordered(evidence, bad.first + swap[0], bad.first + swap[1])
-    if bad.following is not None:
-        extra = find_extra(leaves, bad.following, bad.root)
-        if extra is not None:
-            evidence.is_order_damaged = True
-            message = "there is an entry that was not sealed; those behind moved down"
-            findings.add(FindingKind.INSERTED, message, bad.first + extra)
-            return FindingKind.INSERTED
+    extra = None if bad.following is None else find_extra(leaves, bad.following, bad.root)
+    if (
+        extra is None or extra == len(leaves) - 1
+    ):  # the last one may as well have changed places with the next
+        exchanged = _find_exchange(evidence, block, bad, others)
+        if exchanged is not None:
+            return _report_reordered(evidence, *exchanged)
+    if extra is not None:
+        evidence.is_order_damaged = True
+        message = "there is an entry that was not sealed; those behind moved down"
+        findings.add(FindingKind.INSERTED, message, bad.first + extra)
+        return FindingKind.INSERTED
     if others and _is_moved_up(leaves, bad, others[0]):
         _report_missing(evidence, 1, bad.first, bad.last)
         return FindingKind.MISSING
-    if evidence.structure.bad_block_count == 2 and others and None not in others[0].leaves:
-        other = Block([leaf for leaf in others[0].leaves if leaf is not None])
-        exchanged = find_exchange(block, bad.root, other, others[0].root)
-        if exchanged is not None:
-            places = bad.first + exchanged[0], others[0].first + exchanged[1]
-            return _report_reordered(evidence, *places)
     if evidence.structure.bad_block_count == 2 and evidence.is_order_damaged:
         return None  # the other half of an exchange
     for fault in evidence.contents.version_faults:
@@ -186,6 +186,17 @@ def _explain_block(
     )
     findings.add(FindingKind.RECOMPUTED, message, bad.first, bad.last)
     return FindingKind.RECOMPUTED
+
+
+def _find_exchange(
+    evidence: Evidence, block: Block, bad: BadBlock, others: Sequence[BadBlock]
+) -> tuple[int, int] | None:
+    """Return two positions in the only two damaged blocks whose entries have to change places."""
+    if evidence.structure.bad_block_count != 2 or not others or None in others[0].leaves:
+        return None
+    other = Block([leaf for leaf in others[0].leaves if leaf is not None])
+    places = find_exchange(block, bad.root, other, others[0].root)
+    return None if places is None else (bad.first + places[0], others[0].first + places[1])
 
 
 def _is_moved_up(leaves: Sequence[bytes], bad: BadBlock, following: BadBlock) -> bool:

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from aureus.errors import AureusError, IntegrityFailure, Invalid
-from aureus.ledger.contents import Contents, Findings
+from aureus.errors import AureusError, IntegrityFailure
+from aureus.ledger.contents import Contents
 from aureus.ledger.explaining import Evidence, explain
-from aureus.ledger.keys import PublicKey
-from aureus.ledger.notes import Note
-from aureus.ledger.proofs import VerifiedHead, verified_head
+from aureus.ledger.findings import Findings
+from aureus.ledger.proofs import VerifiedHead
 from aureus.ledger.structure import GAP_MAX, HeadCheck, Structure
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree
@@ -41,11 +40,13 @@ class Verifier:
         *,
         heads: Sequence[VerifiedHead] = (),
         start: Tree | None = None,
+        findings: Findings | None = None,
     ) -> None:
         """Verify up to this head, which is the ledger's own, with the peaks that are stored with it.
 
         ``heads`` were seen before, or come from elsewhere. ``start`` is the tree of a head that was verified before;
-        reading then begins behind it. Raises ``IntegrityFailure`` when the ledger is behind it.
+        reading then begins behind it. ``findings`` are what was found already. Raises ``IntegrityFailure`` when the
+        ledger is behind where it begins.
         """
         begin = start or Tree()
         if begin.size > head.size:
@@ -54,7 +55,7 @@ class Verifier:
             )
         self._head = head
         self._begin = begin
-        self._findings = Findings()
+        self._findings = findings or Findings()
         self._contents = Contents(self._findings, from_beginning=begin.size == 0)
         self._checks = [HeadCheck(one.head, one.is_anchored) for one in heads]
         own = peaks if self._check_own_state(peaks) else None
@@ -72,16 +73,6 @@ class Verifier:
     def has_unrecorded(self) -> bool:
         """Whether erased entries wait for their record, which may lie behind the head: see `read_later`."""
         return self._contents.has_unrecorded
-
-    def add_note(
-        self, note: Note, keys: Iterable[PublicKey], *, origin: str | None = None
-    ) -> VerifiedHead | None:
-        """Report a note that holds no head that one of the keys signed; else return its head."""
-        try:
-            return verified_head(note, keys, origin=origin)
-        except (IntegrityFailure, Invalid) as error:
-            self._findings.add(FindingKind.WRONG_KEY, error.message)
-            return None
 
     def read(
         self, entries: Iterable[SealedEntry], nodes: Mapping[tuple[int, int], bytes] = _NO_NODES

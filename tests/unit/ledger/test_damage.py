@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.ledger.damage import Block, find_extra, find_swap, is_shifted
 from aureus.model.merkle import Tree
+
+patient = settings(deadline=None)
+"""Machines are crowded at times; nothing here is about speed."""
 
 LEAVES = [sha256(bytes([number])).digest() for number in range(256)]
 
@@ -19,6 +22,7 @@ def root_of(leaves: list[bytes]) -> bytes:
     return tree.root()
 
 
+@patient
 @given(st.integers(1, 256), st.data())
 def test_other_leaves_give_the_root_of_a_tree_with_them(size: int, data: st.DataObject) -> None:
     block, leaves = Block(LEAVES[:size]), LEAVES[:size]
@@ -31,6 +35,7 @@ def test_other_leaves_give_the_root_of_a_tree_with_them(size: int, data: st.Data
     assert block.root_with_one(at, leaf) == block.root_with({at: leaf})
 
 
+@patient
 @given(st.integers(2, 256), st.data())
 def test_two_exchanged_leaves_give_the_root_of_that_tree(size: int, data: st.DataObject) -> None:
     right = data.draw(st.integers(1, size - 1))

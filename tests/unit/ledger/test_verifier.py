@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aureus.errors import IntegrityFailure
 from aureus.ledger.erasures import RECORD_TYPE
+from aureus.ledger.findings import Findings
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import VerifiedHead
@@ -29,6 +30,9 @@ from tests.support.ledgers import (
     head_at,
     many_entries,
 )
+
+patient = settings(deadline=None)
+"""Machines are crowded at times; nothing here is about speed."""
 
 CASES = 100
 """Random cases of each kind of damage."""
@@ -93,6 +97,7 @@ class TestNothingIsInvented:
             assert [head.size for head in report.anchors] == [at for at in seen if at % 2]
             assert report.versions_unchecked == 0
 
+    @patient
     @given(
         st.lists(
             st.dictionaries(
@@ -110,8 +115,8 @@ class TestNothingIsInvented:
         report = maker.ledger().verify()
         assert report.is_intact, report.summary
 
+    @patient
     @given(st.integers(0, 900), st.integers(0, 900))
-    @settings(deadline=None)
     def test_going_on_from_any_head_is_intact_too(self, one: int, two: int) -> None:
         size, begin = max(one, two), min(one, two)
         ledger = MAKER.ledger(size)
@@ -436,10 +441,11 @@ class TestHeads:
             ledger = MAKER.ledger(chosen.randint(1, 30))
             right = SigningKey("aureus", chosen.randbytes(32))
             wrong = SigningKey("aureus", chosen.randbytes(32))
-            verifier = Verifier(ledger.head, ledger.tree.to_bytes())
-            verifier.read(ledger.entries)
+            findings = Findings()
             note = Note(ledger.head.text()).signed_by(wrong)
-            assert verifier.add_note(note, [right.public], origin=ORIGIN) is None
+            assert findings.add_note(note, [right.public], origin=ORIGIN) is None
+            verifier = Verifier(ledger.head, ledger.tree.to_bytes(), findings=findings)
+            verifier.read(ledger.entries)
             (finding,) = verifier.finish().findings
             assert finding.kind == FindingKind.WRONG_KEY
 
