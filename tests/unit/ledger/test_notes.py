@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.errors import (
@@ -19,6 +19,9 @@ from aureus.errors import (
 )
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import NOTE_BYTES_MAX, SIGNATURES_MAX, Note, Signature
+
+patient = settings(deadline=None)
+"""Machines are crowded at times; nothing here is about speed."""
 
 # The values that other implementations of the format publish for their tests.
 
@@ -61,6 +64,7 @@ class TestPublishedValues:
                     with pytest.raises(Invalid):
                         PublicKey.from_text(PUBLIC_TEXT[first:end])
 
+    @patient
     @given(st.integers(0, len(PUBLIC_TEXT) - 1), st.characters(codec="ascii"))
     def test_no_changed_public_key_is_one(self, at: int, sign: str) -> None:
         changed = PUBLIC_TEXT[:at] + sign + PUBLIC_TEXT[at + 1 :]
@@ -70,6 +74,7 @@ class TestPublishedValues:
 
 
 class TestNotes:
+    @patient
     @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.just("\n"), max_size=60))
     def test_what_was_signed_is_read_back_and_verifies(self, text: str) -> None:
         note = Note(text + "\n").signed_by(ONE, TWO)
@@ -77,6 +82,7 @@ class TestNotes:
         assert read == note
         assert read.verify([ONE.public, TWO.public]) == [ONE.public, TWO.public]
 
+    @patient
     @given(st.integers(0), st.data())
     def test_a_changed_text_never_verifies(self, seed: int, data: st.DataObject) -> None:
         text = f"some text {seed}\n"
@@ -86,6 +92,7 @@ class TestNotes:
         with pytest.raises(IntegrityFailure, match="was changed"):
             other.verify([ONE.public])
 
+    @patient
     @given(st.integers(0, 63), st.integers(0, 7))
     def test_a_changed_signature_never_verifies(self, at: int, bit: int) -> None:
         (made,) = Note(NOTE_TEXT).signed_by(ONE).signatures

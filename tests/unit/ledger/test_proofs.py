@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.errors import IntegrityFailure, Invalid, LimitExceeded
@@ -15,6 +15,9 @@ from aureus.ledger.notes import Note
 from aureus.ledger.proofs import FIRST_LINE, InclusionProof, verified_head
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree, empty_root, inclusion_proof, subtrees_of
+
+patient = settings(deadline=None)
+"""Machines are crowded at times; nothing here is about speed."""
 
 KEY = SigningKey("aureus", bytes(range(32)))
 OTHER = SigningKey("aureus", bytes(32))
@@ -46,6 +49,7 @@ class TestHeads:
         assert read.text() == text
         assert Head.from_text(text + "an extension\n") == read
 
+    @patient
     @given(st.integers(1, 2**63 - 1), st.binary(min_size=32, max_size=32))
     def test_every_head_comes_back_from_its_text(self, size: int, root: bytes) -> None:
         made = Head("aureus/0a", size, root)
@@ -87,6 +91,7 @@ class TestHeads:
 
 
 class TestProofFiles:
+    @patient
     @given(st.integers(1, 7), st.data(), st.none() | st.binary(min_size=1, max_size=50))
     def test_a_proof_comes_back_from_its_text_and_holds(
         self, size: int, data: st.DataObject, extra: bytes | None

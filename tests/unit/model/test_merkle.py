@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.errors import IntegrityFailure, Invalid
@@ -24,6 +24,9 @@ from aureus.model.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+
+patient = settings(deadline=None)
+"""Machines are crowded at times; nothing here is about speed."""
 
 # The values that implementations of RFC 6962 agree on: eight entries, the roots of the first n of them, and proofs.
 
@@ -161,6 +164,7 @@ class TestGrowing:
             assert tree.root() == ROOTS[count]
             assert tree.size == count
 
+    @patient
     @given(st.lists(st.integers(0, 300), max_size=6))
     def test_in_whatever_parts_leaves_come_the_tree_is_the_same(self, parts: list[int]) -> None:
         tree, leaves = Tree(), list[bytes]()
@@ -170,6 +174,7 @@ class TestGrowing:
             tree.extend(added)
             assert tree.root() == naive_root(leaves)
 
+    @patient
     @given(SIZES, st.integers(0, 300))
     def test_it_goes_on_from_its_stored_state(self, size: int, more: int) -> None:
         tree = Tree()
@@ -179,6 +184,7 @@ class TestGrowing:
         assert again.root() == naive_root(MANY[: size + more])
         assert tree.root() == naive_root(MANY[:size])
 
+    @patient
     @given(st.lists(st.integers(1, 400), max_size=4))
     def test_the_kept_subtrees_it_completes_are_handed_out_once(self, parts: list[int]) -> None:
         tree, kept = Tree(), list[Node]()
@@ -238,6 +244,7 @@ class TestProofs:
         assert consistency_proof(old, new, naive_subtrees(LEAVES)) == proof
         assert verify_consistency(old, new, proof, ROOTS[old], ROOTS[new])
 
+    @patient
     @given(SIZES, st.data())
     def test_every_leaf_is_proved_from_few_stored_hashes(
         self, size: int, data: st.DataObject
@@ -248,6 +255,7 @@ class TestProofs:
         assert proof == inclusion_proof(index, size, naive_subtrees(MANY[:size]))
         assert verify_inclusion(MANY[index], index, size, proof, naive_root(MANY[:size]))
 
+    @patient
     @given(SIZES, SIZES)
     def test_every_earlier_tree_is_proved_from_few_stored_hashes(self, one: int, two: int) -> None:
         old, new = sorted((one, two))
@@ -257,6 +265,7 @@ class TestProofs:
         old_root, new_root = naive_root(MANY[:old]), naive_root(MANY[:new])
         assert verify_consistency(old, new, proof, old_root, new_root)
 
+    @patient
     @given(st.integers(1, 2**62), st.integers(1, 2**62))
     def test_a_proof_in_the_largest_tree_reads_few_hashes(self, one: int, two: int) -> None:
         old, new = sorted((one, two))
@@ -318,6 +327,7 @@ def damaged(proof: list[bytes], data: st.DataObject) -> list[bytes]:
 
 
 class TestWhatIsRefused:
+    @patient
     @given(SIZES, st.data())
     def test_a_damaged_inclusion_proof(self, size: int, data: st.DataObject) -> None:
         index = data.draw(st.integers(0, size - 1))
@@ -325,6 +335,7 @@ class TestWhatIsRefused:
         bad = damaged(proof, data)
         assert not verify_inclusion(MANY[index], index, size, bad, naive_root(MANY[:size]))
 
+    @patient
     @given(SIZES, st.data())
     def test_an_inclusion_proof_for_something_else(self, size: int, data: st.DataObject) -> None:
         index = data.draw(st.integers(0, size - 1))
@@ -337,6 +348,7 @@ class TestWhatIsRefused:
         assert not verify_inclusion(MANY[index], index, size, proof, bytes(32))
         assert not verify_inclusion(MANY[index], index, size, proof, b"")
 
+    @patient
     @given(SIZES, SIZES, st.data())
     def test_a_damaged_consistency_proof(self, one: int, two: int, data: st.DataObject) -> None:
         old, new = sorted((one, two))
@@ -345,6 +357,7 @@ class TestWhatIsRefused:
         old_root, new_root = naive_root(MANY[:old]), naive_root(MANY[:new])
         assert not verify_consistency(old, new, bad, old_root, new_root)
 
+    @patient
     @given(SIZES, SIZES)
     def test_a_consistency_proof_for_other_roots(self, one: int, two: int) -> None:
         old, new = sorted((one, two))
@@ -357,6 +370,7 @@ class TestWhatIsRefused:
             assert not verify_consistency(old, new, proof, new_root, old_root)
             assert not verify_consistency(new, old, proof, new_root, old_root)
 
+    @patient
     @given(st.integers(2, 300), st.data())
     def test_another_beginning(self, size: int, data: st.DataObject) -> None:
         old = data.draw(st.integers(1, size))

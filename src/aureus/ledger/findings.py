@@ -1,0 +1,61 @@
+"""Collects what a verification finds: the first things are listed, all are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aureus.errors import IntegrityFailure, Invalid
+from aureus.ledger.keys import PublicKey
+from aureus.ledger.notes import Note
+from aureus.ledger.proofs import VerifiedHead, verified_head
+from aureus.model.verification import FINDINGS_MAX, Finding, FindingKind, SealedEntry
+
+
+class Findings:
+    """What is wrong so far: the first ones, and how many there are."""
+
+    def __init__(self) -> None:
+        self._listed: list[Finding] = []
+        self.count = 0
+
+    def add(
+        self,
+        kind: FindingKind,
+        message: str,
+        position: int | None = None,
+        last_position: int | None = None,
+        entry: SealedEntry | None = None,
+    ) -> None:
+        """Take one up."""
+        self.count += 1
+        if len(self._listed) < FINDINGS_MAX:
+            event = None if entry is None else entry.event
+            self._listed.append(
+                Finding(
+                    kind,
+                    message,
+                    position,
+                    last_position,
+                    None if entry is None else entry.entry_no,
+                    None if event is None else event.fields.event_id,
+                )
+            )
+
+    def add_note(
+        self, note: Note, keys: Iterable[PublicKey], *, origin: str | None = None
+    ) -> VerifiedHead | None:
+        """Return the head of a note that one of the keys signed; else take up what is wrong with it."""
+        try:
+            return verified_head(note, keys, origin=origin)
+        except (IntegrityFailure, Invalid) as error:
+            self.add(FindingKind.WRONG_KEY, error.message)
+            return None
+
+    def in_order(self) -> tuple[Finding, ...]:
+        """Return them by position; those that are about no entry come last."""
+        return tuple(
+            sorted(
+                self._listed,
+                key=lambda one: (one.position is None, one.position or 0),
+            )
+        )
