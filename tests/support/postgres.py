@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pwd import struct_passwd
 from types import TracebackType
-from typing import Final, Literal, LiteralString, Self
+from typing import Any, Final, Literal, LiteralString, Self
 from urllib.parse import quote
 
 import psutil
@@ -123,6 +123,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._templates: dict[Callable[[str], None], str] = {}
+        self._connection: psycopg.Connection[Any] | None = None
         self.socket_directory = folder
         self.port = 0
 
@@ -174,6 +175,7 @@ class PostgresServer:
         """Ask the server to end and wait until it has; does nothing when it is not running."""
         if self._process is None:
             return
+        self._disconnect()
         if self._process.poll() is None:
             self._process.send_signal(_SIGNALS[mode])
         self._process.wait(timeout=_STOP_SECONDS_MAX)
@@ -182,6 +184,7 @@ class PostgresServer:
     def kill(self) -> None:
         """End the server and its backends by SIGKILL, as a crash of the machine's memory would."""
         assert self._process is not None, "the server is not running"
+        self._disconnect()
         server = psutil.Process(self.pid)
         backends = server.children(recursive=True)
         for process in (server, *backends):
@@ -245,10 +248,16 @@ class PostgresServer:
         return lines[:1] == [str(self.pid)] and lines[7:8] == ["ready   "]
 
     def _run(self, statement: LiteralString, *names: str) -> None:
-        """Run one statement as the superuser, with names in its places."""
+        """Run one statement as the superuser, with names in its places; the connection stays for the next one."""
         text = sql.SQL(statement).format(*map(sql.Identifier, names))
-        with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(text)
+        if self._connection is None:
+            self._connection = psycopg.connect(self.url(), autocommit=True)
+        self._connection.execute(text)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @dataclass(frozen=True, slots=True)
