@@ -18,6 +18,7 @@ _TABLE = re.compile(r"(?s)CREATE TABLE aureus\.(\w+) \(\n(.*?)\n\)[^;]*;")
 _COLUMN = re.compile(
     r"(?m)^    (\w+) (?:text|bigint|integer|boolean|json|bytea|timestamptz|double|TEXT|INTEGER|REAL|BLOB)\b"
 )
+_RENAMED = re.compile(r"ALTER TABLE aureus\.(\w+) RENAME TO (\w+);")
 _ADDED = re.compile(r"ALTER TABLE aureus\.(\w+)\s+ADD COLUMN (\w+) ")
 _WORD = re.compile(r"'(\w+)'")
 _PAIR = re.compile(r"\('(\w+)', '(\w+)'\)")
@@ -40,10 +41,12 @@ def migrations(engine: str) -> str:
 
 
 def tables(sql: str) -> dict[str, list[str]]:
-    """Return the columns of every table, those that were added later too."""
+    """Return the columns of every table, those that were added later too; a new one may replace an old one."""
     found = {name: _COLUMN.findall(body) for name, body in _TABLE.findall(sql)}
     for name, column in _ADDED.findall(sql):
         found[name].append(column)
+    for made, name in _RENAMED.findall(sql):
+        found[name] = found.pop(made)
     assert all(found.values())
     return found
 

@@ -26,8 +26,10 @@ from aureus.model import sessions, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.stores import hypotheses, profiles
+from aureus.stores.anchors import AnchorOperations
 from aureus.stores.approvals import ApprovalOperations
 from aureus.stores.events import EventOperations
+from aureus.stores.ledger import LedgerOperations
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories import facts as memory_facts
 from aureus.stores.runs import RunOperations
@@ -74,6 +76,8 @@ STORES = {
     "hypotheses": hypotheses.HypothesisOperations,
     "sessions": SessionOperations,
     "world_state": WorldStateOperations,
+    "ledger": LedgerOperations,
+    "anchors": AnchorOperations,
 }
 
 TELLING = (memory_facts, profiles, hypotheses, sessions, world_state)

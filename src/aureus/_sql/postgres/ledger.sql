@@ -9,8 +9,8 @@ FOR UPDATE SKIP LOCKED;
 
 -- name: seal_batch :one
 -- Move what is visible, in the order of appends and at most :limit entries with the rest of the last append, into one
--- batch behind position :size. It must come in a later statement than the lock: what others sealed is then seen. No row:
--- nothing is pending.
+-- batch behind position :size. It must come in a later statement than the lock: what others sealed is then seen. No
+-- row: nothing is pending.
 WITH last_append AS MATERIALIZED (
     SELECT p.append_no FROM aureus.ledger_pending AS p
     WHERE p.tenant_id = :tenant_id

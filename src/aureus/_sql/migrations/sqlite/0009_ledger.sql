@@ -2,7 +2,8 @@
 -- breaking: no
 --
 -- One writer at a time: the order of entry numbers is the order of committing, so that what is not sealed yet is what
--- lies behind the head's last entry. A commit seals its own entries into one row of ledger_batches; positions are dense.
+-- lies behind the head's last entry. A commit seals its own entries into one row of ledger_batches; positions are
+-- dense.
 -- ledger_nodes holds the roots of complete subtrees of 2^8, 2^16 … leaves, so that a proof reads little.
 
 CREATE TABLE aureus.ledger_heads (
