@@ -81,4 +81,4 @@ def postgres_database(
     """Give a database of this test's own."""
     name = postgres_server.create_database(postgres_server.template(prepare_postgres))
     yield PostgresDatabase(postgres_server, name)
-    postgres_server.drop_database(name)
+    postgres_server.discard_database(name)
