@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -20,6 +21,7 @@ from tests.support.scratch import Scratch, memory_folder
 
 _SETTINGS = re.compile(
     r"AUREUS_.*|AUREN_.*|ARAGORA_.*|PG[A-Z]+|DATABASE_.*|STATE_STORE_TYPE|EVENT_LOG_.*|NO_COLOR|FORCE_COLOR"
+    r"|PYTHONDONTWRITEBYTECODE"
 )
 
 
@@ -30,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Forget the settings of the machine, and write into its memory where it has enough."""
     for name in [name for name in os.environ if _SETTINGS.fullmatch(name)]:
         del os.environ[name]
+    sys.dont_write_bytecode = False  # else each process that tests start compiles all that it imports
     memory = memory_folder()
     if memory is not None:
         config.stash[_SCRATCH] = Scratch(memory)
@@ -81,4 +84,4 @@ def postgres_database(
     """Give a database of this test's own."""
     name = postgres_server.create_database(postgres_server.template(prepare_postgres))
     yield PostgresDatabase(postgres_server, name)
-    postgres_server.drop_database(name)
+    postgres_server.discard_database(name)

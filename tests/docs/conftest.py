@@ -14,4 +14,4 @@ def empty_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase
     """Give a database without a schema."""
     name = postgres_server.create_database()
     yield PostgresDatabase(postgres_server, name)
-    postgres_server.drop_database(name)
+    postgres_server.discard_database(name)
