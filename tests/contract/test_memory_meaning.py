@@ -113,3 +113,19 @@ def test_a_client_without_an_embedder_recalls_by_words(world: World) -> None:
             world.plain.recall("tea", mode=mode)
     with pytest.raises(Invalid, match="mode is 'meaning'"):
         world.memories.recall("tea", mode="meaning")
+
+
+def test_a_long_session_of_faint_hits_does_not_drown_the_one_with_the_answer(
+    world: World,
+) -> None:
+    world.memories.add("10 tea", agent_id="a", session_id="short")
+    world.memories.add_all(
+        NewMemory(text=f"{n} water", agent_id="a", session_id="long") for n in range(20, 32)
+    )
+    both = world.memories.recall("11 tea", group_by="session").sessions
+    assert [one.session_id for one in both] == ["short", "long"]
+    assert [one.score for one in both] == pytest.approx([1 / 61 + 1 / 61, 1 / 62])
+    assert len(both[1].hits) == 12
+    near = world.memories.recall("11 tea", mode="vectors", group_by="session").sessions
+    assert [one.session_id for one in near] == ["short", "long"]
+    assert [one.score for one in near] == [one.hits[0].score for one in near]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,27 +86,38 @@ SESSION_DECAY = 0.5
 """What each further hit of a session adds, as a share of the one before it."""
 
 
-def by_session(hits: tuple[MemoryHit, ...], limit: int) -> tuple[SessionHit, ...]:
+def by_session(
+    hits: Sequence[MemoryHit], limit: int, *, decay: float = SESSION_DECAY
+) -> tuple[SessionHit, ...]:
     """Return the sessions of hits, best first: the best hit counts in full, each further one half of the one before.
 
     So a session that speaks of the matter again and again comes before one that mentions it once, and one with many
-    faint mentions does not drown one good answer.
+    faint mentions does not drown one good answer. With a ``decay`` of 0 the best hit alone counts.
     """
-    groups: dict[tuple[str, ...], list[MemoryHit]] = {}
+    return tuple(sessions_of(hits, decay=decay).values())[:limit]
+
+
+def sessions_of(
+    hits: Sequence[MemoryHit], *, decay: float = SESSION_DECAY
+) -> dict[str, SessionHit]:
+    """Return the sessions of hits, best first, each by a text that no other session has."""
+    groups: dict[str, list[MemoryHit]] = {}
     for hit in hits:
-        memory = hit.memory
-        alone = () if memory.session_id is not None else (memory.memory_id,)
-        place = (memory.agent_id, memory.user_id or "", memory.session_id or "", *alone)
-        groups.setdefault(place, []).append(hit)
-    sessions = [
-        SessionHit(
+        groups.setdefault(_place(hit.memory), []).append(hit)
+    found = {
+        place: SessionHit(
             agent_id=group[0].memory.agent_id,
             user_id=group[0].memory.user_id,
             session_id=group[0].memory.session_id,
-            score=sum(hit.score * SESSION_DECAY**rank for rank, hit in enumerate(group)),
+            score=sum(hit.score * decay**rank for rank, hit in enumerate(group)),
             hits=tuple(group),
         )
-        for group in groups.values()
-    ]
-    sessions.sort(key=lambda one: -one.score)
-    return tuple(sessions[:limit])
+        for place, group in groups.items()
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1].score))
+
+
+def _place(memory: Memory) -> str:
+    """Return what tells sessions apart; no part of it holds NUL."""
+    alone = () if memory.session_id is not None else (memory.memory_id,)
+    return "\0".join((memory.agent_id, memory.user_id or "", memory.session_id or "", *alone))

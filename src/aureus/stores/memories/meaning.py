@@ -7,14 +7,14 @@ were asked for; where a criterion leaves few memories, only their vectors are co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from aureus._database.statement import Op, Queries, fetch_all, outside
 from aureus.errors import EmbedderFailed, Invalid
 from aureus.model.memories import Memory, MemoryFilter, NearMemory
-from aureus.model.recall import MemoryHit
+from aureus.model.recall import MemoryHit, SessionHit, by_session, sessions_of
 from aureus.retrieval import nearest
 from aureus.retrieval.embedding import Embedder, Vector, embed, text_hash
 from aureus.retrieval.fusion import Fused, fuse
@@ -106,6 +106,35 @@ def fused_hits(
         else None
     )
     return [_hit(one, memories[one.target_id], scores) for one in ranked], note
+
+
+def near_sessions(hits: Sequence[MemoryHit], limit: int) -> tuple[SessionHit, ...]:
+    """Return the sessions of hits found by vectors, each as near as its best hit.
+
+    Cosines hardly fall from one hit to the next: a sum of them would put long sessions first.
+    """
+    return by_session(hits, limit, decay=0)
+
+
+def fused_sessions(
+    words: Sequence[MemoryHit],
+    vectors: Sequence[MemoryHit],
+    hits: Sequence[MemoryHit],
+    limit: int,
+) -> tuple[SessionHit, ...]:
+    """Return the sessions of a fused ranking, best first: each arm ranks its own, and those ranks are fused.
+
+    Fused scores are no more to be added up than cosines.
+    """
+    found = sessions_of(hits)
+    ranked = fuse(
+        [(place, one.score) for place, one in sessions_of(words).items()],
+        [(place, one.score) for place, one in sessions_of(vectors, decay=0).items()],
+        limit=len(words) + len(vectors),
+    )
+    return tuple(
+        replace(found[one.target_id], score=one.score) for one in ranked if one.target_id in found
+    )[:limit]
 
 
 def near_hits(near: Sequence[NearMemory]) -> list[MemoryHit]:

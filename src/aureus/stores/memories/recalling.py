@@ -17,7 +17,7 @@ from aureus._database.statement import Op, Queries, Row, current_time, fetch_all
 from aureus.codec import check_text, encode_made
 from aureus.errors import Invalid
 from aureus.model.memories import Memory, MemoryCriteria, MemoryFilter
-from aureus.model.recall import MemoryHit, Recall, by_session
+from aureus.model.recall import MemoryHit, Recall, SessionHit, by_session
 from aureus.retrieval.embedding import Embedder
 from aureus.retrieval.questions import Question, all_words, any_word, web
 from aureus.retrieval.searching import Candidate, Search, search
@@ -30,8 +30,10 @@ from aureus.stores.memories.meaning import (
     Mode,
     find_by_meaning,
     fused_hits,
+    fused_sessions,
     meaning_of,
     near_hits,
+    near_sessions,
 )
 from aureus.stores.memories.reading import few_ids
 from aureus.stores.memories.rows import COLUMN_COUNT, memory_of
@@ -139,6 +141,8 @@ class _Finder:
         self._wanted = wanted
         self._parameters = parameters_of(wanted)
         self.meaning = Meaning(None, takes_words=True)
+        self._arms: tuple[Sequence[MemoryHit], Sequence[MemoryHit]] | None = None
+        """What words found and what vectors found, where both were asked."""
 
     def answer(
         self, *, limit: int, neighbours: int, groups: bool, after: tuple[float, str] | None
@@ -151,7 +155,7 @@ class _Finder:
         hits = list(found.hits)
         if neighbours:
             hits = yield from _with_neighbours(hits, min(neighbours, NEIGHBOURS_MAX), now)
-        sessions = by_session(tuple(hits), limit) if groups else ()
+        sessions = self._sessions(hits, limit) if groups else ()
         return replace(
             found,
             hits=tuple(hit for one in sessions for hit in one.hits) if groups else tuple(hits),
@@ -170,6 +174,7 @@ class _Finder:
         hits = near_hits(near)
         if self.meaning.takes_words:
             words = yield from self._by_words(depth, None, now)
+            self._arms = (words.hits, hits)
             hits, note = yield from fused_hits(vector, words.hits, near)
         return Recall(
             hits=tuple(_hits_behind(hits, after)[:wanted]),
@@ -177,6 +182,13 @@ class _Finder:
             missed_score_max=words.missed_score_max,
             notes=(note,) if note else (),
         )
+
+    def _sessions(self, hits: Sequence[MemoryHit], limit: int) -> tuple[SessionHit, ...]:
+        if self._arms is not None:
+            return fused_sessions(*self._arms, hits, limit)
+        if self.meaning.vector is not None:
+            return near_sessions(hits, limit)
+        return by_session(hits, limit)
 
     def _by_words(self, wanted: int, after: tuple[float, str] | None, now: datetime) -> Op[Recall]:
         begun = yield from search(
