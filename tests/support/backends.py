@@ -41,7 +41,8 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(SECONDS_MAX)
 
     def close(self) -> None:
-        """Stop the loop and the thread."""
+        """Stop the loop and its threads."""
+        self.run(self.loop.shutdown_default_executor())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(SECONDS_MAX)
         self.loop.close()

@@ -7,15 +7,19 @@ promise of ``last``: a statement after the last one, or facts without a statemen
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from aureus._database.kept import Kept
 from aureus._database.observing import Observing
 from aureus._database.statement import (
     Accompany,
     CurrentTime,
     Entries,
+    FindKept,
+    Keep,
+    Lengthy,
     NewId,
     Op,
     Outside,
@@ -98,6 +102,7 @@ class Sources:
     before_commit: BeforeCommit
     prepare: Preparing | None = None
     sealer: Sealer | None = None
+    kept: Kept = field(default_factory=Kept)
 
     def appended(self, tenant_id: str) -> None:
         """Say that a commit has appended to a tenant's ledger."""
@@ -124,6 +129,7 @@ class Drive(Generic[R]):
     def __init__(self, body: Op[R], sources: Sources, call: Call) -> None:
         self._body = body
         self._sources = sources
+        self._tenant_id = call.tenant_id
         self._made_ids = [] if call.made_ids is None else call.made_ids
         self._id_count = 0
         self._made_outside = call.made_outside
@@ -133,6 +139,8 @@ class Drive(Generic[R]):
         self._accompanying: list[Companion] = []
         self._count = 0
         self._after_last = False
+        self.is_lengthy = False
+        """Whether the operation computes for milliseconds between its statements."""
         self.result: R | None = None
         self.is_done = False
         self.appends = False
@@ -193,6 +201,13 @@ class Drive(Generic[R]):
             return self._accompanying.append(Companion(effect.statement, _nobody))
         if isinstance(effect, Outside):
             return self._outside(effect)
+        if isinstance(effect, Lengthy):
+            self.is_lengthy = True
+            return None
+        if isinstance(effect, FindKept):
+            return self._sources.kept.find(self._tenant_id, effect.keys)
+        if isinstance(effect, Keep):
+            return self._sources.kept.keep(self._tenant_id, effect.values)
         if isinstance(effect, Prepare) and self._sources.prepare is not None:
             self.appends = True
             return self._sources.prepare(effect.facts, self._time())

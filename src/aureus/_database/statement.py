@@ -7,7 +7,7 @@ made anew for each attempt. Time, identifiers and facts are effects too: the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
@@ -124,6 +124,24 @@ class OutsideWanted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class FindKept:
+    """Ask for what this client has kept; see ``find_kept``."""
+
+    keys: Sequence[Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Let this client keep values that never change; see ``keep``."""
+
+    values: Mapping[Hashable, bytes]
+
+
+class Lengthy:
+    """Say that the operation computes for milliseconds between its statements; see ``lengthy``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepare:
     """Ask for the entries of facts of one stream, for an operation that appends them itself."""
 
@@ -142,7 +160,18 @@ class Refused(Exception):
         self.explain = explain
 
 
-Effect = Statement | CurrentTime | NewId | Record | Accompany | Outside | Prepare
+Effect = (
+    Statement
+    | CurrentTime
+    | NewId
+    | Record
+    | Accompany
+    | Outside
+    | FindKept
+    | Keep
+    | Lengthy
+    | Prepare
+)
 Op = Generator[Effect, Any, T]
 
 
@@ -213,6 +242,29 @@ def outside(work: Callable[[], T]) -> Op[T]:
     where an event loop waits. Inside a caller's transaction that transaction stays open meanwhile.
     """
     return cast(T, (yield Outside(work)))
+
+
+def find_kept(keys: Sequence[Hashable]) -> Op[dict[Any, bytes]]:
+    """Return what this client has kept in memory of the operation's tenant, by key."""
+    return cast("dict[Any, bytes]", (yield FindKept(keys)))
+
+
+def keep(values: Mapping[Any, bytes]) -> Op[None]:
+    """Let this client keep values in memory for later operations of the same tenant, while there is room.
+
+    Only what never changes, under a key that nothing else ever has: not even after the database was put back to an
+    earlier state, or the transaction that showed it was rolled back.
+    """
+    yield Keep(values)
+
+
+def lengthy() -> Op[None]:
+    """Say, best before the first statement, that a read computes for milliseconds, over rows of several statements.
+
+    An event loop then lets a thread do the computing, and PostgreSQL sends the first statement by itself, not gathered
+    with those of others, since more will follow in the same snapshot. The answer is the same.
+    """
+    yield Lengthy()
 
 
 def events_of(recorded: Iterable[Recorded]) -> tuple[Event, ...]:

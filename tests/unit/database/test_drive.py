@@ -26,8 +26,11 @@ from aureus._database.statement import (
     current_time,
     fetch_all,
     fetch_one,
+    find_kept,
+    keep,
     last,
     last_all,
+    lengthy,
     new_id,
     outside,
     record,
@@ -274,3 +277,29 @@ def test_work_outside_after_a_statement_is_a_bug() -> None:
     drive.start()
     with pytest.raises(OperationBug, match="outside"):
         drive.feed([])
+
+
+def test_what_is_kept_is_found_by_later_operations_of_the_tenant() -> None:
+    world = World()
+    sources = Sources(world.clock, world.ids, lambda _facts, _now: ())
+
+    def body() -> Op[dict[Any, bytes]]:
+        found = yield from find_kept(["tide"])
+        yield from keep({"tide": b"1"})
+        return found
+
+    for tenant, wanted in (("acme", {}), ("acme", {"tide": b"1"}), ("other", {})):
+        drive = Drive(body(), sources, Call(tenant))
+        assert drive.start() is None
+        assert drive.result == wanted
+
+
+def test_an_operation_says_that_it_is_lengthy() -> None:
+    def body() -> Op[None]:
+        yield from lengthy()
+        yield from fetch_one(sql.one, first)
+
+    drive = World().drive(body)
+    assert not drive.is_lengthy
+    assert drive.start() is not None
+    assert drive.is_lengthy

@@ -19,6 +19,7 @@ from aureus._database.postgres.io import (
     Reply,
     Sent,
     Steps,
+    feed,
     hand_over,
 )
 from aureus._database.postgres.planner import Planner, is_lasting
@@ -116,7 +117,7 @@ class _Attempt(Generic[R]):
             hand_over(request.companions, reply.rows[first], reply.rows[first + 1 : first + size])
             opening, count = [], count + 1
             try:
-                request = self._drive.feed(reply.rows[first])
+                request = yield from feed(self._drive, reply.rows[first])
             except BaseException:
                 if not commits:
                     yield from self._roll_back(connection)

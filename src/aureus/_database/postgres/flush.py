@@ -80,7 +80,7 @@ def waiting(
     request = drive.start()
     if request is None:
         return drive.result
-    if not (is_read or request.is_last):
+    if drive.is_lengthy or not (is_read or request.is_last):
         drive.close()
         return None
     statement = request.statement

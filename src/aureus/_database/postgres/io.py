@@ -7,11 +7,11 @@ without one.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from aureus._database.drive import Companion
+from aureus._database.drive import Companion, Drive, Request
 from aureus._database.statement import Rows
 
 R = TypeVar("R")
@@ -55,6 +55,13 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Do work that takes the processor for milliseconds, where it keeps no event loop waiting."""
+
+    work: Callable[[], Any]
+
+
 @dataclass(slots=True)
 class Reply:
     """What came back: rows for each statement that was carried out, and the error that ended the pipeline."""
@@ -68,12 +75,20 @@ class Reply:
         return len(self.rows)
 
 
-Io = Acquire | Release | Exchange | Pause
+Io = Acquire | Release | Exchange | Pause | Compute
 Steps = Generator[Io, Any, R]
 
 
 class NoConnection(Exception):
     """No connection was had in time; the reason is the cause. Nothing was sent."""
+
+
+def feed(drive: Drive[Any], rows: Rows) -> Steps[Request | None]:
+    """Hand an operation the rows of its statement, and return what it asks for next."""
+    if drive.is_lengthy:
+        request: Request | None = yield Compute(lambda: drive.feed(rows))
+        return request
+    return drive.feed(rows)
 
 
 def hand_over(companions: Sequence[Companion], rows: Rows, answers: Sequence[Rows]) -> None:

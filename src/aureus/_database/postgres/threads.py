@@ -25,7 +25,16 @@ from aureus._database.postgres.adapt import first_error, register, settle_prepar
 from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
 from aureus._database.postgres.flush import GoAlone, Waiting, flush, waiting
-from aureus._database.postgres.io import Acquire, Exchange, Io, NoConnection, Release, Reply, Sent
+from aureus._database.postgres.io import (
+    Acquire,
+    Compute,
+    Exchange,
+    Io,
+    NoConnection,
+    Release,
+    Reply,
+    Sent,
+)
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.transaction import OpenTransaction
@@ -160,6 +169,8 @@ class PostgresDatabase:
             return self._acquire(effect.timeout_seconds)
         if isinstance(effect, Release):
             return self._release(effect.connection, is_broken=effect.is_broken)
+        if isinstance(effect, Compute):
+            return effect.work()
         time.sleep(effect.seconds)  # noqa: TID251 - the rest between two tries
         return None
 

@@ -20,6 +20,7 @@ from aureus._database.postgres.io import (
     Reply,
     Sent,
     Steps,
+    feed,
     hand_over,
 )
 from aureus._database.postgres.planner import Planner
@@ -96,7 +97,7 @@ class OpenTransaction:
             is_open = not request.is_last
             opening = []
             try:
-                request = drive.feed(rows)
+                request = yield from feed(drive, rows)
             except BaseException:
                 if is_open:
                     yield Exchange(self.connection, [_UNDO, *self._unbinding(), _RELEASE])

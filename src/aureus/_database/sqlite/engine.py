@@ -25,6 +25,10 @@ SEALING_SECONDS_MAX = 5.0
 _log = logging.getLogger("aureus")
 
 
+class TakesLong(Exception):
+    """A read computes for milliseconds, and was not to; nothing has been read yet."""
+
+
 class Engine:
     """The statements of the catalogue and the sources of effects, put together."""
 
@@ -33,12 +37,24 @@ class Engine:
         self.sources = sources
 
     def read(
-        self, connection: Connection, make: Callable[[], Op[R]], call: Call, deadline: float
+        self,
+        connection: Connection,
+        make: Callable[[], Op[R]],
+        call: Call,
+        deadline: float,
+        *,
+        may_take_long: bool = True,
     ) -> R:
-        """Carry out a read outside any transaction: one statement as it is, several on one snapshot."""
+        """Carry out a read outside any transaction: one statement as it is, several on one snapshot.
+
+        Raises ``TakesLong`` for a lengthy one that may not take long.
+        """
         drive = Drive(make(), self.sources, call)
         connection.deadline = deadline
         request = drive.start()
+        if drive.is_lengthy and not may_take_long:
+            drive.close()
+            raise TakesLong
         if request is None or (request.is_last and len(self._compiled(request).texts) == 1):
             return self._finish(connection, drive, request, call, is_read=True)
         try:

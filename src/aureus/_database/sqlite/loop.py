@@ -1,8 +1,9 @@
 """SQLite for one event loop: reads inline, writes gathered into flushes in one worker thread.
 
-A read takes microseconds, less than the way to a thread and back. A flush waits for the disk, so it runs in the
-worker: one hop for each flush, and the next one begins while the loop still hands out the answers. Only when a read
-meets a lock (another process recovers or rebuilds the file) does it go to the worker too.
+A read takes microseconds, less than the way to a thread and back; one that says that it is lengthy has a thread. A
+flush waits for the disk, so it runs in the worker: one hop for each flush, and the next one begins while the loop still
+hands out the answers. Only when a read meets a lock (another process recovers or rebuilds the file) does it go to the
+worker too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from aureus._database.sqlite.connections import (
     in_child_of_a_transaction,
     watch_forks,
 )
-from aureus._database.sqlite.engine import Engine
+from aureus._database.sqlite.engine import Engine, TakesLong
 from aureus._database.sqlite.migrations import ensure
 from aureus._database.sqlite.options import SqliteOptions
 from aureus._database.sqlite.transaction import (
@@ -105,9 +106,12 @@ class AsyncSqliteDatabase:
             return await self._travel(make, call, is_read=True)
         deadline = self._clock.monotonic() + call.timeout_seconds
         try:
-            return self._read(make, call, deadline, waits=False)
+            return self._read(make, call, deadline, in_loop=True)
         except DatabaseBusy:
-            return await self.in_worker(lambda: self._read(make, call, deadline, waits=True))
+            return await self.in_worker(lambda: self._read(make, call, deadline, in_loop=False))
+        except TakesLong:
+            # Not in the worker: there, writes would wait for it.
+            return await asyncio.to_thread(self._read, make, call, deadline, in_loop=False)
 
     async def write(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation: all of it, or nothing.
@@ -192,11 +196,11 @@ class AsyncSqliteDatabase:
 
     # Reads.
 
-    def _read(self, make: Callable[[], Op[R]], call: Call, deadline: float, *, waits: bool) -> R:
+    def _read(self, make: Callable[[], Op[R]], call: Call, deadline: float, *, in_loop: bool) -> R:
         connection = self._connections.readers.take(deadline)
-        connection.waits_for_locks = waits
+        connection.waits_for_locks = not in_loop
         try:
-            return self._engine.read(connection, make, call, deadline)
+            return self._engine.read(connection, make, call, deadline, may_take_long=not in_loop)
         finally:
             self._connections.readers.give_back(connection)
 

@@ -18,6 +18,7 @@ from aureus._database.statement import (
     current_time,
     fetch_all,
     last_all,
+    lengthy,
     outside,
 )
 from aureus.model.memories import (
@@ -76,6 +77,7 @@ class MemoryEmbeddings(Operations):
         embedder = required(self.embedder)
         vector = (yield from outside(lambda: embed(embedder, [text])))[0]
         now = yield from current_time()
+        yield from lengthy()
         found, _ = yield from find_by_meaning(
             vector,
             MemoryFilter.of(filter, criteria),

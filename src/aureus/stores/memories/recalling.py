@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal, Unpack
 
 from aureus._database.operation import Operations, read, write
-from aureus._database.statement import Op, Queries, Row, current_time, fetch_all
+from aureus._database.statement import Op, Queries, Row, current_time, fetch_all, lengthy
 from aureus.codec import check_text, encode_made
 from aureus.errors import Invalid
 from aureus.model.memories import Memory, MemoryCriteria, MemoryFilter
@@ -150,6 +150,7 @@ class _Finder:
         """Return the hits behind a place, best first."""
         limit = max(1, min(limit, HITS_MAX))
         wanted = min(limit * SESSION_HITS, HITS_MAX) if groups else limit
+        yield from lengthy()
         now = yield from current_time()
         found = yield from self._found(wanted, after, now)
         hits = list(found.hits)
