@@ -355,6 +355,7 @@ def _segment_row(segment_no: int, chunks: Sequence[Chunk]) -> tuple[Any, ...]:
     total = sum(int(chunk.lengths.sum()) for chunk in chunks)
     return (
         "default", "memories", segment_no, "live", chunks[0].first, span, span, 0, total, 0, "[]", "",
+        f"filled {segment_no}",
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from aureus.retrieval import searching
 from aureus.retrieval.analysis import Terms, analyze, label
 from aureus.retrieval.conditions import Condition
 from tests.contract.stage import Stage
@@ -34,7 +35,12 @@ def agrees(
     assert scores == pytest.approx([expected[one.target_id] for one in found], rel=1e-5)
 
 
-def test_any_stage_of_upkeep_finds_the_same(stage: Stage) -> None:
+@pytest.mark.parametrize("inline_max", [2048, 3], ids=["short", "long"])
+def test_any_stage_of_upkeep_finds_the_same(
+    stage: Stage, inline_max: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long postings are read by a statement of their own, once, and then kept."""
+    monkeypatch.setattr(searching, "INLINE_MAX", inline_max)
     index = Index(stage.backend, "acme")
     documents = texts(300)
     index.put(documents)
@@ -84,6 +90,29 @@ def test_a_document_that_changed_or_went_is_found_as_it_is_now(stage: Stage) -> 
     index.settle()
     assert index.find(["changed"]) == []
     assert [one.target_id for one in index.find(["again"])] == ["new"]
+
+
+def test_what_was_kept_of_a_segment_that_was_rolled_back_is_never_taken_for_another(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segment that is made instead has the same number."""
+    monkeypatch.setattr(searching, "INLINE_MAX", 0)
+    memories = stage.stores.memories
+    memories.add("kept tide", agent_id="a", memory_id="m1")
+
+    def index_and_fail() -> None:
+        with stage.backend.transaction(stage.tenant) as tx:
+            tx.memories.add("tide tide", agent_id="a", memory_id="m0")
+            assert tx.memories.index_step().indexed_count == 2
+            assert [hit.memory.memory_id for hit in tx.memories.recall("tide")] == ["m0", "m1"]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        index_and_fail()
+    memories.add("other words", agent_id="a", memory_id="m2")
+    memories.add("a tide", agent_id="a", memory_id="m3")
+    assert memories.index() == 3
+    assert {hit.memory.memory_id for hit in memories.recall("tide")} == {"m1", "m3"}
 
 
 def test_tenants_and_spaces_do_not_see_each_other(stage: Stage) -> None:

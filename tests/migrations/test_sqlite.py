@@ -133,6 +133,36 @@ def test_a_file_that_is_behind_is_not_migrated_where_that_is_not_allowed(
     connection.close()
 
 
+def test_postings_of_an_older_file_are_still_there_and_segments_have_identities(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = read_migrations("sqlite")
+    before = next(one.number for one in chain if one.name == "postings") - 1
+    monkeypatch.setattr(migrations, "read_migrations", lambda _: chain[:before])
+    opening.migrate(path)
+    file = apsw.Connection(str(path))
+    for number in (1, 2):
+        file.execute(
+            "INSERT INTO text_index_segments VALUES ('acme', 's', ?, 'live', 0, 5, 5, 1, 9, 2, '[]', 'z')",
+            (number,),
+        )
+        file.execute(
+            "INSERT INTO text_index_postings VALUES ('acme', 's', ?, 'tide', 2, x'0102030405', ?)",
+            (number, b"postings"),
+        )
+    rows = "SELECT * FROM text_index_postings ORDER BY segment_no"
+    held = file.execute(rows).fetchall()
+    monkeypatch.setattr(migrations, "read_migrations", lambda _: chain)
+    opening.migrate(path)
+    assert file.execute(rows).fetchall() == held
+    segments = file.execute("SELECT * FROM text_index_segments ORDER BY segment_no").fetchall()
+    assert [row[2:-1] for row in segments] == [
+        (number, "live", 0, 5, 5, 1, 9, 2, "[]", "z") for number in (1, 2)
+    ]
+    assert len({row[-1] for row in segments} - {""}) == 2
+    file.close()
+
+
 def test_what_is_printed_makes_the_same_schema(
     path: Path, file: apsw.Connection, tmp_path: Path
 ) -> None:

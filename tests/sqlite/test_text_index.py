@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aureus.retrieval import searching
+from aureus.retrieval import rescoring, searching
 from aureus.retrieval.analysis import Terms
 from aureus.retrieval.conditions import Condition
 from tests.support.backends import Backend, settings_for
@@ -132,7 +132,9 @@ def test_what_a_bounded_search_may_have_missed_is_bounded(
     expected = expected_scores(documents, question, statistics=statistics(backend, index))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(searching, "POSTINGS_MAX", room)
-        patch.setattr(searching, "RESCORED_COUNT", 4)
+        patch.setattr(searching, "POSTINGS_FEW", room)
+        patch.setattr(rescoring, "RESCORED_FIRST", 2)
+        patch.setattr(rescoring, "RESCORED_MAX", 4)
         found = index.find_all(question)
     scores = {one.target_id: one.score for one in found}
     assert scores == pytest.approx({name: expected[name] for name in scores}, rel=1e-5)

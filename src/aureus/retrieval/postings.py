@@ -38,6 +38,7 @@ LENGTHS: npt.NDArray[np.int64] = np.array(_LENGTHS, dtype=np.int64)
 """The length that each code stands for."""
 
 _PEAK_OCCURRENCES = (1, 2, 3, 7, OCCURRENCES_MAX)
+_PEAK_ROWS = np.array(_PEAK_OCCURRENCES, dtype=np.intp) << 8
 _PEAK_OF = np.array([0, 0, 1, 2, *([3] * 4), *([4] * 248)], dtype=np.uint8)
 
 
@@ -69,12 +70,11 @@ def impacts(average_length: float) -> Scores:
     return table
 
 
-def bound(peaks: bytes, table: Scores) -> float:
-    """Return the highest impact that a term with these peaks can have in the segment."""
-    return max(
-        float(table[occurrences << 8 | code])
-        for occurrences, code in zip(_PEAK_OCCURRENCES, peaks, strict=True)
-    )
+def bounds(peaks: Sequence[bytes], table: Scores) -> list[float]:
+    """Return for each of some peaks the highest impact that their term can have in their segment."""
+    codes = np.frombuffer(b"".join(peaks), dtype=np.uint8).reshape(-1, PEAKS_BYTES)
+    found: list[float] = table[_PEAK_ROWS | codes].max(axis=1).tolist()
+    return found
 
 
 def build(documents: Iterable[tuple[int, int, Mapping[str, int]]]) -> PostingRows:
@@ -146,3 +146,15 @@ def offsets(postings: bytes) -> npt.NDArray[np.intp]:
 def codes(postings: bytes) -> npt.NDArray[np.intp]:
     """Return where in the table of ``impacts`` each document of a term has its own."""
     return np.frombuffer(postings, dtype="<u2")[1::2].astype(np.intp)
+
+
+def looked_up(
+    postings: bytes, documents: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return which of some documents, given in their order, a term occurs in, and the ``codes`` of those."""
+    halves = np.frombuffer(postings, dtype="<u2")
+    held = halves[0::2].copy()
+    places = np.searchsorted(held, documents.astype(np.uint16))
+    places[places == len(held)] = 0
+    is_held = held[places] == documents
+    return documents[is_held], halves[1::2][places[is_held]].astype(np.intp)

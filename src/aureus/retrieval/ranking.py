@@ -7,7 +7,7 @@ number first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,25 @@ from aureus.retrieval.postings import Flags, Scores
 from aureus.retrieval.segments import SegmentRange
 
 Keys = npt.NDArray[np.uint64]
+"""Score and number in one: the bits of the score, and below them the number."""
+
+_NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
+
+LOOKUP_COST = 12
+"""Postings that are added up in the time in which one document is looked up among them."""
+
+_ROUNDING = 1e-5
+"""Share by which a sum of 32-bit floats may be off, and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPostings:
+    """What a search has read of a segment."""
+
+    range: SegmentRange
+    rows: Mapping[str, bytes]
+    """The postings of each term."""
+    peaks: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +47,15 @@ class Scorer:
     weights: Mapping[str, np.float32]
     impacts: Scores
 
-    def score(self, counts: Mapping[str, int], length: int) -> float:
-        """Return the score of one document, to the bit as the postings give it."""
-        code = postings.length_code(length)
-        total = np.float32(0)
+    def score(self, documents: Sequence[tuple[Mapping[str, int], int]]) -> Scores:
+        """Return the scores of documents, given as counts and length, to the bit as the postings give them."""
+        lengths = np.array([postings.length_code(length) for _, length in documents], dtype=np.intp)
+        totals = np.zeros(len(documents), dtype=np.float32)
         for term, weight in self.weights.items():
-            if count := counts.get(term):
-                impact = self.impacts[min(count, postings.OCCURRENCES_MAX) << 8 | code]
-                total += np.float32(impact * weight)
-        return float(total)
+            counts = np.array([counts.get(term, 0) for counts, _ in documents], dtype=np.intp)
+            codes = np.minimum(counts, postings.OCCURRENCES_MAX) << 8 | lengths
+            totals += self.impacts.take(codes) * weight
+        return totals
 
 
 def scorer(weights: Mapping[str, float], average_length: float) -> Scorer:
@@ -53,47 +72,94 @@ class Ranking:
     def __init__(self, scorer: Scorer, condition: Condition) -> None:
         self._scorer = scorer
         self._condition = condition
-        self._scores: list[tuple[int, Scores]] = []
+        self._segments: list[SegmentPostings] = []
+        self._dead = np.empty(0, dtype=np.int64)
         self._single: list[int] = []
+        self._keys = _NO_KEYS
+        self._depth = 0
 
-    def add_segment(
-        self,
-        segment: SegmentRange,
-        rows: Mapping[str, bytes],
-        dead_numbers: Sequence[int],
+    def add_segments(
+        self, segments: Iterable[SegmentPostings], dead_numbers: Sequence[int]
     ) -> None:
-        """Score the documents of a segment by its postings; ``rows`` has those of each term that was read."""
-        scores = np.zeros(segment.span, dtype=np.float32)
-        for term, weight in self._scorer.weights.items():
-            if row := rows.get(term):
-                impacts = self._scorer.impacts.take(postings.codes(row))
-                np.add.at(scores, postings.offsets(row), impacts * weight)
-        admitted = self._admitted(segment.span, rows)
-        if admitted is not None:
-            scores *= admitted
-        for number in dead_numbers:
-            if segment.first_no <= number < segment.end_no:
-                scores[number - segment.first_no] = 0
-        self._scores.append((segment.first_no, scores))
+        """Take the documents of segments."""
+        self._segments += segments
+        self._dead = np.array(dead_numbers, dtype=np.int64)
 
-    def add_document(self, number: int, counts: Mapping[str, int], length: int) -> None:
-        """Score one document by its own terms."""
-        if not self._condition.admits(counts):
-            return
-        score = self._scorer.score(counts, length)
-        if score > 0:
-            self._single.append(_key(score, number))
+    def add_documents(self, documents: Sequence[tuple[int, Mapping[str, int], int]]) -> None:
+        """Score documents, given as number, counts and length, by their own terms."""
+        admitted = [one for one in documents if self._condition.admits(one[1])]
+        scores = self._scorer.score([(counts, length) for _, counts, length in admitted])
+        for (number, _, _), bits in zip(admitted, scores.view(np.uint32).tolist(), strict=True):
+            if bits:
+                self._single.append(bits << 32 | number)
 
     def best(self, count: int) -> list[tuple[float, int]]:
-        """Return the score and number of the best documents, best first."""
-        best = np.array(sorted(self._single)[-count:], dtype=np.uint64)
-        for first_no, scores in self._scores:
-            threshold = np.uint64(0) if len(best) < count else best[0]
-            best = _merged(best, _keys_above(scores, first_no, threshold, count), count)
-        return [_parts(int(key)) for key in best[::-1]]
+        """Return the score and number of the best documents, best first.
 
-    def _admitted(self, span: int, rows: Mapping[str, bytes]) -> Flags | None:
-        condition = self._condition
+        Only those are computed: a later call that asks for more adds the postings up again.
+        """
+        if count > self._depth and self._segments:
+            # Whoever asks again will ask once more; so that takes a logarithmic number of times.
+            self._depth = 4 * count if self._depth else count
+            self._keys = self._best_keys(self._depth)
+        single = np.array(self._single, dtype=np.uint64)
+        keys = _merged(self._keys[-count:], single, count)
+        return [(_score_of(int(key)), int(key) & 0xFFFFFFFF) for key in keys[::-1]]
+
+    def _best_keys(self, count: int) -> Keys:
+        """Return the keys of the best documents of all segments, the best one last."""
+        best = _NO_KEYS
+        # One array for all segments: memory that a process has not touched yet costs more than adding up.
+        room = np.empty(max(one.range.span for one in self._segments), dtype=np.float32)
+        for segment in self._segments:
+            threshold = 0 if len(best) < count else int(best[0])
+            scores = room[: segment.range.span]
+            self._add_up(segment, scores, _score_of(threshold))
+            best = _merged(
+                best, _keys_above(scores, segment.range.first_no, threshold, count), count
+            )
+        return best
+
+    def _add_up(self, segment: SegmentPostings, scores: Scores, lowest: float) -> None:
+        """Write the scores of a segment's documents: those of ``lowest`` and more exactly, others as any below it."""
+        scores.fill(0)
+        admitted = self._admitted(segment)
+        left: npt.NDArray[np.intp] | None = None
+        reached = lowest * (1 - _ROUNDING)
+        for row, weight, further in self._rows_with_bounds(segment):
+            if left is None and reached > further:
+                # No document counts any more that cannot reach the lowest score with what further terms add.
+                left = _left(scores, admitted, reached - further, len(row) // 4)
+            if left is None:
+                impacts = self._scorer.impacts.take(postings.codes(row))
+                impacts *= weight
+                np.add.at(scores, postings.offsets(row), impacts)
+            else:
+                holding, codes = postings.looked_up(row, left)
+                scores[holding] += self._scorer.impacts.take(codes) * weight
+        if admitted is not None:
+            scores *= admitted
+        if len(self._dead):
+            first_no, end_no = segment.range.first_no, segment.range.end_no
+            gone = self._dead[(self._dead >= first_no) & (self._dead < end_no)]
+            scores[gone - first_no] = 0
+
+    def _rows_with_bounds(
+        self, segment: SegmentPostings
+    ) -> Iterator[tuple[bytes, np.float32, float]]:
+        """Yield the postings of each term, its weight, and what this and all further terms can add to a score."""
+        held = [term for term in self._scorer.weights if term in segment.rows]
+        if not held:
+            return
+        weights = [self._scorer.weights[term] for term in held]
+        highest = postings.bounds([segment.peaks[term] for term in held], self._scorer.impacts)
+        further = sum(float(weight) * most for weight, most in zip(weights, highest, strict=True))
+        for term, weight, most in zip(held, weights, highest, strict=True):
+            yield segment.rows[term], weight, further
+            further -= float(weight) * most
+
+    def _admitted(self, segment: SegmentPostings) -> Flags | None:
+        condition, span, rows = self._condition, segment.range.span, segment.rows
         if not condition.any_of and not condition.none_of:
             return None
         admitted = np.ones(span, dtype=np.bool_)
@@ -105,6 +171,18 @@ class Ranking:
         return admitted
 
 
+def _left(
+    scores: Scores, admitted: Flags | None, reach: float, posting_count: int
+) -> npt.NDArray[np.intp] | None:
+    """Return the documents with this score and more, where they are few enough to be looked up in postings."""
+    enough = scores >= reach
+    if admitted is not None:
+        enough &= admitted
+    return (
+        np.flatnonzero(enough) if LOOKUP_COST * np.count_nonzero(enough) < posting_count else None
+    )
+
+
 def _containing(span: int, rows: Sequence[bytes]) -> Flags:
     found = np.zeros(span, dtype=np.bool_)
     for row in rows:
@@ -112,9 +190,11 @@ def _containing(span: int, rows: Sequence[bytes]) -> Flags:
     return found
 
 
-def _keys_above(scores: Scores, first_no: int, threshold: np.uint64, count: int) -> Keys:
+def _keys_above(scores: Scores, first_no: int, threshold: int, count: int) -> Keys:
     """Return the keys of the best documents of a segment, as far as they can be above a key."""
-    lowest = np.array([int(threshold) >> 32], dtype=np.uint32).view(np.float32)[0]
+    lowest = _score_of(threshold)
+    if scores.max() < lowest:
+        return _NO_KEYS
     places = np.flatnonzero(scores >= lowest if lowest > 0 else scores > 0)
     if len(places) > 4 * count:
         # Of many, only those that reach the score of the count-th can be among the best.
@@ -130,10 +210,5 @@ def _merged(best: Keys, more: Keys, count: int) -> Keys:
     return np.sort(np.concatenate([best, more]))[-count:]
 
 
-def _key(score: float, number: int) -> int:
-    return int(np.array([score], dtype=np.float32).view(np.uint32)[0]) << 32 | number
-
-
-def _parts(key: int) -> tuple[float, int]:
-    score = np.array([key >> 32], dtype=np.uint32).view(np.float32)[0]
-    return float(score), key & 0xFFFFFFFF
+def _score_of(key: int) -> float:
+    return float(np.array([key >> 32], dtype=np.uint32).view(np.float32)[0])

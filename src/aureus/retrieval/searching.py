@@ -5,35 +5,37 @@ often as the caller needs more, documents by their numbers. Everything that is c
 
 A filter that leaves few documents is evaluated first, and those are scored by their own terms. Otherwise the postings
 of all terms are added up, rarest term first. Only where they are more than ``POSTINGS_MAX`` the most common ones are
-left out (the rule of MaxScore: H. Turtle and J. Flood, "Query Evaluation: Strategies and Optimizations", 1995), and
-the best documents of the others are scored by their own terms; the result then says by how much it may err.
+left out, and the best documents of the others are scored by their own terms (``rescoring``); where those do not
+suffice, the result says by how much it may err.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one
+from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one, find_kept, keep
 from aureus.codec import decode, encode_made
 from aureus.retrieval import bm25
 from aureus.retrieval.conditions import Condition
+from aureus.retrieval.rescoring import Best, score_documents
 from aureus.retrieval.segments import SegmentRange
 
 if TYPE_CHECKING:
-    from aureus.retrieval.ranking import Ranking, Scorer
+    from aureus.retrieval.ranking import Ranking, Scorer, SegmentPostings
 
 sql = Queries("text_index")
 
-POSTINGS_MAX = 1_000_000
-"""Postings that a search adds up: about 5 ms of computing and 4 MB of reading."""
+POSTINGS_MAX = 3_000_000
+"""Postings up to which a search adds all of them up: about 6 ms of computing, 2 ms and 4 MB of reading."""
+
+POSTINGS_FEW = 1_500_000
+"""Postings that it adds up where there are more than ``POSTINGS_MAX``, to have as much time for reading documents."""
 
 FILTERED_MAX = 256
 """Documents up to which a filter is evaluated first: reading their terms costs as much as 100,000 postings."""
-
-RESCORED_COUNT = 512
-"""Documents that are scored anew by their own terms when some postings were left out."""
 
 INLINE_MAX = 2048
 """Postings that come along with the first look at a term; longer ones are read when they are needed."""
@@ -56,20 +58,22 @@ class Search:
     def __init__(
         self,
         space: str,
-        ranking: Ranking,
+        best: Best,
         pending: Mapping[int, str],
-        missed_score_max: float,
         *,
         is_complete: bool,
     ) -> None:
         self._space = space
-        self._ranking = ranking
+        self._best = best
         self._pending = pending
         self._given = 0
-        self.missed_score_max = missed_score_max
-        """A bound on the score of documents whose terms were left out; 0 when none were."""
         self.is_complete = is_complete
         """Whether everything that is pending was read."""
+
+    @property
+    def missed_score_max(self) -> float:
+        """A bound on the score of documents that were not looked at as a whole; 0 when all were."""
+        return self._best.missed_score_max
 
     def next(self, count: int) -> Op[list[Candidate]]:
         """Return the candidates behind those given before; fewer than ``count`` may come although there are more.
@@ -78,7 +82,7 @@ class Search:
         """
         candidates: list[Candidate] = []
         while not candidates:
-            best = self._ranking.best(self._given + count)[self._given :]
+            best = (yield from self._best.best(self._given + count))[self._given :]
             if not best:
                 return []
             self._given += len(best)
@@ -149,19 +153,22 @@ class _Reading:
         self._counts: dict[str, int] = {}
         self._rows: dict[int, dict[str, bytes]] = {}
         self._unread: dict[str, list[int]] = {}
-        self._peaks: dict[str, list[bytes]] = {}
-        for segment_no, first_no, span, documents, length, term, count, peaks, packed in rows:
-            if segment_no not in self._segments:
-                self._segments[segment_no] = SegmentRange(first_no, span, documents, length)
-                self._rows[segment_no] = {}
+        self._peaks: dict[int, dict[str, bytes]] = {}
+        self._identities: dict[int, str] = {}
+        for number, identity, first_no, span, documents, length, term, count, peaks, packed in rows:
+            if number not in self._segments:
+                self._segments[number] = SegmentRange(first_no, span, documents, length)
+                self._identities[number] = identity
+                self._rows[number] = {}
+                self._peaks[number] = {}
             if term is None:
                 continue
             self._counts[term] = self._counts.get(term, 0) + count
-            self._peaks.setdefault(term, []).append(bytes(peaks))
+            self._peaks[number][term] = bytes(peaks)
             if packed is None:
-                self._unread.setdefault(term, []).append(segment_no)
+                self._unread.setdefault(term, []).append(number)
             else:
-                self._rows[segment_no][term] = bytes(packed)
+                self._rows[number][term] = bytes(packed)
 
     def search(self, terms: Sequence[str], target_ids: Sequence[str] | None) -> Op[Search]:
         """Rank what is wanted."""
@@ -169,7 +176,7 @@ class _Reading:
 
         scorer = self._scorer(terms)
         ranking = Ranking(scorer, self._condition)
-        missed = 0.0
+        best = Best(self._space, ranking)
         few = self._few()
         if target_ids is not None:
             yield from self._add_targets(ranking, target_ids)
@@ -179,16 +186,23 @@ class _Reading:
         else:
             chosen, left_out = self._choose(list(scorer.weights))
             yield from self._read([*self._condition.terms(), *chosen])
-            for segment_no, segment in self._segments.items():
-                ranking.add_segment(segment, self._rows[segment_no], self._outdated)
+            scored = Ranking(scorer, self._condition) if left_out else ranking
+            scored.add_segments(self._postings(), self._outdated)
             if left_out:
-                ranking, missed = yield from self._rescored(ranking, scorer, left_out)
+                best.rescore(scored, self._bound(scorer, left_out))
         first_free = max((one.end_no for one in self._segments.values()), default=0)
-        for place, (_, length, counts) in enumerate(self._pending):
-            ranking.add_document(first_free + place, counts, length)
-        named = {first_free + place: entry[0] for place, entry in enumerate(self._pending)}
+        pending = list(enumerate(self._pending, first_free))
+        ranking.add_documents([(number, counts, length) for number, (_, length, counts) in pending])
+        named = {number: entry[0] for number, entry in pending}
         is_complete = self._pending_count <= PENDING_MAX
-        return Search(self._space, ranking, named, missed, is_complete=is_complete)
+        return Search(self._space, best, named, is_complete=is_complete)
+
+    def _postings(self) -> Iterator[SegmentPostings]:
+        """Yield what was read of each segment."""
+        from aureus.retrieval.ranking import SegmentPostings  # as above
+
+        for number, segment in self._segments.items():
+            yield SegmentPostings(segment, self._rows[number], self._peaks[number])
 
     def _scorer(self, terms: Sequence[str]) -> Scorer:
         """Return what scores documents, by the statistics of all that is indexed and pending."""
@@ -227,7 +241,7 @@ class _Reading:
             for term in group:
                 if packed := self._rows[segment_no].get(term):
                     numbers.update((offsets(packed) + segment.first_no).tolist())
-        yield from self._score_documents(ranking, sorted(numbers - set(self._outdated)))
+        yield from score_documents(self._space, ranking, sorted(numbers - set(self._outdated)))
 
     def _add_targets(self, ranking: Ranking, target_ids: Sequence[str]) -> Op[None]:
         """Score the documents of some targets by their own terms."""
@@ -235,53 +249,50 @@ class _Reading:
             sql.list_numbers, lambda row: row[0], space=self._space, target_ids=target_ids
         )
         found = {int(number) for number in numbers.split(",")} if numbers else set[int]()
-        yield from self._score_documents(ranking, sorted(found - set(self._outdated)))
-
-    def _score_documents(self, ranking: Ranking, numbers: Sequence[int]) -> Op[None]:
-        if not numbers:
-            return
-        rows: list[Row] = yield from fetch_all(
-            sql.list_documents, tuple, space=self._space, document_nos=numbers, with_terms=True
-        )
-        for number, _, length, packed in rows:
-            ranking.add_document(number, decode(packed), length)
+        yield from score_documents(self._space, ranking, sorted(found - set(self._outdated)))
 
     def _choose(self, order: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return which terms' postings are read, and which are left out because they are too many."""
         conditional = set(self._condition.terms())
-        room = POSTINGS_MAX
+        costs = {term: 0 if term in conditional else self._counts.get(term, 0) for term in order}
+        room = POSTINGS_MAX if sum(costs.values()) <= POSTINGS_MAX else POSTINGS_FEW
         chosen: list[str] = []
         left_out: list[str] = []
         for term in order:
-            room -= 0 if term in conditional else self._counts.get(term, 0)
-            (chosen if room >= 0 or not chosen or term in conditional else left_out).append(term)
+            room -= costs[term]
+            (chosen if room >= 0 or not chosen or not costs[term] else left_out).append(term)
         return chosen, left_out
 
     def _read(self, terms: Sequence[str]) -> Op[None]:
-        """Read the long postings of terms."""
+        """Read the long postings of terms, as far as this client has not kept them."""
         wanted = [
-            [number, term] for term in dict.fromkeys(terms) for number in self._unread.pop(term, ())
+            (number, term) for term in dict.fromkeys(terms) for number in self._unread.pop(term, ())
         ]
-        if not wanted:
+        kept = yield from find_kept([(self._identities[number], term) for number, term in wanted])
+        for number, term in wanted:
+            if (found := kept.get((self._identities[number], term))) is not None:
+                self._rows[number][term] = found
+        missing = [[number, term] for number, term in wanted if term not in self._rows[number]]
+        if not missing:
             return
         rows: list[Row] = yield from fetch_all(
-            sql.get_postings, tuple, space=self._space, wanted=encode_made(wanted)
+            sql.get_postings, tuple, space=self._space, wanted=encode_made(missing)
         )
-        for segment_no, term, packed in rows:
-            self._rows[segment_no][term] = bytes(packed)
+        for number, term, packed in rows:
+            self._rows[number][term] = bytes(packed)
+        yield from keep(
+            {(self._identities[number], term): self._rows[number][term] for number, term, _ in rows}
+        )
 
-    def _rescored(
-        self, partial: Ranking, scorer: Scorer, left_out: Sequence[str]
-    ) -> Op[tuple[Ranking, float]]:
-        """Return the best documents scored by all terms, and what others may at most have scored."""
-        from aureus.retrieval.postings import bound  # as above
-        from aureus.retrieval.ranking import Ranking  # as above
+    def _bound(self, scorer: Scorer, left_out: Sequence[str]) -> float:
+        """Return what terms that were left out can add to a score at most."""
+        from aureus.retrieval.postings import bounds  # as above
 
-        best = partial.best(RESCORED_COUNT + 1)
-        missed = best[-1][0] if len(best) > RESCORED_COUNT else 0.0
-        for term in left_out:
-            highest = max(bound(peaks, scorer.impacts) for peaks in self._peaks[term])
-            missed += highest * float(scorer.weights[term])
-        ranking = Ranking(scorer, self._condition)
-        yield from self._score_documents(ranking, [number for _, number in best[:RESCORED_COUNT]])
-        return ranking, missed
+        highest = 0.0
+        for peaks in self._peaks.values():
+            held = [term for term in left_out if term in peaks]
+            if held:
+                most = bounds([peaks[term] for term in held], scorer.impacts)
+                weights = (float(scorer.weights[term]) for term in held)
+                highest = max(highest, sum(map(operator.mul, most, weights)))
+        return highest

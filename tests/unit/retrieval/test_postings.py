@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,9 +85,25 @@ def test_peaks_bound_the_impact_of_every_posting(
 ) -> None:
     rows = built(documents)
     table = postings.impacts(average)
-    for index, found in enumerate(unpacked(rows).values()):
-        bound = postings.bound(rows.peaks[5 * index : 5 * index + 5], table)
-        assert all(table[count << 8 | code] <= bound for _, code, count in found)
+    found = unpacked(rows)
+    peaks = [rows.peaks[5 * index : 5 * index + 5] for index in range(len(found))]
+    for bound, occurrences in zip(postings.bounds(peaks, table), found.values(), strict=True):
+        assert all(table[count << 8 | code] <= bound for _, code, count in occurrences)
+
+
+@given(DOCUMENTS, st.lists(st.integers(0, 19), unique=True).map(sorted))
+def test_looking_documents_up_finds_what_reading_all_postings_finds(
+    documents: list[tuple[int, dict[str, int]]], asked: list[int]
+) -> None:
+    rows = built(documents)
+    start = 0
+    for count in rows.counts:
+        packed = rows.postings[start : start + 4 * count]
+        start += 4 * count
+        everything = dict(zip(postings.offsets(packed), postings.codes(packed), strict=True))
+        held, codes = postings.looked_up(packed, np.array(asked, dtype=np.intp))
+        wanted = {number: everything[number] for number in asked if number in everything}
+        assert dict(zip(held, codes, strict=True)) == wanted
 
 
 @given(st.integers(0, 200_000))

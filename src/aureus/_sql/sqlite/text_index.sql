@@ -110,7 +110,7 @@ RETURNING segment_no;
 -- name: find_postings :many
 -- Every living segment with the postings of each of the terms that it has, by the primary key, long ones only by their
 -- size and peaks; a segment with none of them has one row.
-SELECT s.segment_no, s.first_no, s.span, s.document_count, s.length_total, p.term, p.document_count, p.peaks,
+SELECT s.segment_no, s.identity, s.first_no, s.span, s.document_count, s.length_total, p.term, p.document_count, p.peaks,
     CASE WHEN p.document_count <= :inline_max THEN p.postings END
 FROM aureus.text_index_segments AS s
 LEFT JOIN json_each(:terms) AS t ON true
