@@ -355,5 +355,6 @@ async def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> R
     for cursor in cursors:
         if cursor.pgresult is None:
             break
-        rows.append(await cursor.fetchall() if cursor.description else [])
+        # Not its description, which makes an object for each column: a third of the time of a gathered read.
+        rows.append(await cursor.fetchall() if cursor.pgresult.nfields else [])
     return Reply(rows, failure)
