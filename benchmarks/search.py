@@ -10,6 +10,7 @@ is empty, and stays. On PostgreSQL the URL is that of the server's superuser, an
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -153,6 +154,9 @@ def _prepared(place: Place, url: str, texts: Texts, chunks: Sequence[Chunk]) -> 
     client = Aureus(settings=settings)
     if not client.memories.count():
         fill(client, engine, url, texts, chunks)
+    last = chunks[-1].first + CHUNK - 1
+    if client.memories.get(memory_id(last)).text != texts.texts(chunks[-1])[-1]:
+        sys.exit(f"{url} was filled when the pages of this project were others: name an empty database")
     total = len(chunks) * CHUNK
     return Loaded(engine, client, _bytes(client) / total, _processor(engine, settings), [])
 
