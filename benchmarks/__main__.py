@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"there is no benchmark {unknown.pop()!r}; there are {', '.join(PROGRAMS)}")
     programs = dict(PROGRAMS)
     programs["retrieval"] = partial(retrieval.measure, files=wish.corpus)
+    programs["search"] = partial(search.measure, urls=wish.database)
     effort = QUICK if wish.quick else FULL
     text = ["# How fast Aureus is", f"Measured by `python -m benchmarks`. {_how(effort)}"]
     with tempfile.TemporaryDirectory(prefix="aureus-bench-") as folder, PostgresHome() as home:
@@ -96,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--write", action="store_true", help=f"keep the tables in {RESULTS.name}")
     parser.add_argument(
         "--corpus", type=Path, action="append", default=[], help="a file for retrieval to ask"
+    )
+    parser.add_argument(
+        "--database",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a database that search fills once and keeps",
     )
     return parser
 

@@ -32,7 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Forget the settings of the machine, and write into its memory where it has enough."""
     for name in [name for name in os.environ if _SETTINGS.fullmatch(name)]:
         del os.environ[name]
-    sys.dont_write_bytecode = False  # else each process that tests start compiles all that it imports
+    sys.dont_write_bytecode = (
+        False  # else each process that tests start compiles all that it imports
+    )
     memory = memory_folder()
     if memory is not None:
         config.stash[_SCRATCH] = Scratch(memory)

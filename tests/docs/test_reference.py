@@ -268,7 +268,8 @@ def test_every_table_and_column_is_documented_and_no_other(engine: str) -> None:
     of_tenants = {
         name: sorted(columns) for name, columns in found.items() if "tenant_id" in columns
     }
-    assert documented == of_tenants
+    only_postgres = {"ledger_pending"} if engine == "sqlite" else set()
+    assert {name: documented[name] for name in documented.keys() - only_postgres} == of_tenants
     elsewhere = set(SCHEMA.section("Other tables").first_words())
     assert found.keys() - of_tenants.keys() <= elsewhere
 

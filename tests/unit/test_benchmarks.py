@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import search
+from aureus import Aureus
+from benchmarks import filling, made_texts, search
 from benchmarks.__main__ import PROGRAMS, main
 from benchmarks.machine import describe
 from benchmarks.measuring import Effort, Sample, ratio
@@ -20,7 +21,10 @@ LEAST = Effort(rounds=1, seconds=0.0, callers=(1, 2), repeats=1, lock_seconds=0.
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what loads many memories load few."""
-    for name, least in (("SIZES", (600,)), ("CHUNK", 300), ("ADDED", 300), ("QUESTIONS", 5)):
+    for module in (made_texts, filling, search):
+        monkeypatch.setattr(module, "CHUNK", 300)
+    monkeypatch.setattr(made_texts, "QUESTIONS", 5)
+    for name, least in (("SIZES", (600,)), ("ADDED", 300)):
         monkeypatch.setattr(search, name, least)
 
 
@@ -34,6 +38,19 @@ def test_a_benchmark_fills_its_tables(
     for table in tables:
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+@pytest.mark.usefixtures("small")
+def test_a_database_that_is_named_is_filled_once_and_stays(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    place = Place(tmp_path, lambda: postgres_server)
+    url = place.new_url("SQLite")
+    for _ in range(2):
+        _, _, right = search.measure(place, LEAST, urls=[url])
+        assert [row[1] for row in right.rows] == ["1.0000"] * 4
+    with Aureus(url) as client:
+        assert client.memories.count() == 600
 
 
 def test_the_machine_is_described_in_one_line(

@@ -6,14 +6,16 @@ import pytest
 
 from aureus.retrieval import postings
 from aureus.retrieval.analysis import analyze, label
-from benchmarks import search
-from benchmarks.search import Texts, segment_rows
+from benchmarks import filling, made_texts
+from benchmarks.filling import segment_rows
+from benchmarks.made_texts import Texts
 
 
 def test_a_segment_that_is_filled_in_is_the_one_that_upkeep_builds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search, "CHUNK", 500)
+    for module in (filling, made_texts):
+        monkeypatch.setattr(module, "CHUNK", 500)
     texts = Texts()
     chunk = texts.chunk(3)
     labels = (label("namespace", ""), label("type", "episodic_note"))

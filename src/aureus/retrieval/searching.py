@@ -14,6 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one, find_kept, keep
@@ -39,6 +40,9 @@ FILTERED_MAX = 256
 
 INLINE_MAX = 2048
 """Postings that come along with the first look at a term; longer ones are read when they are needed."""
+
+PENDING_USUAL = 512
+"""Pending states whose terms are kept decoded: twice as many as upkeep leaves to be read by searches."""
 
 PENDING_MAX = 4096
 """Pending states that a search reads; more are there only while an index is far behind."""
@@ -123,7 +127,11 @@ def search(
     )
     reading = _Reading(
         space,
-        [(target_id, length, decode(packed)) for target_id, length, packed, _ in pending if packed],
+        [
+            (target_id, length, _counts(packed))
+            for target_id, length, packed, _ in pending
+            if packed
+        ],
         [number for *_, number in pending if number is not None],
         len(pending),
         rows,
@@ -132,13 +140,20 @@ def search(
     return (yield from reading.search(terms, target_ids))
 
 
+@lru_cache(maxsize=PENDING_USUAL)
+def _counts(packed: str) -> Mapping[str, int]:
+    """Return the terms of a pending state; the next search finds most of the same states pending."""
+    counts: Mapping[str, int] = decode(packed)
+    return counts
+
+
 class _Reading:
     """The snapshot of an index as far as one search has read it."""
 
     def __init__(
         self,
         space: str,
-        pending: Sequence[tuple[str, int, dict[str, int]]],
+        pending: Sequence[tuple[str, int, Mapping[str, int]]],
         outdated: Sequence[int],
         pending_count: int,
         rows: Sequence[Row],
