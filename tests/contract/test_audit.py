@@ -63,7 +63,7 @@ def test_an_entry_comes_back_as_it_was_appended(stage: Stage, audit: Any) -> Non
 
 
 def test_absent_differs_from_null(audit: Any) -> None:
-    values = {"absent": ABSENT, "null": None, "zero": 0, "empty": {}}
+    values: dict[str, Any] = {"absent": ABSENT, "null": None, "zero": 0, "empty": {}}
     for one, before in values.items():
         for two, after in values.items():
             entry = audit.append("a", "x", before=before, after=after)
