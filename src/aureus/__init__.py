@@ -9,17 +9,21 @@ from aureus._version import __version__
 if TYPE_CHECKING:
     from aureus.client import AsyncAureus, Aureus
     from aureus.errors import AureusError
+    from aureus.model.audit import AuditMode
+    from aureus.model.differences import ABSENT
     from aureus.model.events import ANY, EXISTS, NO_STREAM, NewEvent
     from aureus.model.memories import AsOf, MemoryFilter, NewMemory, Provenance
     from aureus.retrieval.embedding import Embedder, FunctionEmbedder
     from aureus.retrieval.static_model import StaticEmbedder
 
 __all__ = [
+    "ABSENT",
     "ANY",
     "EXISTS",
     "NO_STREAM",
     "AsOf",
     "AsyncAureus",
+    "AuditMode",
     "Aureus",
     "AureusError",
     "Embedder",
@@ -36,6 +40,8 @@ _HOMES = {
     "Aureus": "aureus.client",
     "AsyncAureus": "aureus.client",
     "AureusError": "aureus.errors",
+    "ABSENT": "aureus.model.differences",
+    "AuditMode": "aureus.model.audit",
     "ANY": "aureus.model.events",
     "NO_STREAM": "aureus.model.events",
     "EXISTS": "aureus.model.events",

@@ -124,7 +124,7 @@ def test_decisions_are_audit_entries_and_other_changes_are_not(stage: Stage) -> 
             replace(fact("r1", "granted"), audit=decision),
         ],
     )
-    (entry,) = stage.stores.events.list_audit_entries()
+    (entry,) = stage.stores.audit.list().entries
     assert (entry.type, entry.action, entry.resource, entry.outcome) == (
         "granted",
         "approval.grant",

@@ -237,7 +237,7 @@ def test_a_deleted_hypothesis_is_gone_with_its_evidence_and_its_id_stays_taken(
             for table in ("hypotheses", "hypothesis_evidence", "event_payloads")
         ]
     assert "coffee" not in repr(rows)
-    (entry,) = stage.stores.events.list_audit_entries()
+    (entry,) = stage.stores.audit.list().entries
     assert (entry.action, entry.resource, entry.actor) == (
         "hypothesis.delete",
         formed.stream,

@@ -134,7 +134,7 @@ def test_forgetting_hides_a_memory_and_twice_is_once(stage: Stage) -> None:
         stage.stores.memories.update(memory.memory_id, text="x")
     with pytest.raises(NotFound, match="no memory 'nobody'"):
         stage.stores.memories.forget("nobody")
-    (entry,) = stage.stores.events.list_audit_entries()
+    (entry,) = stage.stores.audit.list().entries
     assert (entry.type, entry.actor, entry.action) == ("memory_deleted", "ada", "memory.delete")
     assert entry.resource == f"memories/{memory.memory_id}"
 

@@ -27,8 +27,8 @@ def test_clearing_touches_one_agent_and_one_user_only(stage: Stage) -> None:
     assert store.clear("a", user_id="") == 3
     assert store.clear("a") == 3
     assert (store.count(), store.count(tags=["t"])) == (9, 9)
-    entries = stage.stores.events.list_audit_entries()
-    assert [entry.payload["reason"] for entry in entries] == ["cleared"] * 9
+    entries = stage.stores.audit.list().entries
+    assert [entry.details["reason"] for entry in entries] == ["cleared"] * 9
     assert entries[2].actor == "ada"
 
 

@@ -146,5 +146,5 @@ def test_a_purged_memory_leaves_no_row_behind(stage: Stage) -> None:
             assert tx.execute(f"SELECT count(*) FROM {stage.table(table)}") == [(rows,)], table
     assert store.query(tags=["a"]) == [other]
     assert put(stage, "Nantes").version == 1
-    (entry,) = stage.stores.events.list_audit_entries()
+    (entry,) = stage.stores.audit.list().entries
     assert (entry.type, entry.actor) == ("memory_purged", "ada")

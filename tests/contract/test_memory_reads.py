@@ -139,8 +139,8 @@ def test_what_has_expired_is_in_no_read(library: Stage) -> None:
     )
     assert store.sweep_expired() == 1
     assert store.sweep_expired() == 0
-    (event,) = library.stores.events.list_audit_entries()[2:]
-    assert (event.type, event.payload["reason"], event.actor) == (
+    (event,) = library.stores.audit.list().entries[2:]
+    assert (event.type, event.details["reason"], event.actor) == (
         "memory_deleted",
         "expired",
         "aureus",

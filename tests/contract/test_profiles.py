@@ -182,13 +182,13 @@ def test_a_deleted_profile_is_gone_with_its_versions_and_no_late_write_brings_it
     assert list(profiles.history("ada")) == [again]
     with pytest.raises(NotFound, match="version 2"):
         profiles.get("ada", version=2)
-    (entry,) = stage.stores.events.list_audit_entries()
+    (entry,) = stage.stores.audit.list().entries
     assert (entry.action, entry.resource, entry.actor) == (
         "profile.delete",
         "profiles/ada",
         "clerk",
     )
-    assert entry.payload == {"userId": "ada", "version": 3}
+    assert entry.details == {"userId": "ada", "version": 3}
 
 
 def test_a_deletion_among_merges_leaves_no_older_content(stage: Stage) -> None:

@@ -97,7 +97,7 @@ def test_a_repeated_write_is_answered_and_not_done_again(stage: Stage, sessions:
         "session_deleted",
     ]  # fmt: skip
     assert types(stage, "sessions/planner") == ["sessions_deleted"]
-    entries = stage.stores.events.list_audit_entries()
+    entries = stage.stores.audit.list().entries
     assert [entry.action for entry in entries] == [
         "session.reset", "session.delete", "session.delete-all",
     ]  # fmt: skip

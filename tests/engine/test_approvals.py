@@ -153,7 +153,7 @@ def test_a_risk_tier_asks_where_the_caller_says_so(perform: Perform) -> None:
         outcome = await shop.run(engine, definition)
         assert (outcome.run.status, outcome.tasks[1].attempt) == (RunStatus.COMPLETED, 1)
         assert len(tool.calls) == 2
-        audited = await shop.events.list_audit_entries()
+        audited = (await shop.audit.list()).entries
         assert [entry.type for entry in audited] == [
             "APPROVAL_REQUESTED", "APPROVAL_GRANTED", "TASK_STARTED", "TASK_COMPLETED",
         ]  # fmt: skip

@@ -139,6 +139,7 @@ class Workshop:
         stores = client.for_tenant(TENANT)
         runner = client._database
         self.events = stores.events
+        self.audit = stores.audit
         self.stores = EngineStores(
             workflows=stores.workflows,
             runs=stores.runs,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aureus import NewEvent
+from aureus import NewEvent, Provenance
 from aureus.errors import AureusError
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.sessions import AdoptedMessage, AdoptedSession
@@ -28,7 +28,7 @@ TABLES = [
     "text_index_segments", "text_index_postings",
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
-    "world_state", "world_state_versions",
+    "world_state", "world_state_versions", "audit_references", "audit_modes",
     "ledger_heads", "ledger_batches", "ledger_nodes",
 ]  # fmt: skip
 
@@ -297,6 +297,21 @@ def seal(stage: Stage) -> Prepared:
     return stage.stores.ledger.seal  # type: ignore[no-any-return]  # any backend
 
 
+def append_audit_entry(stage: Stage) -> Prepared:
+    """Return the appending of an audit entry that refers to things."""
+    stage.stores.audit.append("ada", "first")
+    provenance = Provenance("r1", "t1")
+    return lambda: stage.stores.audit.append(
+        "ada", "x", before=1, after=2, provenance=provenance, operation_id="op"
+    )
+
+
+def set_audit_mode(stage: Stage) -> Prepared:
+    """Return the second change of a tenant's mode."""
+    stage.stores.audit.set_mode("all", actor="ada")
+    return lambda: stage.stores.audit.set_mode("off", actor="ada", operation_id="op")
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
@@ -305,6 +320,7 @@ OPERATIONS = [
     save_session, revive_session, append_messages, delete_session, delete_agent, reset_session, set_session_expiry,
     sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
     set_world_state, increment_world_state, transform_world_state, delete_world_state,
+    append_audit_entry, set_audit_mode,
     *INDEX_STEPS,
     seal,
 ]  # fmt: skip

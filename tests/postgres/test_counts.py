@@ -25,7 +25,9 @@ tasks:
   - {id: c, needs: [b], inputs: {n: "${{ tasks.b.result.n }}"}}
 """
 
-_APART = re.compile(r'"aureus"\.(leases|schema_migrations)|pg_catalog|pg_namespace|pg_roles|^\s*$')
+_APART = re.compile(
+    r'"aureus"\.(leases|schema_migrations|audit_modes|ledger_heads|ledger_batches)|FROM "aureus"\.ledger_pending|pg_catalog|pg_namespace|pg_roles|^\s*$'
+)
 
 
 class Wire:

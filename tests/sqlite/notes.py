@@ -138,7 +138,7 @@ def catalog() -> Catalog:
     )
 
 
-def journal_facts(facts: Sequence[Recorded], _: datetime) -> Sequence[Companion]:
+def journal_facts(facts: Sequence[Recorded], *_: object) -> Sequence[Companion]:
     """Write each fact's type into the journal, together with what brought it about."""
     return [
         Companion(Statement(sql.note_journal, {"text": recorded.fact.type}), lambda rows: None)

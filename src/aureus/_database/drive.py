@@ -55,11 +55,14 @@ class Companion:
     receive: Callable[[Rows], None]
 
 
-BeforeCommit = Callable[[Sequence[Recorded], datetime], Sequence[Companion]]
-"""Turns the facts of one write into the statements that travel with it; wired in by the client."""
+BeforeCommit = Callable[[Sequence[Recorded], datetime, str], Sequence[Companion]]
+"""Turns the facts of one write of a tenant into the statements that travel with it; wired in by the client."""
 
-Preparing = Callable[[Sequence[Fact], datetime], Entries]
-"""Turns facts of one stream into its entries, for an operation that appends them itself; wired in by the client."""
+Preparing = Callable[[Sequence[Fact], datetime, str], Entries]
+"""Turns facts of one stream of a tenant into its entries, for an operation that appends them itself; wired in, too."""
+
+BeforeWrite = Callable[[str], "Callable[[], Op[None]] | None"]
+"""Says for a tenant what has to be read before the next write, or before a transaction; None when nothing is due."""
 
 
 class Sealer(Protocol):
@@ -103,11 +106,16 @@ class Sources:
     prepare: Preparing | None = None
     sealer: Sealer | None = None
     kept: Kept = field(default_factory=Kept)
+    before_write: BeforeWrite | None = None
 
     def appended(self, tenant_id: str) -> None:
         """Say that a commit has appended to a tenant's ledger."""
         if self.sealer is not None:
             self.sealer.note(tenant_id)
+
+    def due(self, tenant_id: str) -> Callable[[], Op[None]] | None:
+        """Return the read that a runner carries out before it writes for a tenant; None when there is none."""
+        return None if self.before_write is None else self.before_write(tenant_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +218,7 @@ class Drive(Generic[R]):
             return self._sources.kept.keep(self._tenant_id, effect.values)
         if isinstance(effect, Prepare) and self._sources.prepare is not None:
             self.appends = True
-            return self._sources.prepare(effect.facts, self._time())
+            return self._sources.prepare(effect.facts, self._time(), self._tenant_id)
         raise OperationBug(f"an operation yielded {effect!r}")
 
     def _new_id(self) -> str:
@@ -244,7 +252,9 @@ class Drive(Generic[R]):
             )
         self._after_last = statement.is_last
         facts, self._facts = self._facts, []
-        companions = self._sources.before_commit(facts, self._time()) if facts else ()
+        companions = (
+            self._sources.before_commit(facts, self._time(), self._tenant_id) if facts else ()
+        )
         self.appends = self.appends or bool(companions)
         accompanying, self._accompanying = self._accompanying, []
         return Request(statement, (*companions, *accompanying))

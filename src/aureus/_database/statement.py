@@ -74,6 +74,10 @@ class Entries(Protocol):
         """The parameters that such a statement takes: stream, category, count, entries and now."""
         ...
 
+    def references(self) -> list[dict[str, str]]:
+        """Return what the audit entries among them refer to: ``event_id``, ``kind`` and ``value`` of each."""
+        ...
+
     def events(self, rows: Rows) -> list[Event]:
         """Return the events that the facts are, by the rows (version, entry_no, occurred_at, leaf_hash) of each.
 

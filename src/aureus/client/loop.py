@@ -35,8 +35,10 @@ from aureus.clock import Clock
 from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
+from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
+from aureus.stores.audit import AuditOperations
 from aureus.stores.health import AsyncHealthStore
 from aureus.stores.ledger import AsyncLedgerStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations
@@ -84,7 +86,7 @@ class AsyncAureus(AsyncStores):
         self._upkeep = LoopUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note)
+        super().__init__(self._database, call, self._memories(), self._note, self._audit())
 
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -103,10 +105,13 @@ class AsyncAureus(AsyncStores):
     def _memories(self) -> MemoryOperations:
         return MemoryOperations(self.settings.memory.policy, self._embedder)
 
+    def _audit(self) -> AuditOperations:
+        return AuditOperations(AuditMode(self.settings.audit.mode))
+
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return AsyncStores(self._database, call, self._memories(), self._note)
+        return AsyncStores(self._database, call, self._memories(), self._note, self._audit())
 
     @asynccontextmanager
     async def transaction(
@@ -119,7 +124,9 @@ class AsyncAureus(AsyncStores):
         call = self._call(check_tenant(tenant or self.settings.tenant))
         notes = Notes()
         async with self._database.transaction(call) as transaction:
-            yield AsyncOpenTransaction(transaction, call, self._memories(), notes.note)
+            yield AsyncOpenTransaction(
+                transaction, call, self._memories(), notes.note, self._audit()
+            )
         if self._note is not None:
             notes.pass_on(self._note)
 

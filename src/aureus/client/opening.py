@@ -18,8 +18,10 @@ from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
+from aureus.ledger.audit_modes import AuditModes
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
+from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.model.ledger import SealingRound
 from aureus.upkeep import BUSY, Pace
@@ -53,11 +55,11 @@ def make_sources(
 
     ``note`` is told of tenants that have something to be sealed, where that is not done in the commit.
     """
-    chosen = ids or RandomIds()
-    keeps_routine = settings.events.routine == "on"
-    recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
+    chosen, clock = ids or RandomIds(), clock or SystemClock()
+    modes = AuditModes(clock, AuditMode(settings.audit.mode))
+    recorder = Recorder(chosen, modes, keeps_routine=settings.events.routine == "on")
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
-    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare, sealing)
+    return Sources(clock, chosen, recorder, recorder.prepare, sealing, modes.due)
 
 
 def sealed(done: SealingRound) -> int:

@@ -22,6 +22,7 @@ from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.model.memories import Provenance
 from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
+from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
@@ -44,6 +45,7 @@ class Stores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        audit: AuditOperations | None = None,
     ) -> None:
         """Carry calls out on a runner; ``note`` is told of what is remembered."""
         operations = memories or MemoryOperations()
@@ -56,6 +58,7 @@ class Stores:
         self.tasks = TaskStore(runner, call)
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
+        self.audit = AuditStore(runner, call, audit)
         self.memories = MemoryStore(remembering, call, operations)
         self.profiles = ProfileStore(runner, call)
         self.hypotheses = HypothesisStore(runner, call)
@@ -90,6 +93,7 @@ class AsyncStores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        audit: AuditOperations | None = None,
     ) -> None:
         """Carry calls out on a runner; ``note`` is told of what is remembered."""
         operations = memories or MemoryOperations()
@@ -102,6 +106,7 @@ class AsyncStores:
         self.tasks = AsyncTaskStore(runner, call)
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
+        self.audit = AsyncAuditStore(runner, call, audit)
         self.memories = AsyncMemoryStore(remembering, call, operations)
         self.profiles = AsyncProfileStore(runner, call)
         self.hypotheses = AsyncHypothesisStore(runner, call)
@@ -136,9 +141,10 @@ class OpenTransaction(Stores):
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        audit: AuditOperations | None = None,
     ) -> None:
         """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
-        super().__init__(transaction, call, memories, note)
+        super().__init__(transaction, call, memories, note, audit)
         self._transaction = transaction
 
     @property
@@ -160,9 +166,10 @@ class AsyncOpenTransaction(AsyncStores):
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        audit: AuditOperations | None = None,
     ) -> None:
         """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
-        super().__init__(transaction, call, memories, note)
+        super().__init__(transaction, call, memories, note, audit)
         self._transaction = transaction
 
     @property

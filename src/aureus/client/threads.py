@@ -35,8 +35,10 @@ from aureus.clock import Clock
 from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
+from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
+from aureus.stores.audit import AuditOperations
 from aureus.stores.health import HealthStore
 from aureus.stores.ledger import LedgerStore
 from aureus.stores.memories import MemoryOperations, MemoryStore
@@ -82,7 +84,7 @@ class Aureus(Stores):
         self._upkeep = ThreadUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note)
+        super().__init__(self._database, call, self._memories(), self._note, self._audit())
 
     def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -101,10 +103,13 @@ class Aureus(Stores):
     def _memories(self) -> MemoryOperations:
         return MemoryOperations(self.settings.memory.policy, self._embedder)
 
+    def _audit(self) -> AuditOperations:
+        return AuditOperations(AuditMode(self.settings.audit.mode))
+
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return Stores(self._database, call, self._memories(), self._note)
+        return Stores(self._database, call, self._memories(), self._note, self._audit())
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -115,7 +120,7 @@ class Aureus(Stores):
         call = self._call(check_tenant(tenant or self.settings.tenant))
         notes = Notes()
         with self._database.transaction(call) as transaction:
-            yield OpenTransaction(transaction, call, self._memories(), notes.note)
+            yield OpenTransaction(transaction, call, self._memories(), notes.note, self._audit())
         if self._note is not None:
             notes.pass_on(self._note)
 

@@ -2,7 +2,8 @@
 
 The database layer calls the recorder once for each write that states facts; what it returns travels in the same flush
 and is carried out only when the write itself happened. An operation that appends events itself asks for the same
-entries. The bytes that are hashed are the bytes that are stored.
+entries. The bytes that are hashed are the bytes that are stored. Whether a fact is an audit entry too is decided here,
+by the mode of its tenant; what an audit entry refers to is written behind its event, so that it is found by it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from aureus._database.drive import Companion
 from aureus._database.statement import Queries, Recorded, Rows, Statement
@@ -18,19 +19,21 @@ from aureus.clock import to_micros
 from aureus.codec import encode
 from aureus.errors import LimitExceeded
 from aureus.ids import Ids
+from aureus.ledger.audit_modes import AuditModes
+from aureus.model.audit import AuditMode, references_of
 from aureus.model.events import (
     APPEND_BYTES_MAX,
     PAYLOAD_BYTES_MAX,
     AuditPoint,
     Event,
+    EventType,
     Fact,
     category_of,
 )
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
 
 sql = Queries("events")
-
-AuditMode = Literal["decisions", "all", "off"]
+audit_sql = Queries("audit")
 
 _TEXT_BYTES_MAX = 8 * APPEND_BYTES_MAX
 """Bytes of an append as one JSON text: never reached, since text inside text grows at most by half of that."""
@@ -39,37 +42,56 @@ _TEXT_BYTES_MAX = 8 * APPEND_BYTES_MAX
 class Recorder:
     """Makes events of facts; one for each open database."""
 
-    def __init__(
-        self, ids: Ids, audit: AuditMode = "decisions", *, keeps_routine: bool = True
-    ) -> None:
+    def __init__(self, ids: Ids, modes: AuditModes, *, keeps_routine: bool = True) -> None:
         self._ids = ids
-        self._audit = audit
+        self._modes = modes
         self._keeps_routine = keeps_routine
 
-    def __call__(self, facts: Sequence[Recorded], now: datetime) -> Sequence[Companion]:
-        """Return one append for each stream among the facts, in the order in which the streams first appear."""
+    def __call__(
+        self, facts: Sequence[Recorded], now: datetime, tenant_id: str
+    ) -> Sequence[Companion]:
+        """Return one append for each stream among the facts, in the order in which the streams first appear.
+
+        What the audit entries among them refer to comes behind all of them.
+        """
+        mode = self._modes.mode_of(tenant_id)
         by_stream: dict[str, list[Recorded]] = {}
         for recorded in facts:
-            if recorded.fact.is_routine and not self._keeps_routine:
+            fact = recorded.fact
+            if fact.is_routine and not self._keeps_routine and audit_point(fact, mode) is None:
                 continue
-            by_stream.setdefault(recorded.fact.stream, []).append(recorded)
-        return [self._companion(group, now) for group in by_stream.values()]
+            by_stream.setdefault(fact.stream, []).append(recorded)
+        appends: list[Companion] = []
+        references: list[dict[str, str]] = []
+        for group in by_stream.values():
+            entries = self.prepare([recorded.fact for recorded in group], now, tenant_id)
+            appends.append(self._append(group, entries, tenant_id))
+            references.extend(entries.references())
+        if references:
+            text = encode(references, what="references", bytes_max=_TEXT_BYTES_MAX).decode()
+            writing = Statement(audit_sql.add_audit_references, {"refs": text})
+            appends.append(Companion(writing, _nobody))
+        return appends
 
-    def prepare(self, facts: Sequence[Fact], now: datetime) -> StreamEntries:
+    def prepare(self, facts: Sequence[Fact], now: datetime, tenant_id: str) -> StreamEntries:
         """Return the entries of facts of one stream. Raises ``Invalid`` and ``LimitExceeded``."""
-        return StreamEntries([self._entry(fact, now) for fact in facts], now)
+        mode = self._modes.mode_of(tenant_id)
+        return StreamEntries(
+            [self._entry(fact, audit_point(fact, mode), now) for fact in facts], now
+        )
 
-    def _companion(self, group: Sequence[Recorded], now: datetime) -> Companion:
-        entries = self.prepare([recorded.fact for recorded in group], now)
-
+    def _append(
+        self, group: Sequence[Recorded], entries: StreamEntries, tenant_id: str
+    ) -> Companion:
         def receive(rows: Rows) -> None:
             for recorded, event in zip(group, entries.events(rows), strict=True):
                 recorded.event = event
+                if recorded.fact.type == EventType.AUDIT_MODE_SET:
+                    self._modes.changed(tenant_id)
 
         return Companion(Statement(sql.append_events, entries.parameters), receive)
 
-    def _entry(self, fact: Fact, now: datetime) -> Entry:
-        point = self._audit_point(fact)
+    def _entry(self, fact: Fact, point: AuditPoint | None, now: datetime) -> Entry:
         fields = LeafFields(
             event_id=self._ids.new() if fact.event_id is None else fact.event_id,
             stream=fact.stream,
@@ -87,11 +109,15 @@ class Recorder:
         committed = commitment(salt, payload, metadata)
         return Entry(fact, fields, salt, payload, metadata, committed, leaf_hash(fields, committed))
 
-    def _audit_point(self, fact: Fact) -> AuditPoint | None:
-        """Return what makes this fact an audit entry under the tenant's mode, or None."""
-        if fact.audit is None or self._audit == "off":
-            return None
-        return fact.audit if self._audit == "all" or fact.audit.is_decision else None
+
+def audit_point(fact: Fact, mode: AuditMode) -> AuditPoint | None:
+    """Return what makes a fact an audit entry under a mode, or None."""
+    point = fact.audit
+    if point is None or point.is_explicit:
+        return point
+    if mode is AuditMode.OFF:
+        return None
+    return point if mode is AuditMode.ALL or point.is_decision else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +190,27 @@ class StreamEntries:
             "now": self._now,
         }
 
+    def references(self) -> list[dict[str, str]]:
+        """Return what the audit entries among them refer to, as its statement takes it."""
+        return [
+            {"event_id": entry.fields.event_id, "kind": kind.value, "value": value}
+            for entry in self._entries
+            if entry.fields.action is not None
+            for kind, value in references_of(entry.fact.payload)
+        ]
+
     def events(self, rows: Rows) -> list[Event]:
         """Return the events, by the version, entry number, and for one that was there its time and hash, of each."""
         return [
             _event(entry, version, entry_no, occurred_at or self._now, stored or entry.leaf_hash)
-            for entry, (version, entry_no, occurred_at, stored) in zip(
+            for entry, (version, entry_no, occurred_at, stored, *_) in zip(
                 self._entries, rows, strict=True
             )
         ]
+
+
+def _nobody(_: Rows) -> None:
+    """Take the rows of a statement that nobody waits for."""
 
 
 def _encoded(value: dict[str, Any], what: str) -> bytes:

@@ -114,6 +114,8 @@ class EventType(StrEnum):
     SESSIONS_ADOPTED = "sessions_adopted"
     WORLD_STATE_SET = "world_state_set"
     WORLD_STATE_DELETED = "world_state_deleted"
+    AUDIT_ENTRY = "audit_entry"
+    AUDIT_MODE_SET = "audit_mode_set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +123,12 @@ class AuditPoint:
     """What makes a fact an audit entry: who may be asked about it later, and how it ended."""
 
     action: str
-    resource: str
+    resource: str | None
     outcome: str = "success"
     is_decision: bool = False
     """True for what mode ``decisions`` records: approvals, high risk, deletes, policy and the like."""
+    is_explicit: bool = False
+    """True for what every mode records: entries of callers, and what happens to the audit trail itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,8 @@ class Fact:
     event_id: str | None = None
     """The identifier that its event is to have; None lets the recorder make one."""
     is_routine: bool = False
-    """True for what happens all the time and leaves its own trace: the setting ``events.routine`` may leave it out."""
+    """True for what happens all the time and leaves its own trace: the setting ``events.routine`` may leave it out,
+    except where it is an audit entry."""
 
 
 @dataclass(frozen=True, slots=True)

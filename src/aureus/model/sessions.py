@@ -51,6 +51,7 @@ DECISIONS = frozenset(
         EventType.SESSION_RESET,
         EventType.SESSION_DELETED,
         EventType.SESSIONS_DELETED,
+        EventType.SESSIONS_EXPIRED,
         EventType.SESSIONS_ADOPTED,
     }
 )

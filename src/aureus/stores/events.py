@@ -190,18 +190,6 @@ class EventOperations(Operations):
         return version or 0
 
     @read
-    def list_audit_entries(self, *, after_no: int = 0, limit: int = 1000) -> Op[Events]:
-        """Return the events that are audit entries, oldest first, behind an entry number; at most 10,000 at once."""
-        return (
-            yield from fetch_all(
-                sql.list_audit_entries,
-                _event,
-                after_no=after_no,
-                limit=max(1, min(limit, PAGE_MAX)),
-            )
-        )
-
-    @read
     def list(
         self,
         *,

@@ -79,7 +79,7 @@ def test_sessions_are_deleted_in_somebodys_name(shell: Shell) -> None:
     assert shell.run("sessions", "delete", "planner", "s2", "--all").exit_code == 2
     assert shell.load("sessions", "delete", "planner", "--all") == {"deleted": 1}
     with Aureus(shell.url) as client:
-        entries = client.events.list_audit_entries()
+        entries = client.audit.list().entries
     assert [(entry.action, entry.actor) for entry in entries] == [
         ("session.delete", "ada"),
         ("session.delete-all", "ada"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any, cast
 
 import pytest
@@ -69,7 +68,7 @@ class World:
         """Return a drive of one attempt at a call."""
         return Drive(body(), Sources(self.clock, self.ids, self._before_commit), call)
 
-    def _before_commit(self, facts: Sequence[Recorded], _: datetime) -> Sequence[Companion]:
+    def _before_commit(self, facts: Sequence[Recorded], *_: object) -> Sequence[Companion]:
         self.recorded.append([one.fact.type for one in facts])
         return [Companion(Statement(sql.append, {}), lambda rows: None) for _ in facts]
 

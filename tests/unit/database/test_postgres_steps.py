@@ -128,7 +128,7 @@ class World:
 
     def __init__(self, faults: dict[int, Any] | None = None) -> None:
         self.clock = ManualClock()
-        sources = Sources(self.clock, CountingIds(), lambda _facts, _now: ())
+        sources = Sources(self.clock, CountingIds(), lambda *_: ())
         options = PostgresOptions("host=example.invalid dbname=x", role="app_role")
         self.planner = Planner(Catalog("postgres"), options, sources, self.clock)
         self.server = Server(self.clock, faults)
@@ -309,7 +309,7 @@ def test_facts_go_to_their_taker_only_when_the_write_brought_rows() -> None:
     from aureus._database.statement import Statement, record
     from aureus.model.events import Fact
 
-    def companions(_facts: Any, _now: Any) -> Any:
+    def companions(*_: Any) -> Any:
         return [
             Companion(
                 Statement(Queries("events").get_stream_version, {"stream": "s"}), taken.append

@@ -71,6 +71,7 @@ class AsyncPostgresDatabase:
 
     async def write(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation: all of it, or nothing. Cancelling frees the caller; a flush in flight goes on."""
+        await self._prepare_write(call)
         return await self._carry_out(self._writes, make, call, is_read=False)
 
     async def _carry_out(
@@ -97,6 +98,7 @@ class AsyncPostgresDatabase:
     async def transaction(self, call: Call) -> AsyncGenerator[AsyncPostgresTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         self._check_loop()
+        await self._prepare_write(call)
         opened = OpenTransaction(self.planner, call)
         await self.drive(opened.begin())
         try:
@@ -105,6 +107,12 @@ class AsyncPostgresDatabase:
             await asyncio.shield(self.drive(opened.roll_back()))
             raise
         await asyncio.shield(self.drive(opened.commit()))
+
+    async def _prepare_write(self, call: Call) -> None:
+        """Carry out the read that is due before a write for this tenant, if any."""
+        due = self.planner.sources.due(call.tenant_id)
+        if due is not None:
+            await self.read(due, call)
 
     async def close(self) -> None:
         """Finish the flush in flight and close every connection; a second call does nothing."""

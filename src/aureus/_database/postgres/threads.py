@@ -97,6 +97,7 @@ class PostgresDatabase:
     def write(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation: all of it, or nothing."""
         self._check_fork()
+        self._prepare_write(call)
         return self._carry_out(self._writes, make, call, is_read=False)
 
     def _carry_out(
@@ -122,6 +123,7 @@ class PostgresDatabase:
     def transaction(self, call: Call) -> Generator[PostgresTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         self._check_fork()
+        self._prepare_write(call)
         opened = OpenTransaction(self.planner, call)
         self.drive(opened.begin())
         transaction = PostgresTransaction(self, opened)
@@ -131,6 +133,12 @@ class PostgresDatabase:
             self.drive(opened.roll_back())
             raise
         self.drive(opened.commit())
+
+    def _prepare_write(self, call: Call) -> None:
+        """Carry out the read that is due before a write for this tenant, if any."""
+        due = self.planner.sources.due(call.tenant_id)
+        if due is not None:
+            self.read(due, call)
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""

@@ -58,6 +58,7 @@ class AsyncSqliteDatabase:
         options = SqliteOptions(path, may_migrate=may_migrate)
         self._options = options
         self._clock = sources.clock
+        self._sources = sources
         self._engine = Engine(catalog or Catalog("sqlite"), sources)
         self._connections = Connections(Opener(options, sources.clock, sources.ids), sources.clock)
         self._writer = Writer(self._connections, self._engine, self._post)
@@ -119,6 +120,7 @@ class AsyncSqliteDatabase:
         Cancelled while it waits for its turn, it leaves and nothing happened; in flight, it may have happened.
         """
         await self.open()
+        await self._prepare_write(call)
         return await self._travel(make, call, is_read=False)
 
     @asynccontextmanager
@@ -129,6 +131,7 @@ class AsyncSqliteDatabase:
         """
         await self.open()
         self._refuse_nesting()
+        await self._prepare_write(call)
         member = self._writer.waiting(None, call, self._bind_loop().create_future())
         await self._queue(member)
         outer = _current.get()
@@ -145,6 +148,12 @@ class AsyncSqliteDatabase:
             await self.in_worker(lambda: self._end(member, transaction, keeps=True))
         finally:
             _current.set(outer)
+
+    async def _prepare_write(self, call: Call) -> None:
+        """Carry out the read that is due before a write for this tenant, if any."""
+        due = self._sources.due(call.tenant_id)
+        if due is not None:
+            await self.read(due, call)
 
     async def close(self) -> None:
         """Finish what is in flight and close every connection; a second call does nothing."""

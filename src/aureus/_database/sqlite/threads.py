@@ -52,6 +52,7 @@ class SqliteDatabase:
         options = SqliteOptions(path, may_migrate=may_migrate)
         self._options = options
         self._clock = sources.clock
+        self._sources = sources
         self._engine = Engine(catalog or Catalog("sqlite"), sources)
         self._opener = Opener(options, sources.clock, sources.ids)
         self._closing = threading.Lock()
@@ -107,6 +108,7 @@ class SqliteDatabase:
     def write(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation: all of it, or nothing."""
         self._require_usable()
+        self._prepare_write(call)
         return self._travel(make, call, is_read=False)
 
     @contextmanager
@@ -116,6 +118,8 @@ class SqliteDatabase:
         Other writers of the file wait until it ends. Raises ``DatabaseBusy`` and ``DeadlineExceeded``.
         """
         self._require_usable()
+        self._refuse_nesting()
+        self._prepare_write(call)
         with self._alone(call) as member:
             connection = self._writer.begin(member)
             self._writer.withdraw(member)
@@ -142,6 +146,12 @@ class SqliteDatabase:
         except BaseException:
             self._is_closed = False  # Interrupted while waiting for others: it can be closed later.
             raise
+
+    def _prepare_write(self, call: Call) -> None:
+        """Carry out the read that is due before a write for this tenant, if any."""
+        due = self._sources.due(call.tenant_id)
+        if due is not None:
+            self.read(due, call)
 
     # The lane.
 

@@ -40,7 +40,8 @@ WITH stream AS (
 SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 
 -- name: append_expecting :many
--- key: stream
+-- locks: stream
+-- records
 -- Append a caller's events to one stream, if it has the version that is expected: a number, -1 for any, -2 for at least
 -- one event. The rows are those of the events in their order, also when just these were appended before; no row: the
 -- stream has another version, or one of the identifiers is taken by something else. Identifiers are looked up one by
@@ -48,18 +49,20 @@ SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 -- begin with tenant_id it takes any as long as it has not seen the table grow, and then reads all of it.
 WITH given AS MATERIALIZED (
     SELECT f.* FROM ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
-        event_id text, type text, actor text, correlation_id text, commitment text, leaf_hash text, salt text,
-        payload text, metadata text))
-        WITH ORDINALITY AS f (event_id, type, actor, correlation_id, commitment, leaf_hash, salt, payload, metadata,
-            ordinal)
+        event_id text, type text, actor text, correlation_id text, action text, resource text, outcome text,
+        commitment text, leaf_hash text, salt text, payload text, metadata text))
+        WITH ORDINALITY AS f (event_id, type, actor, correlation_id, action, resource, outcome, commitment, leaf_hash,
+            salt, payload, metadata, ordinal)
 ), known AS MATERIALIZED (
     SELECT g.ordinal, e.version, e.entry_no, e.occurred_at, e.leaf_hash,
         e.stream = :stream AND e.type = g.type AND e.actor = g.actor
-        AND e.correlation_id IS NOT DISTINCT FROM g.correlation_id AND e.payload = convert_to(g.payload, 'UTF8')
+        AND e.correlation_id IS NOT DISTINCT FROM g.correlation_id AND e.action IS NOT DISTINCT FROM g.action
+        AND e.resource IS NOT DISTINCT FROM g.resource AND e.outcome IS NOT DISTINCT FROM g.outcome
+        AND e.payload = convert_to(g.payload, 'UTF8')
         AND e.metadata IS NOT DISTINCT FROM convert_to(g.metadata, 'UTF8') AS is_same
     FROM given AS g CROSS JOIN LATERAL (
         SELECT e.version, e.entry_no, e.occurred_at, e.leaf_hash, e.stream, e.type, e.actor, e.correlation_id,
-            p.payload, p.metadata
+            e.action, e.resource, e.outcome, p.payload, p.metadata
         FROM aureus.events AS e
         LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
         WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN g.event_id AND g.event_id
@@ -81,10 +84,10 @@ WITH given AS MATERIALIZED (
     FROM stream CROSS JOIN given AS g
 ), entries AS (
     INSERT INTO aureus.events (tenant_id, entry_no, append_no, event_id, stream, version, type, actor, occurred_at,
-        correlation_id, commitment, leaf_hash)
+        correlation_id, action, resource, outcome, commitment, leaf_hash)
     SELECT :tenant_id, n.entry_no, (SELECT min(entry_no) FROM numbered), n.event_id, :stream, n.version, n.type,
-        n.actor, CAST(:now AS timestamptz), n.correlation_id, decode(n.commitment, 'hex'),
-        decode(n.leaf_hash, 'hex')
+        n.actor, CAST(:now AS timestamptz), n.correlation_id, n.action, n.resource, n.outcome,
+        decode(n.commitment, 'hex'), decode(n.leaf_hash, 'hex')
     FROM numbered AS n
 ), payloads AS (
     INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
@@ -96,7 +99,7 @@ WITH given AS MATERIALIZED (
     SELECT :tenant_id, (SELECT min(entry_no) FROM numbered), n.entry_no, decode(n.leaf_hash, 'hex')
     FROM numbered AS n
 )
-SELECT r.version, r.entry_no, r.occurred_at, r.leaf_hash
+SELECT r.version, r.entry_no, r.occurred_at, r.leaf_hash, set_config('aureus.mark', :mark, true)
 FROM (
     SELECT n.ordinal, n.version, n.entry_no, CAST(NULL AS timestamptz) AS occurred_at,
         CAST(NULL AS bytea) AS leaf_hash

@@ -30,7 +30,8 @@ FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 
 -- name: append_expecting :many
--- key: stream
+-- locks: stream
+-- records
 -- Append a caller's events to one stream, if it has the version that is expected: a number, -1 for any, -2 for at least
 -- one event. The rows are those of the events in their order, also when just these were appended before; no row: the
 -- stream has another version, or one of the identifiers is taken by something else. The guard only looks: nobody else
@@ -47,10 +48,11 @@ VALUES (:tenant_id, :stream, :category, :count, :now, :now)
 ON CONFLICT (tenant_id, stream)
 DO UPDATE SET version = version + excluded.version, updated_at = excluded.updated_at;
 INSERT INTO aureus.events (tenant_id, append_no, event_id, stream, version, type, actor, occurred_at, correlation_id,
-    commitment, leaf_hash)
+    action, resource, outcome, commitment, leaf_hash)
 SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events'),
     f.value ->> 'event_id', :stream, s.version - :count + f.key + 1, f.value ->> 'type', f.value ->> 'actor', :now,
-    f.value ->> 'correlation_id', unhex(f.value ->> 'commitment'), unhex(f.value ->> 'leaf_hash')
+    f.value ->> 'correlation_id', f.value ->> 'action', f.value ->> 'resource', f.value ->> 'outcome',
+    unhex(f.value ->> 'commitment'), unhex(f.value ->> 'leaf_hash')
 FROM aureus.streams AS s
 CROSS JOIN jsonb_each(:entries) AS f
 WHERE s.tenant_id = :tenant_id AND s.stream = :stream;
@@ -69,7 +71,8 @@ WHERE CASE WHEN e.leaf_hash = unhex(f.value ->> 'leaf_hash') THEN 1 ELSE NOT EXI
         CROSS JOIN aureus.event_payloads AS p ON p.tenant_id = k.tenant_id AND p.entry_no = k.entry_no
         WHERE k.tenant_id = :tenant_id AND k.event_id = g.value ->> 'event_id' AND k.stream = :stream
           AND k.type = g.value ->> 'type' AND k.actor = g.value ->> 'actor'
-          AND k.correlation_id IS g.value ->> 'correlation_id' AND p.payload = CAST(g.value ->> 'payload' AS BLOB)
+          AND k.correlation_id IS g.value ->> 'correlation_id' AND k.action IS g.value ->> 'action'
+          AND k.resource IS g.value ->> 'resource' AND k.outcome IS g.value ->> 'outcome' AND p.payload = CAST(g.value ->> 'payload' AS BLOB)
           AND p.metadata IS CAST(g.value ->> 'metadata' AS BLOB))) END;
 
 -- name: find_taken_id :one

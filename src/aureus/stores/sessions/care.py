@@ -50,7 +50,9 @@ class CareOperations(SessionScope):
                 type=EventType.SESSIONS_EXPIRED,
                 payload={"operationId": operation},
                 actor="aureus",
-                audit=AuditPoint(ACTIONS[EventType.SESSIONS_EXPIRED], DEFAULT_COLLECTION),
+                audit=AuditPoint(
+                    ACTIONS[EventType.SESSIONS_EXPIRED], DEFAULT_COLLECTION, is_decision=True
+                ),
             )
         )
         swept = yield from last_all(

@@ -1,0 +1,268 @@
+"""The audit trail: entries that say who did what to what, how it ended, and what was before and after.
+
+An audit entry is an event that has an action. What an explicit entry holds lies in the event's payload, so that the
+ledger proves it and erasing the payload takes it away; this module words that payload and reads it again. Pure.
+
+    {"before": …, "after": …,                                     left out when absent, which differs from null
+     "diff": {"added": [pointer, …], "removed": […], "changed": […]},
+     "sourceEventIds": [event id, …],                             left out when there are none
+     "provenance": {"runId", "taskId", "stepId", "sourceEventId", "occurredAt"}}         only what is known
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypedDict, cast
+
+from aureus.model.differences import ABSENT, Difference, DifferenceKind, differences, resolve
+from aureus.model.events import Event, EventType
+from aureus.model.memories import Provenance
+from aureus.model.plain import plain, plain_record
+
+ACTION_CHARACTERS_MAX = 200
+"""Characters of an action, and of an outcome."""
+
+RESOURCE_CHARACTERS_MAX = 500
+"""Characters of the name of a resource."""
+
+SOURCE_EVENTS_MAX = 200
+"""Source events that one entry names."""
+
+REFERENCE_CHARACTERS_MAX = 200
+"""Characters of what an entry refers to: a run, a task, a step, an event."""
+
+SUCCESS = "success"
+"""The outcome of what went as it was meant to."""
+
+ACTIONS = {
+    EventType.AUDIT_MODE_SET: "audit.set-mode",
+}
+"""What the audit trail calls what happens to itself."""
+
+DECISIONS = frozenset(ACTIONS)
+"""What is an audit entry in every mode, ``off`` included: a trail that ends in silence proves nothing."""
+
+_WORDED = frozenset({EventType.AUDIT_ENTRY, *ACTIONS})
+"""The events whose payload is worded by this module."""
+
+
+class AuditMode(StrEnum):
+    """Which events are audit entries too."""
+
+    DECISIONS = "decisions"
+    """Those that somebody may have to answer for: approvals, high risk, deletes, policy and the like."""
+    ALL = "all"
+    """Every one that a store writes."""
+    OFF = "off"
+    """None, except explicit entries and changes of the mode."""
+
+
+class ReferenceKind(StrEnum):
+    """What an audit entry may refer to, beside its resource."""
+
+    RUN = "run"
+    TASK = "task"
+    STEP = "step"
+    SOURCE_EVENT = "source_event"
+
+
+Reference = tuple[ReferenceKind, str]
+"""What kind of thing an entry refers to, and which one."""
+
+
+class AuditFilters(TypedDict, total=False):
+    """Which audit entries are wanted; all that are given must hold."""
+
+    actor: str | None
+    action: str | None
+    resource: str | None
+    outcome: str | None
+    correlation_id: str | None
+    run_id: str | None
+    task_id: str | None
+    step_id: str | None
+    source_event_id: str | None
+    since: datetime | None
+    """The first moment of ``occurred_at``."""
+    until: datetime | None
+    """The moment before which ``occurred_at`` lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One entry of the audit trail.
+
+    ``before`` and ``after`` are ``ABSENT`` where nothing was given, and in the events of stores, whose payload is in
+    ``details``. ``is_redacted`` says that the payload was erased or has expired: what it held is then absent here, and
+    the entry still proved by its leaf. ``position`` is where the entry lies in the tenant's tree, None until sealed.
+    """
+
+    event_id: str
+    actor: str
+    action: str
+    resource: str | None
+    outcome: str
+    occurred_at: datetime
+    correlation_id: str | None
+    before: Any
+    after: Any
+    diff: tuple[Difference, ...]
+    metadata: Mapping[str, Any]
+    source_event_ids: tuple[str, ...]
+    provenance: Provenance | None
+    type: str
+    details: Mapping[str, Any]
+    is_redacted: bool
+    stream: str
+    version: int
+    entry_no: int
+    leaf_hash: bytes
+    position: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as plain JSON values; ``before`` and ``after`` only where they are."""
+        found: dict[str, Any] = {}
+        for name, value in plain_record(self).items():
+            if name == "diff":
+                found[name] = [one.to_dict() for one in self.diff]
+            elif name not in {"before", "after"} or getattr(self, name) is not ABSENT:
+                found[name] = value
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """A part of a list of audit entries."""
+
+    entries: tuple[AuditEntry, ...]
+    cursor: str | None
+    """Where the next page begins; None when there is none. A page may have few entries, or none, and a next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantAuditMode:
+    """The mode of a tenant's audit trail; ``is_default`` when it is that of the settings and not the tenant's own."""
+
+    mode: AuditMode
+    is_default: bool
+    changed_by: str | None
+    changed_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return plain_record(self)
+
+
+def payload_of(
+    before: Any,
+    after: Any,
+    *,
+    source_event_ids: Sequence[str] = (),
+    provenance: Provenance | None = None,
+) -> dict[str, Any]:
+    """Return the payload of an entry, with the pointers of what differs. Takes values that JSON holds."""
+    given = {"before": before, "after": after}
+    payload = {name: value for name, value in given.items() if value is not ABSENT}
+    pointers: dict[str, list[str]] = {}
+    for one in differences(before, after):
+        pointers.setdefault(one.kind.value, []).append(one.pointer)
+    payload["diff"] = pointers
+    if source_event_ids:
+        payload["sourceEventIds"] = list(source_event_ids)
+    if provenance is not None:
+        payload["provenance"] = _stated(provenance)
+    return payload
+
+
+def references_of(payload: Mapping[str, Any]) -> tuple[Reference, ...]:
+    """Return what an audit entry refers to, derived from its payload alone, in the order of kind and value.
+
+    This is what the table ``audit_references`` must hold for an entry, no more and no less: the run, task, step and
+    source event of its provenance, its source events, and the run and task that an event of a run names.
+    """
+    found: set[Reference] = set()
+
+    def add(kind: ReferenceKind, value: Any) -> None:
+        if isinstance(value, str) and 0 < len(value) <= REFERENCE_CHARACTERS_MAX:
+            found.add((kind, value))
+
+    origin = payload.get("provenance")
+    places = [payload]
+    if isinstance(origin, Mapping):
+        places.append(cast(Mapping[str, Any], origin))
+    for place in places:
+        add(ReferenceKind.RUN, place.get("runId"))
+        add(ReferenceKind.TASK, place.get("taskId"))
+        add(ReferenceKind.STEP, place.get("stepId"))
+        add(ReferenceKind.SOURCE_EVENT, place.get("sourceEventId"))
+    sources = payload.get("sourceEventIds")
+    for event_id in cast(Iterable[Any], sources) if isinstance(sources, list) else ():
+        add(ReferenceKind.SOURCE_EVENT, event_id)
+    return tuple(sorted(found))
+
+
+def entry_of(event: Event, *, is_redacted: bool = False) -> AuditEntry:
+    """Return an event that has an action as the audit entry that it is."""
+    payload: Mapping[str, Any] = {} if is_redacted else event.payload
+    is_worded = event.type in _WORDED
+    worded: Mapping[str, Any] = payload if is_worded else {}
+    before, after = worded.get("before", ABSENT), worded.get("after", ABSENT)
+    return AuditEntry(
+        event_id=event.event_id,
+        actor=event.actor,
+        action=event.action or "",
+        resource=event.resource,
+        outcome=event.outcome or SUCCESS,
+        occurred_at=event.occurred_at,
+        correlation_id=event.correlation_id,
+        before=before,
+        after=after,
+        diff=_told(worded.get("diff", {}), before, after),
+        metadata=event.metadata,
+        source_event_ids=tuple(worded.get("sourceEventIds", ())),
+        provenance=_read(worded.get("provenance")),
+        type=event.type,
+        details={} if is_worded else payload,
+        is_redacted=is_redacted,
+        stream=event.stream,
+        version=event.version,
+        entry_no=event.entry_no,
+        leaf_hash=event.leaf_hash,
+        position=event.position,
+    )
+
+
+def _told(pointers: Mapping[str, Sequence[str]], before: Any, after: Any) -> tuple[Difference, ...]:
+    """Return differences with their values; the payload keeps only where they are."""
+    return tuple(
+        Difference(kind, pointer, resolve(pointer, before), resolve(pointer, after))
+        for kind in DifferenceKind
+        for pointer in pointers.get(kind.value, ())
+    )
+
+
+def _stated(provenance: Provenance) -> dict[str, Any]:
+    values = {
+        "runId": provenance.run_id,
+        "taskId": provenance.task_id,
+        "stepId": provenance.step_id,
+        "sourceEventId": provenance.source_event_id,
+        "occurredAt": plain(provenance.occurred_at),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read(stated: Mapping[str, Any] | None) -> Provenance | None:
+    if stated is None:
+        return None
+    occurred_at = stated.get("occurredAt")
+    return Provenance(
+        run_id=stated.get("runId"),
+        task_id=stated.get("taskId"),
+        step_id=stated.get("stepId"),
+        source_event_id=stated.get("sourceEventId"),
+        occurred_at=None if occurred_at is None else datetime.fromisoformat(occurred_at),
+    )
