@@ -24,6 +24,7 @@ from aureus.client.opening import (
     SEALING_PACE,
     check_tenant,
     healthy,
+    ledger_scope,
     make_sources,
     read_settings,
     sealed,
@@ -84,7 +85,8 @@ class AsyncAureus(AsyncStores):
         self._upkeep = LoopUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note)
+        self._scope = ledger_scope(self.settings)
+        super().__init__(self._database, call, self._memories(), self._note, self._scope)
 
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -106,7 +108,7 @@ class AsyncAureus(AsyncStores):
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return AsyncStores(self._database, call, self._memories(), self._note)
+        return AsyncStores(self._database, call, self._memories(), self._note, self._scope)
 
     @asynccontextmanager
     async def transaction(
@@ -119,7 +121,7 @@ class AsyncAureus(AsyncStores):
         call = self._call(check_tenant(tenant or self.settings.tenant))
         notes = Notes()
         async with self._database.transaction(call) as transaction:
-            yield AsyncOpenTransaction(transaction, call, self._memories(), notes.note)
+            yield AsyncOpenTransaction(transaction, call, self._memories(), notes.note, self._scope)
         if self._note is not None:
             notes.pass_on(self._note)
 

@@ -18,8 +18,10 @@ from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
+from aureus.ledger.heads import SeenHeads, default_folder
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
+from aureus.ledger.steps import Scope
 from aureus.model.health import Health
 from aureus.model.ledger import SealingRound
 from aureus.upkeep import BUSY, Pace
@@ -58,6 +60,16 @@ def make_sources(
     recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
     return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare, sealing)
+
+
+def ledger_scope(settings: Settings) -> Scope:
+    """Return how the ledger is called, and where its last heads are kept outside the database."""
+    folder = settings.ledger.heads
+
+    def seen() -> SeenHeads:
+        return SeenHeads(Path(folder) if folder else default_folder(os.environ))
+
+    return Scope(settings.ledger.name, seen)
 
 
 def sealed(done: SealingRound) -> int:

@@ -19,12 +19,13 @@ from aureus._database.database import (
 from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
+from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
+from aureus.ledger.steps import Scope
 from aureus.model.memories import Provenance
 from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
-from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
 from aureus.stores.profiles import AsyncProfileStore, ProfileStore
 from aureus.stores.runs import AsyncRunStore, RunStore
@@ -44,6 +45,7 @@ class Stores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        ledger: Scope = UNNAMED,
     ) -> None:
         """Carry calls out on a runner; ``note`` is told of what is remembered."""
         operations = memories or MemoryOperations()
@@ -61,7 +63,7 @@ class Stores:
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
-        self.ledger = LedgerStore(runner, call)
+        self.ledger = Ledger(runner, call, ledger)
         self.anchors = AnchorStore(runner, call)
 
     def agent(
@@ -90,6 +92,7 @@ class AsyncStores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        ledger: Scope = UNNAMED,
     ) -> None:
         """Carry calls out on a runner; ``note`` is told of what is remembered."""
         operations = memories or MemoryOperations()
@@ -107,7 +110,7 @@ class AsyncStores:
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
-        self.ledger = AsyncLedgerStore(runner, call)
+        self.ledger = AsyncLedger(runner, call, ledger)
         self.anchors = AsyncAnchorStore(runner, call)
 
     def agent(
@@ -136,9 +139,10 @@ class OpenTransaction(Stores):
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        ledger: Scope = UNNAMED,
     ) -> None:
         """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
-        super().__init__(transaction, call, memories, note)
+        super().__init__(transaction, call, memories, note, ledger)
         self._transaction = transaction
 
     @property
@@ -160,9 +164,10 @@ class AsyncOpenTransaction(AsyncStores):
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        ledger: Scope = UNNAMED,
     ) -> None:
         """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
-        super().__init__(transaction, call, memories, note)
+        super().__init__(transaction, call, memories, note, ledger)
         self._transaction = transaction
 
     @property

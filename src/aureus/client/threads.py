@@ -23,6 +23,7 @@ from aureus.client.opening import (
     SEALING_PACE,
     check_tenant,
     healthy,
+    ledger_scope,
     make_sources,
     read_settings,
     refuse_loop,
@@ -82,7 +83,8 @@ class Aureus(Stores):
         self._upkeep = ThreadUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note)
+        self._scope = ledger_scope(self.settings)
+        super().__init__(self._database, call, self._memories(), self._note, self._scope)
 
     def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -104,7 +106,7 @@ class Aureus(Stores):
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return Stores(self._database, call, self._memories(), self._note)
+        return Stores(self._database, call, self._memories(), self._note, self._scope)
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -115,7 +117,7 @@ class Aureus(Stores):
         call = self._call(check_tenant(tenant or self.settings.tenant))
         notes = Notes()
         with self._database.transaction(call) as transaction:
-            yield OpenTransaction(transaction, call, self._memories(), notes.note)
+            yield OpenTransaction(transaction, call, self._memories(), notes.note, self._scope)
         if self._note is not None:
             notes.pass_on(self._note)
 

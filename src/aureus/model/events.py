@@ -114,6 +114,7 @@ class EventType(StrEnum):
     SESSIONS_ADOPTED = "sessions_adopted"
     WORLD_STATE_SET = "world_state_set"
     WORLD_STATE_DELETED = "world_state_deleted"
+    LEDGER_RESTORED = "ledger_restored"
 
 
 @dataclass(frozen=True, slots=True)
