@@ -25,6 +25,7 @@ from benchmarks import (
     start_up,
     takeover,
     vectors,
+    verifying,
 )
 from benchmarks.machine import busy, crowding, describe
 from benchmarks.measuring import FULL, QUICK, Effort
@@ -47,6 +48,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "retrieval": retrieval.measure,
     "search": search.measure,
     "vectors": vectors.measure,
+    "verifying": verifying.measure,
 }
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         place = Place(
             Path(folder), lambda: home.new_server(is_durable=True, settings=SERVER_SETTINGS)
         )
-        text.append(describe(place, with_postgres=names != ["start_up"]))
+        text.append(describe(place, with_postgres=not {*names} <= {"start_up", "verifying"}))
         print("\n\n".join(text))
         before = busy()
         for name in names:

@@ -29,7 +29,7 @@ TABLES = [
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions", "audit_references", "audit_modes",
-    "ledger_heads", "ledger_batches", "ledger_nodes",
+    "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60

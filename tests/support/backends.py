@@ -154,7 +154,13 @@ class _CalledStores:
 
 def settings_for(url: str, directory: Path, **more: Any) -> Settings:
     """Return settings for a database, untouched by the machine's own."""
-    arguments = {"database.url": url, "database.pool_min": 1, "database.pool_max": 6, **more}
+    arguments = {
+        "database.url": url,
+        "database.pool_min": 1,
+        "database.pool_max": 6,
+        "ledger.heads": str(directory / "heads"),
+        **more,
+    }
     return load(arguments=arguments, environ={}, directory=directory)
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from aureus.clock import ManualClock
 from aureus.ids import CountingIds
+from aureus.ledger.audit_modes import AuditModes
 from aureus.ledger.proofs import VerifiedHead
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.verifier import Verifier
+from aureus.model.audit import AuditMode
 from aureus.model.events import AuditPoint, Fact
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree
@@ -63,7 +66,7 @@ class LedgerMaker:
     """Appends facts to a ledger in memory."""
 
     def __init__(self) -> None:
-        self._recorder = Recorder(CountingIds(), "all")
+        self._recorder = Recorder(CountingIds(), AuditModes(ManualClock(), AuditMode.ALL))
         self._versions: dict[str, int] = {}
         self._now = datetime(2026, 1, 1, tzinfo=UTC)
         self.entries: list[SealedEntry] = []
@@ -72,7 +75,7 @@ class LedgerMaker:
         """Append and seal one fact."""
         fact = Fact(stream, more.pop("type", "noted"), payload, more.pop("actor", "tester"), **more)
         self._now += timedelta(microseconds=1)
-        (entry,) = self._recorder.prepare([fact], self._now)._entries
+        (entry,) = self._recorder.prepare([fact], self._now, "acme")._entries
         version = self._versions[stream] = self._versions.get(stream, 0) + 1
         sealed = SealedEntry(
             position=len(self.entries),

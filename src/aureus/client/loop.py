@@ -10,6 +10,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,6 +26,7 @@ from aureus.client.opening import (
     check_tenant,
     healthy,
     make_sources,
+    make_wiring,
     read_settings,
     sealed,
     tries,
@@ -35,13 +37,11 @@ from aureus.clock import Clock
 from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
-from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
-from aureus.stores.audit import AuditOperations
 from aureus.stores.health import AsyncHealthStore
 from aureus.stores.ledger import AsyncLedgerStore
-from aureus.stores.memories import AsyncMemoryStore, MemoryOperations
+from aureus.stores.memories import AsyncMemoryStore
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, LoopUpkeep, Notes
 
@@ -81,12 +81,12 @@ class AsyncAureus(AsyncStores):
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
-        self._embedder = embedder
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
         self._upkeep = LoopUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note, self._audit())
+        self._wiring = make_wiring(self.settings, self._note, embedder)
+        super().__init__(self._database, call, self._wiring)
 
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -102,16 +102,10 @@ class AsyncAureus(AsyncStores):
         seconds = self.settings.database.call_deadline_seconds
         return Call(tenant, seconds, observing=self._observing)
 
-    def _memories(self) -> MemoryOperations:
-        return MemoryOperations(self.settings.memory.policy, self._embedder)
-
-    def _audit(self) -> AuditOperations:
-        return AuditOperations(AuditMode(self.settings.audit.mode))
-
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return AsyncStores(self._database, call, self._memories(), self._note, self._audit())
+        return AsyncStores(self._database, call, self._wiring)
 
     @asynccontextmanager
     async def transaction(
@@ -124,9 +118,7 @@ class AsyncAureus(AsyncStores):
         call = self._call(check_tenant(tenant or self.settings.tenant))
         notes = Notes()
         async with self._database.transaction(call) as transaction:
-            yield AsyncOpenTransaction(
-                transaction, call, self._memories(), notes.note, self._audit()
-            )
+            yield AsyncOpenTransaction(transaction, call, replace(self._wiring, note=notes.note))
         if self._note is not None:
             notes.pass_on(self._note)
 
@@ -194,7 +186,7 @@ class AsyncAureus(AsyncStores):
             tenant_id=tenant_id,
             observer=observer,
             tools=tools,
-            memories=self._memories(),
+            memories=self._wiring.memories,
             note=self._note,
         ) as engine:
             yield engine

@@ -14,17 +14,23 @@ from aureus._database.database import (
 )
 from aureus._database.drive import Sources
 from aureus._database.migrate import read_migrations
+from aureus.client.stores import Wiring
 from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
+from aureus.ledger.heads import SeenHeads, default_folder
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
+from aureus.ledger.steps import Scope
 from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.model.ledger import SealingRound
-from aureus.upkeep import BUSY, Pace
+from aureus.retrieval.embedding import Embedder
+from aureus.stores.audit import AuditOperations
+from aureus.stores.memories import MemoryOperations
+from aureus.upkeep import BUSY, Note, Pace
 
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
@@ -59,7 +65,29 @@ def make_sources(
     modes = AuditModes(clock, AuditMode(settings.audit.mode))
     recorder = Recorder(chosen, modes, keeps_routine=settings.events.routine == "on")
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
-    return Sources(clock, chosen, recorder, recorder.prepare, sealing, modes.due)
+    return Sources(
+        clock, chosen, recorder, recorder.prepare, sealer=sealing, before_write=modes.due
+    )
+
+
+def ledger_scope(settings: Settings) -> Scope:
+    """Return how the ledger is called, and where its last heads are kept outside the database."""
+    folder = settings.ledger.heads
+
+    def seen() -> SeenHeads:
+        return SeenHeads(Path(folder) if folder else default_folder(os.environ))
+
+    return Scope(settings.ledger.name, seen)
+
+
+def make_wiring(settings: Settings, note: Note | None, embedder: Embedder | None) -> Wiring:
+    """Return what the stores of every tenant are made with."""
+    return Wiring(
+        memories=MemoryOperations(settings.memory.policy, embedder),
+        audit=AuditOperations(AuditMode(settings.audit.mode)),
+        ledger=ledger_scope(settings),
+        note=note,
+    )
 
 
 def sealed(done: SealingRound) -> int:

@@ -8,6 +8,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from dataclasses import dataclass, field
 from typing import Any
 
 from aureus._database.database import (
@@ -19,13 +20,14 @@ from aureus._database.database import (
 from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
+from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
+from aureus.ledger.steps import Scope
 from aureus.model.memories import Provenance
 from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
-from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
 from aureus.stores.profiles import AsyncProfileStore, ProfileStore
 from aureus.stores.runs import AsyncRunStore, RunStore
@@ -36,6 +38,17 @@ from aureus.stores.world_state import AsyncWorldStateStore, WorldStateStore
 from aureus.upkeep import AsyncNoting, Note, Noting
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What an open database hands to the stores of each tenant."""
+
+    memories: MemoryOperations = field(default_factory=MemoryOperations)
+    audit: AuditOperations = field(default_factory=AuditOperations)
+    ledger: Scope = UNNAMED
+    note: Note | None = None
+    """Who is told of what is remembered; nobody when None."""
+
+
 class Stores:
     """The stores of one tenant."""
 
@@ -43,12 +56,11 @@ class Stores:
         self,
         runner: Runner,
         call: Call,
-        memories: MemoryOperations | None = None,
-        note: Note | None = None,
-        audit: AuditOperations | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
-        """Carry calls out on a runner; ``note`` is told of what is remembered."""
-        operations = memories or MemoryOperations()
+        """Carry calls out on a runner, as the wiring says."""
+        wired = wiring or Wiring()
+        operations, note = wired.memories, wired.note
         remembering = runner if note is None else Noting(runner, note)
         self._agent: Callable[[AgentScope], Agent] = lambda scope: Agent(
             remembering, call, scope, operations
@@ -58,13 +70,13 @@ class Stores:
         self.tasks = TaskStore(runner, call)
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
-        self.audit = AuditStore(runner, call, audit)
+        self.audit = AuditStore(runner, call, wired.audit)
         self.memories = MemoryStore(remembering, call, operations)
         self.profiles = ProfileStore(runner, call)
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
-        self.ledger = LedgerStore(runner, call)
+        self.ledger = Ledger(runner, call, wired.ledger)
         self.anchors = AnchorStore(runner, call)
 
     def agent(
@@ -91,12 +103,11 @@ class AsyncStores:
         self,
         runner: AsyncRunner,
         call: Call,
-        memories: MemoryOperations | None = None,
-        note: Note | None = None,
-        audit: AuditOperations | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
-        """Carry calls out on a runner; ``note`` is told of what is remembered."""
-        operations = memories or MemoryOperations()
+        """Carry calls out on a runner, as the wiring says."""
+        wired = wiring or Wiring()
+        operations, note = wired.memories, wired.note
         remembering = runner if note is None else AsyncNoting(runner, note)
         self._agent: Callable[[AgentScope], AsyncAgent] = lambda scope: AsyncAgent(
             remembering, call, scope, operations
@@ -106,13 +117,13 @@ class AsyncStores:
         self.tasks = AsyncTaskStore(runner, call)
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
-        self.audit = AsyncAuditStore(runner, call, audit)
+        self.audit = AsyncAuditStore(runner, call, wired.audit)
         self.memories = AsyncMemoryStore(remembering, call, operations)
         self.profiles = AsyncProfileStore(runner, call)
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
-        self.ledger = AsyncLedgerStore(runner, call)
+        self.ledger = AsyncLedger(runner, call, wired.ledger)
         self.anchors = AsyncAnchorStore(runner, call)
 
     def agent(
@@ -139,12 +150,10 @@ class OpenTransaction(Stores):
         self,
         transaction: Transaction,
         call: Call,
-        memories: MemoryOperations | None = None,
-        note: Note | None = None,
-        audit: AuditOperations | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
-        """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
-        super().__init__(transaction, call, memories, note, audit)
+        """Carry calls out in a transaction; the wiring's ``note`` is told of what is remembered, committed or not."""
+        super().__init__(transaction, call, wiring)
         self._transaction = transaction
 
     @property
@@ -164,12 +173,10 @@ class AsyncOpenTransaction(AsyncStores):
         self,
         transaction: AsyncTransaction,
         call: Call,
-        memories: MemoryOperations | None = None,
-        note: Note | None = None,
-        audit: AuditOperations | None = None,
+        wiring: Wiring | None = None,
     ) -> None:
-        """Carry calls out in a transaction; ``note`` is told of what is remembered, committed or not."""
-        super().__init__(transaction, call, memories, note, audit)
+        """Carry calls out in a transaction; the wiring's ``note`` is told of what is remembered, committed or not."""
+        super().__init__(transaction, call, wiring)
         self._transaction = transaction
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -24,6 +25,7 @@ from aureus.client.opening import (
     check_tenant,
     healthy,
     make_sources,
+    make_wiring,
     read_settings,
     refuse_loop,
     sealed,
@@ -35,13 +37,11 @@ from aureus.clock import Clock
 from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
-from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
-from aureus.stores.audit import AuditOperations
 from aureus.stores.health import HealthStore
 from aureus.stores.ledger import LedgerStore
-from aureus.stores.memories import MemoryOperations, MemoryStore
+from aureus.stores.memories import MemoryStore
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, Notes, ThreadUpkeep
 
@@ -79,12 +79,12 @@ class Aureus(Stores):
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
-        self._embedder = embedder
         self._database: Database = open_database(self.settings.database, self._sources)
         self._upkeep = ThreadUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note, self._audit())
+        self._wiring = make_wiring(self.settings, self._note, embedder)
+        super().__init__(self._database, call, self._wiring)
 
     def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -100,16 +100,10 @@ class Aureus(Stores):
         seconds = self.settings.database.call_deadline_seconds
         return Call(tenant, seconds, observing=self._observing)
 
-    def _memories(self) -> MemoryOperations:
-        return MemoryOperations(self.settings.memory.policy, self._embedder)
-
-    def _audit(self) -> AuditOperations:
-        return AuditOperations(AuditMode(self.settings.audit.mode))
-
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return Stores(self._database, call, self._memories(), self._note, self._audit())
+        return Stores(self._database, call, self._wiring)
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -120,7 +114,7 @@ class Aureus(Stores):
         call = self._call(check_tenant(tenant or self.settings.tenant))
         notes = Notes()
         with self._database.transaction(call) as transaction:
-            yield OpenTransaction(transaction, call, self._memories(), notes.note, self._audit())
+            yield OpenTransaction(transaction, call, replace(self._wiring, note=notes.note))
         if self._note is not None:
             notes.pass_on(self._note)
 
@@ -156,7 +150,7 @@ class Aureus(Stores):
                 self._sources,
                 tenant_id=self.settings.tenant,
                 renewing=self._database,
-                memories=self._memories(),
+                memories=self._wiring.memories,
                 note=self._note,
             ) as engine:
                 return await engine.run(loaded, inputs or {}, directory=folder, **options)

@@ -86,9 +86,13 @@ class AuditSettings:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """What seals, and how the ledger is called."""
+    """What seals, how the ledger is called, and where keys and last heads are."""
 
     sealing: Literal["on", "off"]
+    name: str
+    heads: str | None
+    key_file: str | None
+    public_keys: str | None
 
 
 @dataclass(frozen=True, slots=True)

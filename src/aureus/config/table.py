@@ -270,6 +270,25 @@ LEDGER: tuple[Setting, ...] = (
         "it and when it is closed. With `off` positions are given by others only, such as `aureus ledger seal`.",
         choices=("on", "off"), synonyms=_ON_OFF,
     ),
+    Setting(
+        "ledger.name", "text", "aureus",
+        "What heads call this ledger, before a slash and the tenant's key, and what a key that signs them is called: "
+        "a name of your own, such as `ledger.example.com`, tells your heads from everybody else's.", most=200,
+    ),
+    Setting(
+        "ledger.heads", "path", None,
+        "Folder outside the database for the last head seen of each ledger, so that an older state of the database is "
+        "noticed. Without it `$XDG_STATE_HOME/aureus/heads`, or `~/.local/state/aureus/heads`.",
+    ),
+    Setting(
+        "ledger.key_file", "path", None,
+        "File with the private key that signs heads, made by `aureus ledger keygen`. Only its owner may read it.",
+    ),
+    Setting(
+        "ledger.public_keys", "path", None,
+        "File with public keys of whom you trust to sign heads, one a line. `aureus ledger verify` asks for their "
+        "signatures.",
+    ),
 )  # fmt: skip
 MEMORY: tuple[Setting, ...] = (
     Setting(

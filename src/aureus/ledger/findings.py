@@ -42,11 +42,29 @@ class Findings:
             )
 
     def add_note(
-        self, note: Note, keys: Iterable[PublicKey], *, origin: str | None = None
+        self,
+        note: Note,
+        keys: Iterable[PublicKey],
+        *,
+        origin: str | None = None,
+        may_be_foreign: bool = False,
     ) -> VerifiedHead | None:
-        """Return the head of a note that one of the keys signed; else take up what is wrong with it."""
+        """Return the head of a note that one of the keys signed; else take up what is wrong with it.
+
+        One that ``may_be_foreign`` counts as unsigned when none of the keys signed it, because keys are replaced; a
+        false signature of one of them is wrong in any case.
+        """
         try:
             return verified_head(note, keys, origin=origin)
+        except (IntegrityFailure, Invalid) as error:
+            if may_be_foreign and "key_id" not in error.fields:
+                return self._unsigned(note, origin)
+            self.add(FindingKind.WRONG_KEY, error.message)
+            return None
+
+    def _unsigned(self, note: Note, origin: str | None) -> VerifiedHead | None:
+        try:
+            return verified_head(note, (), origin=origin)
         except (IntegrityFailure, Invalid) as error:
             self.add(FindingKind.WRONG_KEY, error.message)
             return None

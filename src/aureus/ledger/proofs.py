@@ -15,7 +15,7 @@ from typing import Any
 from aureus.errors import IntegrityFailure, Invalid, LimitExceeded
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import NOTE_BYTES_MAX, Note
-from aureus.model.heads import Head, base64_bytes, base64_text, decimal
+from aureus.model.heads import Head, base64_bytes, base64_text, decimal, is_same_ledger
 from aureus.model.merkle import HASH_BYTES, verify_inclusion
 
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
@@ -126,12 +126,12 @@ def verified_head(
 ) -> VerifiedHead:
     """Return the head in a note, and who signed it. With no keys given nothing vouches for it.
 
-    Keys that do not speak for the head's origin count as unknown. Raises ``IntegrityFailure`` when keys are given and
-    none of them signed it, a signature is false, or the origin is not the one expected; ``Invalid`` when the note
-    holds no head.
+    The head may be of another incarnation than the origin expected. Keys that do not speak for the head's origin count
+    as unknown. Raises ``IntegrityFailure`` when keys are given and none of them signed it, a signature is false, or
+    the origin is not the one expected; ``Invalid`` when the note holds no head.
     """
     head = Head.from_text(checkpoint.text)
-    if origin is not None and head.origin != origin:
+    if origin is not None and not is_same_ledger(head.origin, origin):
         raise IntegrityFailure(
             f"this is a head of {head.origin}, not of {origin}", origin=head.origin, expected=origin
         )

@@ -98,6 +98,16 @@ class Verifier:
             structure.add(entry.sealed_hash, nodes)
             self._entry_count += 1
 
+    @property
+    def has_missing(self) -> bool:
+        """Whether entries were missing so far: others may stand in their place, so that only numbers add up."""
+        return self._contents.missing_count > 0
+
+    def add_unsealed(self, entries: Iterable[SealedEntry]) -> None:
+        """Report entries behind the head that no sealing brought there."""
+        for entry in entries:
+            self._take_extra(entry)
+
     def read_later(self, entries: Iterable[SealedEntry]) -> None:
         """Read entries that were sealed behind the head while this went on, for the erasures they record."""
         for entry in entries:

@@ -116,6 +116,7 @@ class EventType(StrEnum):
     WORLD_STATE_DELETED = "world_state_deleted"
     AUDIT_ENTRY = "audit_entry"
     AUDIT_MODE_SET = "audit_mode_set"
+    LEDGER_RESTORED = "ledger_restored"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,22 @@ class Head:
         return plain_record(self)
 
 
+def origin_of(name: str, tenant_key: str, incarnation: int) -> str:
+    """Return the origin of a tenant's tree. A history that was restored is another tree, so it has another origin."""
+    restored = "" if incarnation == 1 else f".{incarnation}"
+    return f"{name}/{tenant_key}{restored}"
+
+
+def is_same_ledger(origin: str, other: str) -> bool:
+    """Return whether two origins are of one tenant's ledger, of whatever incarnation."""
+    return _without_incarnation(origin) == _without_incarnation(other)
+
+
+def _without_incarnation(origin: str) -> str:
+    stem, dot, number = origin.rpartition(".")
+    return stem if dot and number.isdecimal() and "/" in stem else origin
+
+
 def check_origin(origin: str) -> None:
     """Raise ``Invalid`` for what cannot be the origin of a tree or the name of a key."""
     if not 0 < len(origin) <= ORIGIN_CHARACTERS_MAX:

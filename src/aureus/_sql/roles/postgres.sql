@@ -25,6 +25,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.memory_embeddings TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.ledger_heads TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.ledger_pending TO aureus_app;
 GRANT SELECT, INSERT ON aureus.ledger_batches, aureus.ledger_nodes TO aureus_app;
+GRANT SELECT, INSERT, UPDATE ON aureus.signed_heads TO aureus_app;
 GRANT SELECT, UPDATE ON aureus.anchor_heads TO aureus_app;
 GRANT SELECT, INSERT ON aureus.anchors, aureus.anchor_nodes TO aureus_app;
 GRANT SELECT, INSERT ON aureus.audit_references TO aureus_app;

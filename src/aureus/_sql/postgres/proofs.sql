@@ -1,0 +1,88 @@
+-- Proofs on PostgreSQL.
+
+-- name: read_page :many
+-- What the ledger holds from position :first on, before :end, with the event of each, as far as payloads of :bytes_max
+-- bytes reach. Batches by their primary key, events and payloads by theirs; the sizes of payloads are read without them.
+-- A time that is infinite, which nobody appended, is NULL.
+WITH page AS MATERIALIZED (
+    SELECT b.first_position + n.at - 1 AS position, n.entry_no,
+        substring(b.leaf_hashes FROM CAST(32 * (n.at - 1) + 1 AS integer) FOR 32) AS leaf_hash
+    FROM aureus.ledger_batches AS b
+    CROSS JOIN LATERAL unnest(b.entry_nos) WITH ORDINALITY AS n (entry_no, at)
+    WHERE b.tenant_id = :tenant_id AND b.first_position < CAST(:end AS bigint)
+      AND b.first_position >= coalesce((
+        SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+        WHERE f.tenant_id = :tenant_id AND f.first_position <= CAST(:first AS bigint)), 0)
+      AND b.first_position + n.at - 1 >= CAST(:first AS bigint)
+      AND b.first_position + n.at - 1 < CAST(:end AS bigint)
+), sized AS MATERIALIZED (
+    SELECT page.position, page.entry_no, page.leaf_hash,
+        sum(coalesce(octet_length(z.payload), 0) + coalesce(octet_length(z.metadata), 0))
+            OVER (ORDER BY page.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM page
+    LEFT JOIN aureus.event_payloads AS z ON z.tenant_id = :tenant_id AND z.entry_no = page.entry_no
+)
+SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
+    CASE WHEN isfinite(e.occurred_at) THEN CAST(extract(epoch FROM e.occurred_at) * 1000000 AS bigint) END AS micros,
+    e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash, p.salt, p.payload, p.metadata
+FROM sized AS s
+LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
+WHERE coalesce(s.bytes_before, 0) <= CAST(:bytes_max AS bigint)
+ORDER BY s.position;
+
+-- name: list_leaf_hashes :many
+-- Leaf hashes from position :first on, before :end; by the primary key of the batches.
+SELECT b.first_position + n.at AS position,
+    substring(b.leaf_hashes FROM CAST(32 * n.at + 1 AS integer) FOR 32) AS leaf_hash
+FROM aureus.ledger_batches AS b
+CROSS JOIN LATERAL generate_series(0, b.size - 1) AS n (at)
+WHERE b.tenant_id = :tenant_id AND b.first_position < CAST(:end AS bigint)
+  AND b.first_position >= coalesce((
+    SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+    WHERE f.tenant_id = :tenant_id AND f.first_position <= CAST(:first AS bigint)), 0)
+  AND b.first_position + n.at >= CAST(:first AS bigint) AND b.first_position + n.at < CAST(:end AS bigint)
+ORDER BY position;
+
+-- name: get_position :one
+-- The position of an entry; by ledger_batches_entries. No row: it is not sealed.
+SELECT b.first_position + array_position(b.entry_nos, CAST(:entry_no AS bigint)) - 1
+FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= CAST(:entry_no AS bigint)
+  AND b.first_entry_no <= CAST(:entry_no AS bigint)
+  AND b.entry_nos @> ARRAY[CAST(:entry_no AS bigint)]
+LIMIT 1;
+
+-- name: get_totals :one
+-- How many events there are, how many of them wait to be sealed, and where the sealed batches end; all at one moment.
+SELECT (SELECT count(*) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS event_count,
+    (SELECT count(*) FROM aureus.ledger_pending AS p WHERE p.tenant_id = :tenant_id) AS pending_count,
+    (SELECT coalesce(max(b.first_position + b.size), 0) FROM aureus.ledger_batches AS b
+     WHERE b.tenant_id = :tenant_id) AS sealed_end,
+    coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size;
+
+-- name: count_pending :one
+-- How many events wait to be sealed.
+SELECT count(*) FROM aureus.ledger_pending AS p WHERE p.tenant_id = :tenant_id;
+
+-- name: list_strays :many
+-- Events that are neither sealed nor waiting to be; asked only when the numbers do not add up.
+SELECT e.entry_no, e.event_id
+FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.ledger_pending AS p
+    WHERE p.tenant_id = :tenant_id AND p.append_no = e.append_no AND p.entry_no = e.entry_no)
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.ledger_batches AS b
+    WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= e.entry_no AND b.first_entry_no <= e.entry_no
+      AND e.entry_no = ANY (b.entry_nos))
+ORDER BY e.entry_no
+LIMIT :limit;
+
+-- name: lock_head :one
+-- Read the head and keep it as it is until the end of the transaction; who seals waits, or comes later.
+SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.sealed_at
+FROM aureus.ledger_heads AS h
+WHERE h.tenant_id = :tenant_id
+FOR UPDATE;

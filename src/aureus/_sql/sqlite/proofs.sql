@@ -1,0 +1,88 @@
+-- Proofs on SQLite.
+
+-- name: read_page :many
+-- What the ledger holds from position :first on, before :end, with the event of each, as far as payloads of :bytes_max
+-- bytes reach. Batches by their primary key, events and payloads by theirs; the sizes of payloads are read without them.
+WITH page AS MATERIALIZED (
+    SELECT b.first_position + n.key AS position, n.value AS entry_no,
+        substr(b.leaf_hashes, 32 * n.key + 1, 32) AS leaf_hash
+    FROM aureus.ledger_batches AS b
+    CROSS JOIN json_each(b.entry_nos) AS n
+    WHERE b.tenant_id = :tenant_id AND b.first_position < :end
+      AND b.first_position >= coalesce((
+        SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+        WHERE f.tenant_id = :tenant_id AND f.first_position <= :first), 0)
+      AND b.first_position + n.key >= :first AND b.first_position + n.key < :end
+), sized AS MATERIALIZED (
+    SELECT page.position, page.entry_no, page.leaf_hash,
+        sum(coalesce(length(z.payload), 0) + coalesce(length(z.metadata), 0))
+            OVER (ORDER BY page.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM page
+    LEFT JOIN aureus.event_payloads AS z ON z.tenant_id = :tenant_id AND z.entry_no = page.entry_no
+)
+SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
+    e.occurred_at AS micros, e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash, p.salt, p.payload,
+    p.metadata
+FROM sized AS s
+LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
+WHERE coalesce(s.bytes_before, 0) <= :bytes_max
+ORDER BY s.position;
+
+-- name: list_leaf_hashes :many
+-- Leaf hashes from position :first on, before :end; by the primary key of the batches.
+SELECT b.first_position + n.key AS position, substr(b.leaf_hashes, 32 * n.key + 1, 32) AS leaf_hash
+FROM aureus.ledger_batches AS b
+CROSS JOIN json_each(b.entry_nos) AS n
+WHERE b.tenant_id = :tenant_id AND b.first_position < :end
+  AND b.first_position >= coalesce((
+    SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+    WHERE f.tenant_id = :tenant_id AND f.first_position <= :first), 0)
+  AND b.first_position + n.key >= :first AND b.first_position + n.key < :end
+ORDER BY position;
+
+-- name: get_position :one
+-- The position of an entry; by ledger_batches_entries. No row: it is not sealed.
+SELECT b.first_position + n.key
+FROM aureus.ledger_batches AS b
+CROSS JOIN json_each(b.entry_nos) AS n
+WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= :entry_no AND b.first_entry_no <= :entry_no
+  AND n.value = :entry_no
+LIMIT 1;
+
+-- name: get_totals :one
+-- How many events there are, how many of them wait to be sealed, and where the sealed batches end; all at one moment.
+SELECT (SELECT count(*) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS event_count,
+    (SELECT count(*) FROM aureus.events AS p
+     WHERE p.tenant_id = :tenant_id AND p.entry_no > coalesce((
+        SELECT w.last_entry_no FROM aureus.ledger_heads AS w WHERE w.tenant_id = :tenant_id), 0)) AS pending_count,
+    (SELECT coalesce(max(b.first_position + b.size), 0) FROM aureus.ledger_batches AS b
+     WHERE b.tenant_id = :tenant_id) AS sealed_end,
+    coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size;
+
+-- name: count_pending :one
+-- How many events wait to be sealed: those behind the head's last entry.
+SELECT count(*) FROM aureus.events AS p
+WHERE p.tenant_id = :tenant_id AND p.entry_no > coalesce((
+    SELECT h.last_entry_no FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0);
+
+-- name: list_strays :many
+-- Events that are neither sealed nor waiting to be; asked only when the numbers do not add up.
+SELECT e.entry_no, e.event_id
+FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id
+  AND e.entry_no <= coalesce((
+    SELECT h.last_entry_no FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0)
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.ledger_batches AS b
+    CROSS JOIN json_each(b.entry_nos) AS n
+    WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= e.entry_no AND b.first_entry_no <= e.entry_no
+      AND n.value = e.entry_no)
+ORDER BY e.entry_no
+LIMIT :limit;
+
+-- name: lock_head :one
+-- Read the head; nobody else writes meanwhile.
+SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.sealed_at
+FROM aureus.ledger_heads AS h
+WHERE h.tenant_id = :tenant_id;
