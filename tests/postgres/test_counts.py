@@ -26,7 +26,8 @@ tasks:
 """
 
 _APART = re.compile(
-    r'"aureus"\.(leases|schema_migrations|audit_modes|ledger_heads|ledger_batches)|FROM "aureus"\.ledger_pending|pg_catalog|pg_namespace|pg_roles|^\s*$'
+    r'"aureus"\.(leases|schema_migrations|audit_modes|ledger_heads|ledger_batches)'
+    r'|FROM "aureus"\.ledger_pending|pg_catalog|pg_namespace|pg_roles|^\s*$'
 )
 
 
