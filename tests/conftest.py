@@ -70,7 +70,7 @@ def own_postgres_server(postgres_home: PostgresHome) -> Iterator[PostgresServer]
     """Give a server of this test's own, as durable as in production, to stop, kill and start."""
     server = postgres_home.new_server(is_durable=True)
     yield server
-    server.stop("immediate")
+    server.remove()
 
 
 @pytest.fixture(scope="session")

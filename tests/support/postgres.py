@@ -182,6 +182,11 @@ class PostgresServer:
         self._process.wait(timeout=_STOP_SECONDS_MAX)
         self._process = None
 
+    def remove(self) -> None:
+        """Stop the server as in a crash and remove its data; it does not start again."""
+        self.stop("immediate")
+        shutil.rmtree(self.socket_directory)
+
     def kill(self) -> None:
         """End the server and its backends by SIGKILL, as a crash of the machine's memory would."""
         assert self._process is not None, "the server is not running"

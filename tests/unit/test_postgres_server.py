@@ -128,7 +128,7 @@ def test_a_server_starts_again_after_a_stop(postgres_home: PostgresHome, mode: S
     assert not server.is_running
     server.start()
     assert one(server.url(), "SELECT answer FROM kept") == 42
-    server.stop()
+    server.remove()
 
 
 def test_only_a_durable_server_flushes(
@@ -142,7 +142,7 @@ def test_only_a_durable_server_flushes(
 def test_settings_reach_the_server(postgres_home: PostgresHome) -> None:
     server = postgres_home.new_server(is_durable=False, settings={"max_connections": "7"})
     assert one(server.url(), "SHOW max_connections") == "7"
-    server.stop()
+    server.remove()
 
 
 def test_a_server_that_cannot_start_says_why(postgres_home: PostgresHome) -> None:
