@@ -156,7 +156,9 @@ def _prepared(place: Place, url: str, texts: Texts, chunks: Sequence[Chunk]) -> 
         fill(client, engine, url, texts, chunks)
     last = chunks[-1].first + CHUNK - 1
     if client.memories.get(memory_id(last)).text != texts.texts(chunks[-1])[-1]:
-        sys.exit(f"{url} was filled when the pages of this project were others: name an empty database")
+        sys.exit(
+            f"{url} was filled when the pages of this project were others: name an empty database"
+        )
     total = len(chunks) * CHUNK
     return Loaded(engine, client, _bytes(client) / total, _processor(engine, settings), [])
 
