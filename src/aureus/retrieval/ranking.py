@@ -127,7 +127,7 @@ class Ranking:
         left: npt.NDArray[np.intp] | None = None
         reached = lowest * (1 - _ROUNDING)
         for row, weight, further in self._rows_with_bounds(segment):
-            if left is None and reached > further:
+            if left is None and (admitted is not None or reached > further):
                 # No document counts any more that cannot reach the lowest score with what further terms add.
                 left = _left(scores, admitted, reached - further, len(row) // 4)
             if left is None:
