@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aureus import NewEvent, Provenance
 from aureus.errors import AureusError
+from aureus.ledger.heads import SeenHead, SeenHeads
+from aureus.ledger.keys import SigningKey
 from aureus.model.approvals import ApprovalRequest
+from aureus.model.heads import Head
 from aureus.model.sessions import AdoptedMessage, AdoptedSession
 from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
@@ -312,6 +316,21 @@ def set_audit_mode(stage: Stage) -> Prepared:
     return lambda: stage.stores.audit.set_mode("off", actor="ada", operation_id="op")
 
 
+def sign_head(stage: Stage) -> Prepared:
+    """Return the signing of a head."""
+    seal(stage)()
+    return lambda: stage.stores.ledger.sign(SigningKey("aureus", bytes(32)))
+
+
+def accept_restore(stage: Stage) -> Prepared:
+    """Return the decision to go on with a database that is behind what was seen."""
+    seal(stage)()
+    state = stage.stores.ledger.get_head()
+    lost = Head(stage.stores.ledger.head().origin, state.size + 1, bytes(32))
+    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).keep(state.tenant_key, SeenHead(lost))
+    return stage.stores.ledger.accept_restore  # type: ignore[no-any-return]  # any backend
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
@@ -322,7 +341,7 @@ OPERATIONS = [
     set_world_state, increment_world_state, transform_world_state, delete_world_state,
     append_audit_entry, set_audit_mode,
     *INDEX_STEPS,
-    seal,
+    seal, sign_head, accept_restore,
 ]  # fmt: skip
 
 

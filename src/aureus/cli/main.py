@@ -63,6 +63,11 @@ COMMANDS: dict[str, Entry] = {
         "hypotheses",
         "List and show what agents believe, and how well they learn.",
     ),
+    "ledger": Entry(
+        "aureus.cli.ledger",
+        "ledger",
+        "Seal, sign, prove and verify what was recorded.",
+    ),
     "db": Entry("aureus.cli.db", "db", "Create, upgrade and look at the database schema."),
     "config": Entry("aureus.cli.config", "config", "Show the settings and where they come from."),
     "version": Entry(

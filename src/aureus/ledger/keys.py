@@ -182,6 +182,30 @@ class SigningKey:
             raise Invalid(f"{path} holds no key: it is no text", path=str(path)) from None
 
 
+def read_public_keys(path: Path) -> list[PublicKey]:
+    """Return the keys in a file: one a line, with empty lines and lines that begin with # left out.
+
+    Raises ``NotFound`` and ``Invalid``, which names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path} with public keys", path=str(path)) from error
+    except OSError as error:
+        raise _unusable(path, error) from error
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path} holds no public keys: it is no text", path=str(path)) from error
+    keys: list[PublicKey] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            keys.append(PublicKey.from_text(line))
+        except Invalid as error:
+            raise Invalid(f"{path}, line {number}: {error.message}", path=str(path)) from error
+    return keys
+
+
 def _parts(text: str, what: str) -> tuple[str, bytes, bytes]:
     """Return name, id and key of ``name+id+base64``. Raises ``Invalid`` without telling the text."""
     name, _, rest = text.partition("+")

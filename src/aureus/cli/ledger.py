@@ -1,0 +1,340 @@
+"""``aureus ledger``: sealing, signing, proving and verifying what was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aureus.cli.output import (
+    EXIT_INTEGRITY,
+    ago,
+    mark,
+    note,
+    plain_text,
+    show_json,
+    show_table,
+    utc_now,
+)
+from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
+from aureus.errors import ConfigInvalid, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from aureus.config import Settings
+    from aureus.ledger.keys import PublicKey
+    from aureus.ledger.notes import Note
+    from aureus.model.verification import Verification
+
+_FINDINGS_SHOWN = 20
+"""Findings that a person is shown; --json has up to a hundred."""
+
+_FILE = click.Path(path_type=Path)
+_key_file_option: Callable[[Any], Any] = click.option(
+    "--key-file", type=_FILE, metavar="FILE", help="File with the private key."
+)
+_keys_option: Callable[[Any], Any] = click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    metavar="KEY",
+    help="Public key of whom you trust to sign, or a file with such keys; may be given often.",
+)
+
+
+@click.group()
+def ledger() -> None:
+    """Seal, sign, prove and verify what was recorded."""
+
+
+@ledger.command()
+@database_options
+@json_option
+def status(*, as_json: bool, **flags: Any) -> None:
+    """Show how far the ledger is sealed, signed and known outside the database."""
+    with opened(flags) as client:
+        found = client.ledger.status()
+    if as_json:
+        show_json(found.to_dict())
+        return
+    now = utc_now()
+    signed = (
+        "never" if found.signed_at is None else f"{found.signed_size}, {ago(found.signed_at, now)}"
+    )
+    show_table(
+        ("LEDGER", found.head.origin),
+        [
+            ("sealed", f"{found.head.size}, {ago(found.sealed_at, now)}"),
+            ("waiting", str(found.pending_count)),
+            ("root", found.head.root.hex()),
+            ("signed up to", signed),
+            ("last seen", "never" if found.seen_size is None else str(found.seen_size)),
+            ("incarnation", str(found.incarnation)),
+        ],
+    )
+    if found.is_rewound:
+        note(f"{mark('rewound', 'red')}: a head of size {found.seen_size} was seen before")
+
+
+@ledger.command()
+@database_options
+@json_option
+def head(*, as_json: bool, **flags: Any) -> None:
+    """Print the head: origin, size and root. Fails when it does not go on from the last one seen."""
+    with opened(flags) as client:
+        found = client.ledger.head()
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        click.echo(found.text(), nl=False)
+
+
+@ledger.command()
+@database_options
+@json_option
+def seal(*, as_json: bool, **flags: Any) -> None:
+    """Seal what is waiting, and print how many entries that were."""
+    count = 0
+    with opened(flags) as client:
+        while True:
+            done = client.ledger.seal()
+            count += done.sealed_count
+            if done.is_done:
+                break
+    if as_json:
+        show_json({"sealed_count": count, "size": done.size})
+    else:
+        click.echo(str(count))
+
+
+@ledger.command()
+@_key_file_option
+@click.option("--name", metavar="NAME", help="What the key is called; default the ledger's name.")
+@json_option
+def keygen(*, key_file: Path | None, name: str | None, as_json: bool) -> None:
+    """Make a key that signs heads: its private half into a new file, its public half to print."""
+    from aureus.ledger.keys import SigningKey
+
+    settings = settings_of({})
+    path = _key_path(key_file, settings)
+    key = SigningKey.generate(name or settings.ledger.name)
+    key.save(path)
+    note(
+        f"private key: {path}. Keep it where the database is not; give the line below to whoever verifies."
+    )
+    if as_json:
+        show_json({**key.public.to_dict(), "key_file": str(path)})
+    else:
+        click.echo(key.public.text)
+
+
+@ledger.command()
+@_key_file_option
+@database_options
+@json_option
+def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
+    """Sign the head and print it as a signed note, to be kept elsewhere."""
+    from aureus.ledger.keys import SigningKey
+
+    key = SigningKey.load(_key_path(key_file, settings_of(flags)))
+    with opened(flags) as client:
+        signed = client.ledger.sign(key)
+    if as_json:
+        show_json(signed.to_dict())
+    else:
+        click.echo(signed.note, nl=False)
+
+
+@ledger.command()
+@click.argument("event_id", metavar="EVENT")
+@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write it into a file.")
+@database_options
+@json_option
+def prove(*, event_id: str, output: Path | None, as_json: bool, **flags: Any) -> None:
+    """Print a proof file: the event, and how it lies under a head; `aureus ledger verify --proof` reads it."""
+    with opened(flags) as client:
+        proof = client.ledger.prove(event_id)
+    if not proof.checkpoint.signatures:
+        note(
+            f"{mark('not anchored', 'yellow')}: no signed head covers it yet; see `aureus ledger sign`"
+        )
+    if output is not None:
+        output.write_text(str(proof), encoding="utf-8")
+    if as_json:
+        found = proof.head
+        show_json(
+            {
+                "event_id": event_id,
+                "position": proof.index,
+                "head": found.to_dict(),
+                "proof": str(proof),
+            }
+        )
+    elif output is None:
+        click.echo(str(proof), nl=False)
+
+
+@ledger.command()
+@_keys_option
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="A signed head that was kept elsewhere; may be given often.",
+)
+@click.option(
+    "--since-last", is_flag=True, help="Go on from where the last verification here ended."
+)
+@click.option(
+    "--proof",
+    type=_FILE,
+    metavar="FILE",
+    help="Verify this proof file instead, without a database.",
+)
+@click.option(
+    "--export",
+    type=_FILE,
+    metavar="FILE",
+    help="Verify these exported lines instead, without a database.",
+)
+@click.option("--export-proof", type=_FILE, metavar="FILE", help="The proof file of the export.")
+@database_options
+@json_option
+def verify(
+    *,
+    keys: tuple[str, ...],
+    heads: tuple[Path, ...],
+    since_last: bool,
+    proof: Path | None,
+    export: Path | None,
+    export_proof: Path | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Verify everything that is sealed, and name what is wrong; exit code 5 when something is."""
+    if (export is None) != (export_proof is None) or (proof is not None and export is not None):
+        raise Invalid("--export and --export-proof belong together, and --proof stands alone")
+    settings = settings_of(flags)
+    trusted = _public_keys(keys, settings)
+    if proof is not None:
+        _verify_proof(proof, trusted, as_json=as_json)
+        return
+    if export is not None and export_proof is not None:
+        report = _verify_export(export, export_proof, trusted)
+    else:
+        notes = [_note(path) for path in heads]
+        with opened(flags) as client:
+            report = client.ledger.verify(keys=trusted, notes=notes, since_last=since_last)
+    _show_report(report, as_json=as_json)
+
+
+@ledger.command("accept-restore")
+@actor_option
+@database_options
+@json_option
+def accept_restore(*, as_json: bool, **flags: Any) -> None:
+    """Go on with a database that was restored from an older state, as a new incarnation of the ledger."""
+    actor = settings_of(flags).actor
+    with opened(flags) as client:
+        begun = client.ledger.accept_restore(actor=actor)
+    if as_json:
+        show_json(begun.to_dict())
+    else:
+        click.echo(f"incarnation {begun.incarnation}, from size {begun.size} on")
+
+
+def _key_path(given: Path | None, settings: Settings) -> Path:
+    if given is not None:
+        return given
+    if settings.ledger.key_file is None:
+        raise ConfigInvalid(
+            "no file is named for the private key: give --key-file, or set ledger.key_file"
+        )
+    return Path(settings.ledger.key_file)
+
+
+def _public_keys(given: Sequence[str], settings: Settings) -> list[PublicKey]:
+    """Return the keys that are given, each as its line or in a file, or those of the settings."""
+    from aureus.ledger.keys import PublicKey, read_public_keys
+
+    if not given:
+        path = settings.ledger.public_keys
+        return [] if path is None else read_public_keys(Path(path))
+    keys: list[PublicKey] = []
+    for text in given:
+        if text.count("+") >= 2 and not Path(text).exists():
+            keys.append(PublicKey.from_text(text))
+        else:
+            keys += read_public_keys(Path(text))
+    return keys
+
+
+def _note(path: Path) -> Note:
+    from aureus.ledger.notes import Note
+
+    return Note.from_text(_read(path))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}", path=str(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read as text", path=str(path)) from error
+
+
+def _verify_proof(path: Path, keys: Sequence[PublicKey], *, as_json: bool) -> None:
+    from aureus.ledger.evidence import verify_proof
+
+    found = verify_proof(_read(path), keys)
+    if as_json:
+        show_json(found.to_dict())
+        return
+    if not found.verified.is_anchored:
+        note(f"{mark('NOT ANCHORED', 'yellow')}: no key was given that signed its head")
+    click.echo(found.summary)
+
+
+def _verify_export(lines: Path, proof: Path, keys: Sequence[PublicKey]) -> Verification:
+    from aureus.ledger.exports import ExportProof, read_lines, verify_export
+
+    described = ExportProof.from_text(_read(proof))
+    try:
+        with lines.open("rb") as file:
+            return verify_export(read_lines(file), described, keys)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {lines}", path=str(lines)) from error
+
+
+def _show_report(report: Verification, *, as_json: bool) -> None:
+    if as_json:
+        show_json(report.to_dict())
+    else:
+        colour = "red" if not report.is_intact else "green" if report.is_anchored else "yellow"
+        click.echo(mark(plain_text(report.summary), colour))
+        if report.findings:
+            show_table(
+                ("POSITION", "KIND", "EVENT", "WHAT"),
+                [
+                    (
+                        _place(one.position, one.last_position),
+                        one.kind.value,
+                        one.event_id or "",
+                        one.message,
+                    )
+                    for one in report.findings[:_FINDINGS_SHOWN]
+                ],
+            )
+    if not report.is_intact:
+        raise click.exceptions.Exit(EXIT_INTEGRITY)
+
+
+def _place(first: int | None, last: int | None) -> str:
+    if first is None:
+        return "-"
+    return str(first) if last is None or last == first else f"{first}-{last}"
