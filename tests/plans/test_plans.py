@@ -132,7 +132,6 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         },
         "events_pkey",
     ),
-    Query("events", "list_audit_entries"): ({"after_no": 0, "limit": 20}, "events_audit"),
     Query("memories", "get_memory"): ({"memory_id": "m17"}, "memories_pkey"),
     Query("memories", "get_keyed_memory"): (
         {"agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60"},
@@ -383,10 +382,10 @@ def test_a_list_of_events_takes_the_index_of_its_branch_on_postgres(
 
 
 def execute(
-    connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any]
+    connection: psycopg.Connection[Any], name: str, parameters: dict[str, Any], noun: str = "events"
 ) -> dict[str, Any]:
     """Carry a prepared statement out, with NULL for what is not given, and return how that was done."""
-    names = Catalog("postgres").compiled(Query("events", name)).parameters[0]
+    names = Catalog("postgres").compiled(Query(noun, name)).parameters[0]
     values = [{**parameters, "tenant_id": "big"}.get(parameter) for parameter in names]
     places = ", ".join(["%s"] * len(values))
     row = (

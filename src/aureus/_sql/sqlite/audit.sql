@@ -25,52 +25,52 @@ WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id AND e.action IS NOT NU
 -- A bounded look through audit entries between two places, in the order of time or against it: at most :scan of those
 -- that one index finds (:path says by which and from which end), and of these at most :limit that every filter lets
 -- through. The first three columns say how many were looked at and where the last one stands; they come also when
--- nothing was found.
+-- nothing was found. Each branch names its index: the planner takes any that begins with the tenant for as good.
 WITH scanned AS MATERIALIZED (
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit
     WHERE :path = 'oldest of all' AND e.tenant_id = :tenant_id AND e.action IS NOT NULL
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
     ORDER BY e.occurred_at, e.entry_no
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit
     WHERE :path = 'newest of all' AND e.tenant_id = :tenant_id AND e.action IS NOT NULL
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
     ORDER BY e.occurred_at DESC, e.entry_no DESC
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_actor
     WHERE :path = 'oldest of actor' AND e.tenant_id = :tenant_id AND e.action IS NOT NULL AND e.actor = :actor
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
     ORDER BY e.occurred_at, e.entry_no
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_actor
     WHERE :path = 'newest of actor' AND e.tenant_id = :tenant_id AND e.action IS NOT NULL AND e.actor = :actor
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
     ORDER BY e.occurred_at DESC, e.entry_no DESC
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_action
     WHERE :path = 'oldest of action' AND e.tenant_id = :tenant_id AND e.action IS NOT NULL AND e.action = :action
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
     ORDER BY e.occurred_at, e.entry_no
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_action
     WHERE :path = 'newest of action' AND e.tenant_id = :tenant_id AND e.action IS NOT NULL AND e.action = :action
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
     ORDER BY e.occurred_at DESC, e.entry_no DESC
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_resource
     WHERE :path = 'oldest of resource' AND e.tenant_id = :tenant_id
       AND e.action IS NOT NULL AND e.resource IS NOT NULL AND e.resource = :resource
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
@@ -78,7 +78,7 @@ WITH scanned AS MATERIALIZED (
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_resource
     WHERE :path = 'newest of resource' AND e.tenant_id = :tenant_id
       AND e.action IS NOT NULL AND e.resource IS NOT NULL AND e.resource = :resource
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
@@ -86,7 +86,7 @@ WITH scanned AS MATERIALIZED (
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_correlation
     WHERE :path = 'oldest of correlation' AND e.tenant_id = :tenant_id
       AND e.action IS NOT NULL AND e.correlation_id IS NOT NULL AND e.correlation_id = :correlation_id
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
@@ -94,7 +94,7 @@ WITH scanned AS MATERIALIZED (
     LIMIT :scan)
     UNION ALL
     SELECT * FROM (SELECT <<columns>>
-    FROM aureus.events AS e
+    FROM aureus.events AS e INDEXED BY events_audit_correlation
     WHERE :path = 'newest of correlation' AND e.tenant_id = :tenant_id
       AND e.action IS NOT NULL AND e.correlation_id IS NOT NULL AND e.correlation_id = :correlation_id
       AND (e.occurred_at, e.entry_no) > (:from_at, :from_no) AND (e.occurred_at, e.entry_no) < (:to_at, :to_no)
