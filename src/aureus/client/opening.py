@@ -48,16 +48,18 @@ def make_sources(
     clock: Clock | None,
     ids: Ids | None,
     note: Callable[[str], None] | None = None,
+    ring: Callable[[], None] | None = None,
 ) -> Sources:
     """Return where operations get time, identifiers and the events of their facts from.
 
-    ``note`` is told of tenants that have something to be sealed, where that is not done in the commit.
+    ``note`` is told of tenants that have something to be sealed, where that is not done in the commit; ``ring`` is
+    called after a commit that has sealed.
     """
     chosen = ids or RandomIds()
     keeps_routine = settings.events.routine == "on"
     recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
-    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare, sealing)
+    return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare, sealing, ring)
 
 
 def sealed(done: SealingRound) -> int:

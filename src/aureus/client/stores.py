@@ -20,6 +20,7 @@ from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.model.memories import Provenance
+from aureus.model.subscriptions import Start
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
@@ -31,6 +32,15 @@ from aureus.stores.sessions import AsyncSessionStore, SessionStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
 from aureus.stores.world_state import AsyncWorldStateStore, WorldStateStore
+from aureus.subscriptions import (
+    AsyncConsumer,
+    AsyncMeans,
+    AsyncSubscriptions,
+    Consumer,
+    Means,
+    Subscriptions,
+)
+from aureus.subscriptions.views import async_consumer, consumer
 from aureus.upkeep import AsyncNoting, Note, Noting
 
 
@@ -43,8 +53,9 @@ class Stores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        means: Means[OpenTransaction] | None = None,
     ) -> None:
-        """Carry calls out on a runner; ``note`` is told of what is remembered."""
+        """Carry calls out on a runner; ``note`` is told of what is remembered, ``means`` is for consumers."""
         operations = memories or MemoryOperations()
         remembering = runner if note is None else Noting(runner, note)
         self._agent: Callable[[AgentScope], Agent] = lambda scope: Agent(
@@ -60,6 +71,8 @@ class Stores:
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
+        self.subscriptions = Subscriptions(runner, call, means)
+        self._means = means
         self.ledger = LedgerStore(runner, call)
 
     def agent(
@@ -78,6 +91,31 @@ class Stores:
         came_from = provenance or provenance_at_hand(os.environ)
         return self._agent(AgentScope(agent_id, user, session, namespace, came_from))
 
+    def subscription(
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        live: bool = True,
+    ) -> Consumer[OpenTransaction]:
+        """Return a consumer of a subscription, which is made when there is none; iterate over it, or call ``handle``.
+
+        Without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
+        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        """
+        return consumer(
+            self._means,
+            name,
+            stream=stream,
+            category=category,
+            types=types,
+            from_position=from_position,
+            live=live,
+        )
+
 
 class AsyncStores:
     """The stores of one tenant, awaited."""
@@ -88,8 +126,9 @@ class AsyncStores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        means: AsyncMeans[AsyncOpenTransaction] | None = None,
     ) -> None:
-        """Carry calls out on a runner; ``note`` is told of what is remembered."""
+        """Carry calls out on a runner; ``note`` is told of what is remembered, ``means`` is for consumers."""
         operations = memories or MemoryOperations()
         remembering = runner if note is None else AsyncNoting(runner, note)
         self._agent: Callable[[AgentScope], AsyncAgent] = lambda scope: AsyncAgent(
@@ -105,6 +144,8 @@ class AsyncStores:
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
+        self.subscriptions = AsyncSubscriptions(runner, call, means)
+        self._means = means
         self.ledger = AsyncLedgerStore(runner, call)
 
     def agent(
@@ -122,6 +163,31 @@ class AsyncStores:
         """
         came_from = provenance or provenance_at_hand(os.environ)
         return self._agent(AgentScope(agent_id, user, session, namespace, came_from))
+
+    def subscription(
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        live: bool = True,
+    ) -> AsyncConsumer[AsyncOpenTransaction]:
+        """Return a consumer of a subscription, which is made when there is none; iterate over it, or call ``handle``.
+
+        Without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
+        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        """
+        return async_consumer(
+            self._means,
+            name,
+            stream=stream,
+            category=category,
+            types=types,
+            from_position=from_position,
+            live=live,
+        )
 
 
 class OpenTransaction(Stores):

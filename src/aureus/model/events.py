@@ -114,6 +114,10 @@ class EventType(StrEnum):
     SESSIONS_ADOPTED = "sessions_adopted"
     WORLD_STATE_SET = "world_state_set"
     WORLD_STATE_DELETED = "world_state_deleted"
+    SUBSCRIPTION_RESET = "subscription_reset"
+    SUBSCRIPTION_DELETED = "subscription_deleted"
+    SUBSCRIPTION_EVENT_SKIPPED = "subscription_event_skipped"
+    SUBSCRIPTION_REPLAYED = "subscription_replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,8 @@ class Event:
     outcome: str | None
     leaf_hash: bytes
     position: int | None = None
+    is_redacted: bool = False
+    """Whether payload and metadata were erased; both are then empty, and the hash is still that of what they were."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as plain JSON values; the hash in hexadecimal."""

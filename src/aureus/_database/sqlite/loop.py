@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar, cast
 
+from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.sqlite.connect import Opener
@@ -35,6 +36,7 @@ from aureus._database.sqlite.transaction import (
     SqliteTransaction,
     nested,
 )
+from aureus._database.sqlite.watching import Watching
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op
 from aureus.errors import DatabaseBusy, Invalid
@@ -58,7 +60,8 @@ class AsyncSqliteDatabase:
         self._options = options
         self._clock = sources.clock
         self._engine = Engine(catalog or Catalog("sqlite"), sources)
-        self._connections = Connections(Opener(options, sources.clock, sources.ids), sources.clock)
+        self._opener = Opener(options, sources.clock, sources.ids)
+        self._connections = Connections(self._opener, sources.clock)
         self._writer = Writer(self._connections, self._engine, self._post)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="aureus-sqlite")
         self._borrowed: Connection | None = None
@@ -141,6 +144,13 @@ class AsyncSqliteDatabase:
             await self.in_worker(lambda: self._end(member, transaction, keeps=True))
         finally:
             _current.set(outer)
+
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what looks for commits of other processes; None in memory, where there are none."""
+        if self._options.path is None:
+            return None
+        clock, opener = self._clock, self._opener
+        return Watching(lambda seconds: opener.reader(clock.monotonic() + seconds), ring)
 
     async def close(self) -> None:
         """Finish what is in flight and close every connection; a second call does nothing."""

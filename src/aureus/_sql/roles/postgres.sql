@@ -25,5 +25,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.memory_embeddings TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.ledger_heads TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.ledger_pending TO aureus_app;
 GRANT SELECT, INSERT ON aureus.ledger_batches, aureus.ledger_nodes TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.subscriptions, aureus.subscription_members,
+    aureus.subscription_buckets, aureus.subscription_parked TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;
