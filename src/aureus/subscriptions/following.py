@@ -49,9 +49,10 @@ UNSTORED_SECONDS_MAX = 1.0
 """How long a position waits to be stored while events keep coming; when none come it is stored at once."""
 
 SEALING_TRIES_MAX = 250
-"""How often one who does not wait for events looks whether another process has finished sealing: some 5 seconds."""
+"""How often one who wants all that is committed looks whether another process has finished sealing."""
 
 SEALING_PAUSE_SECONDS = 0.02
+"""The rest between two such looks: some 5 seconds for all of them."""
 
 RETRY_SECONDS_FIRST = 0.2
 """The rest before the first retry of a database that is away; the next ones are longer."""
@@ -100,7 +101,7 @@ class Following:
     def steps(self) -> Steps[None]:
         """Follow, for ever, or until everything that is there is handled."""
         yield from self._begin()
-        tries = 0
+        tries, was_woken = 0, False
         while True:
             if self._is_share_due():
                 yield from self._store(everything=True)
@@ -115,22 +116,28 @@ class Following:
             if was_cut or not page.is_at_end:
                 yield from self._look_at_parked(is_idle=False)
                 continue
-            if page.has_unsealed and self.plan.seals:
-                sealed = yield from self._seal()
+            # One who is woken leaves sealing to the writers, who gather many appends into a round.
+            if (
+                page.has_unsealed
+                and self.plan.seals
+                and not was_woken
+                and tries < SEALING_TRIES_MAX
+            ):
                 tries += 1
-                if sealed.sealed_count:
-                    tries = 0
-                    continue
-                if not (self.plan.is_live or sealed.is_done or tries > SEALING_TRIES_MAX):
+                sealed = yield from self._seal()
+                if sealed.is_done or sealed.sealed_count:
+                    continue  # by this one, or by somebody else since the page was read
+                if not self.plan.is_live:
                     yield Pause(SEALING_PAUSE_SECONDS)
                     continue
+            tries = 0
             yield from self._store(everything=not self.plan.is_live)
-            if (yield from self._look_at_parked(is_idle=True)):
+            if (yield from self._look_at_parked(is_idle=True)) or self._is_share_due():
                 continue
             if not self.plan.is_live:
                 return
             yield from self._check_held()
-            yield Rest(self._rest_seconds())
+            was_woken = yield Rest(self._rest_seconds())
 
     def finish(self) -> Steps[None]:
         """Store what is handled, and leave a group."""
@@ -169,9 +176,12 @@ class Following:
     def _create(self) -> Steps[Subscription]:
         """Make the subscription; one that begins now begins behind all that is committed."""
         plan, wanted = self.plan, self.plan.wanted or Wanted()
-        while plan.from_position == "now" and plan.seals:
-            if not (yield from self._seal()).sealed_count:
+        for _ in range(SEALING_TRIES_MAX if plan.from_position == "now" and plan.seals else 0):
+            sealed = yield from self._seal()
+            if sealed.is_done:
                 break
+            if not sealed.sealed_count:
+                yield Pause(SEALING_PAUSE_SECONDS)
         made: Subscription = yield from self._ask(
             lambda: SubscriptionOperations().create(
                 plan.name,

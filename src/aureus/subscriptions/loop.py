@@ -201,11 +201,12 @@ class AsyncConsumer(Generic[T]):
         if isinstance(effect, Work):
             return await self._work(effect)
         if isinstance(effect, Rest):
-            await _waited(self._woken, effect.seconds)
+            await waited(self._woken, effect.seconds)
+            was_woken = self._woken.is_set()
             self._woken.clear()
-            return None
+            return was_woken
         if isinstance(effect, Pause):
-            await _waited(self._closing, effect.seconds)
+            await waited(self._closing, effect.seconds)
             return None
         raise AssertionError(f"no driver carries out {effect!r}")
 
@@ -263,7 +264,7 @@ async def close_all(consumers: WeakSet[AsyncConsumer[Any]]) -> None:
         await consumer.close()
 
 
-async def _waited(event: asyncio.Event, seconds: float) -> None:
+async def waited(event: asyncio.Event, seconds: float) -> None:
     """Wait for an event, and no longer than this."""
     with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)

@@ -40,7 +40,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Wait until the bell has rung since the last rest, or so many seconds."""
+    """Wait until the bell has rung since the last rest, or so many seconds; the answer is whether it rang."""
 
     seconds: float
 

@@ -201,9 +201,9 @@ class Consumer(Generic[T]):
         if isinstance(effect, Work):
             return self._work(effect)
         if isinstance(effect, Rest):
-            self._woken.wait(effect.seconds)
+            was_woken = self._woken.wait(effect.seconds)
             self._woken.clear()
-            return None
+            return was_woken
         if isinstance(effect, Pause):
             self._closing.wait(effect.seconds)
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -17,8 +19,8 @@ from aureus.stores.subscriptions.rows import (
     checked_start,
     checked_wanted,
 )
-from aureus.subscriptions.following import Plan
-from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans
+from aureus.subscriptions.following import SEALING_PAUSE_SECONDS, SEALING_TRIES_MAX, Plan
+from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, waited
 from aureus.subscriptions.threads import Consumer, Means
 
 T = TypeVar("T")
@@ -32,7 +34,7 @@ class Subscriptions(SubscriptionStore, Generic[T]):
         super().__init__(runner, call)
         self._means = means
 
-    def create(
+    def create(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
         self,
         name: str,
         *,
@@ -53,7 +55,9 @@ class Subscriptions(SubscriptionStore, Generic[T]):
             bucket_count=bucket_count,
         )
 
-    def reset(self, name: str, *, from_position: Start = "start", actor: str = "aureus") -> int:
+    def reset(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
+        self, name: str, *, from_position: Start = "start", actor: str = "aureus"
+    ) -> int:
         """Let a subscription begin anew; as the operation says, and ``"now"`` is behind all that is committed."""
         self._seal_before(from_position)
         return super().reset(name, from_position=from_position, actor=actor)
@@ -77,11 +81,15 @@ class Subscriptions(SubscriptionStore, Generic[T]):
         return Group(plan, _required(self._means))
 
     def _seal_before(self, start: Start) -> None:
-        """Seal what is committed, so that the end of what is sealed is now; another process may be at it."""
+        """Seal what is committed, so that the end of what is sealed is now; wait for another process that is at it."""
         means = self._means
-        if start == "now" and means is not None and means.seals:
-            while LedgerStore(means.runner, means.call).seal().sealed_count:
-                pass
+        if start != "now" or means is None or not means.seals:
+            return
+        store, rest = LedgerStore(means.runner, means.call), threading.Event()
+        for _ in range(SEALING_TRIES_MAX):
+            if store.seal().is_done:
+                return
+            rest.wait(SEALING_PAUSE_SECONDS)
 
 
 class Group(Generic[T]):
@@ -109,7 +117,7 @@ class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
         super().__init__(runner, call)
         self._means = means
 
-    async def create(
+    async def create(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
         self,
         name: str,
         *,
@@ -130,7 +138,7 @@ class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
             bucket_count=bucket_count,
         )
 
-    async def reset(
+    async def reset(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
         self, name: str, *, from_position: Start = "start", actor: str = "aureus"
     ) -> int:
         """Let a subscription begin anew; as the operation says, and ``"now"`` is behind all that is committed."""
@@ -156,11 +164,15 @@ class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
         return AsyncGroup(plan, _required(self._means))
 
     async def _seal_before(self, start: Start) -> None:
-        """Seal what is committed, so that the end of what is sealed is now; another process may be at it."""
+        """Seal what is committed, so that the end of what is sealed is now; wait for another process that is at it."""
         means = self._means
-        if start == "now" and means is not None and means.seals:
-            while (await AsyncLedgerStore(means.runner, means.call).seal()).sealed_count:
-                pass
+        if start != "now" or means is None or not means.seals:
+            return
+        store, rest = AsyncLedgerStore(means.runner, means.call), asyncio.Event()
+        for _ in range(SEALING_TRIES_MAX):
+            if (await store.seal()).is_done:
+                return
+            await waited(rest, SEALING_PAUSE_SECONDS)
 
 
 class AsyncGroup(Generic[T]):
