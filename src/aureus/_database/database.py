@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from aureus._database.bell import Wake, Watcher
 from aureus._database.drive import Call
 from aureus._database.statement import Op, Row
 from aureus.model.health import PoolUse
@@ -82,6 +83,10 @@ class Database(Runner, Protocol):
         """Open a transaction; leaving the block commits, an exception rolls back."""
         ...
 
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what rings when other processes may have extended a ledger; None where it cannot be told."""
+        ...
+
     def close(self) -> None:
         """Finish what is in flight and close every connection; a second call does nothing."""
         ...
@@ -102,6 +107,10 @@ class AsyncDatabase(AsyncRunner, Protocol):
 
     def transaction(self, call: Call) -> AbstractAsyncContextManager[AsyncTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
+        ...
+
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what rings when other processes may have extended a ledger; None where it cannot be told."""
         ...
 
     async def close(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
+from aureus._database.bell import Wake
 from aureus._database.kept import Kept
 from aureus._database.observing import Observing
 from aureus._database.statement import (
@@ -107,6 +108,13 @@ class Sources:
     sealer: Sealer | None = None
     kept: Kept = field(default_factory=Kept)
     before_write: BeforeWrite | None = None
+    ring: Wake | None = None
+    """Called after a commit that has sealed something, where sealing is part of the commit."""
+
+    def sealed(self) -> None:
+        """Say that a commit has extended a ledger."""
+        if self.ring is not None:
+            self.ring()
 
     def appended(self, tenant_id: str) -> None:
         """Say that a commit has appended to a tenant's ledger."""

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
 
-from aureus._database.database import (
-    AsyncDatabase,
-)
+from aureus._database.bell import Bell, Wake, Watcher
+from aureus._database.database import AsyncDatabase, AsyncTransaction
 from aureus._database.drive import Call
 from aureus._database.observing import Observing
 from aureus._database.opening import open_async_database
@@ -42,6 +42,7 @@ from aureus.retrieval.embedding import Embedder
 from aureus.stores.health import AsyncHealthStore
 from aureus.stores.ledger import AsyncLedgerStore
 from aureus.stores.memories import AsyncMemoryStore
+from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, close_all
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, LoopUpkeep, Notes
 
@@ -79,14 +80,36 @@ class AsyncAureus(AsyncStores):
         """
         self.settings = settings or read_settings(url, tenant)
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
-        self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
+        self._bell = Bell(self._watch)
+        self._consumers: WeakSet[AsyncConsumer[Any]] = WeakSet()
+        self._sources = make_sources(self.settings, clock, ids, self._sealing.note, self._bell.ring)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
         self._upkeep = LoopUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
         self._wiring = make_wiring(self.settings, self._note, embedder)
-        super().__init__(self._database, call, self._wiring)
+        super().__init__(self._database, call, self._wiring, self._means_of(call))
+
+    def _watch(self, ring: Wake) -> Watcher | None:
+        """Return what rings the bell for commits of other processes."""
+        return self._database.watcher(ring)
+
+    def _means_of(self, call: Call) -> AsyncMeans[AsyncOpenTransaction]:
+        """Return what consumers of a tenant work with."""
+        settings = self.settings
+        return AsyncMeans(
+            self._database,
+            call,
+            lambda: self._transacting(call),
+            self._bell,
+            self._sources.clock,
+            self._consumers,
+            self._sources.ids,
+            settings.subscriptions.poll_seconds,
+            settings.subscriptions.lease_seconds,
+            settings.ledger.sealing == "on",
+        )
 
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -96,7 +119,10 @@ class AsyncAureus(AsyncStores):
 
     async def _seal(self, tenant_id: str) -> int:
         """Do one round of a tenant's sealing; return 0 when nothing is left."""
-        return sealed(await AsyncLedgerStore(self._database, self._call(tenant_id)).seal())
+        done = await AsyncLedgerStore(self._database, self._call(tenant_id)).seal()
+        if done.sealed_count:
+            self._bell.ring()
+        return sealed(done)
 
     def _call(self, tenant: str) -> Call:
         seconds = self.settings.database.call_deadline_seconds
@@ -105,7 +131,7 @@ class AsyncAureus(AsyncStores):
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return AsyncStores(self._database, call, self._wiring)
+        return AsyncStores(self._database, call, self._wiring, self._means_of(call))
 
     @asynccontextmanager
     async def transaction(
@@ -116,9 +142,20 @@ class AsyncAureus(AsyncStores):
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
         """
         call = self._call(check_tenant(tenant or self.settings.tenant))
+        async with self._transacting(call) as (tx, _):
+            yield tx
+
+    @asynccontextmanager
+    async def _transacting(
+        self, call: Call
+    ) -> AsyncGenerator[tuple[AsyncOpenTransaction, AsyncTransaction]]:
+        """Open a transaction, as its user sees it and as operations do."""
         notes = Notes()
         async with self._database.transaction(call) as transaction:
-            yield AsyncOpenTransaction(transaction, call, replace(self._wiring, note=notes.note))
+            yield (
+                AsyncOpenTransaction(transaction, call, replace(self._wiring, note=notes.note)),
+                transaction,
+            )
         if self._note is not None:
             notes.pass_on(self._note)
 
@@ -192,8 +229,12 @@ class AsyncAureus(AsyncStores):
             yield engine
 
     async def close(self) -> None:
-        """Do the upkeep and the sealing that are due, and close every connection; a second call does nothing."""
+        """End consumers, do the upkeep and the sealing that are due, and close every connection.
+
+        A second call does nothing.
+        """
         try:
+            await close_all(self._consumers)
             await self._upkeep.close()
             await self._sealing.close()
         finally:

@@ -56,17 +56,19 @@ def make_sources(
     clock: Clock | None,
     ids: Ids | None,
     note: Callable[[str], None] | None = None,
+    ring: Callable[[], None] | None = None,
 ) -> Sources:
     """Return where operations get time, identifiers and the events of their facts from.
 
-    ``note`` is told of tenants that have something to be sealed, where that is not done in the commit.
+    ``note`` is told of tenants that have something to be sealed, where that is not done in the commit; ``ring`` is
+    called after a commit that has sealed.
     """
     chosen, clock = ids or RandomIds(), clock or SystemClock()
     modes = AuditModes(clock, AuditMode(settings.audit.mode))
     recorder = Recorder(chosen, modes, keeps_routine=settings.events.routine == "on")
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
     return Sources(
-        clock, chosen, recorder, recorder.prepare, sealer=sealing, before_write=modes.due
+        clock, chosen, recorder, recorder.prepare, sealer=sealing, before_write=modes.due, ring=ring
     )
 
 

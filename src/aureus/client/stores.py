@@ -23,6 +23,7 @@ from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
 from aureus.ledger.steps import Scope
 from aureus.model.memories import Provenance
+from aureus.model.subscriptions import Start
 from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
@@ -35,6 +36,15 @@ from aureus.stores.sessions import AsyncSessionStore, SessionStore
 from aureus.stores.tasks import AsyncTaskStore, TaskStore
 from aureus.stores.workflows import AsyncWorkflowStore, WorkflowStore
 from aureus.stores.world_state import AsyncWorldStateStore, WorldStateStore
+from aureus.subscriptions import (
+    AsyncConsumer,
+    AsyncMeans,
+    AsyncSubscriptions,
+    Consumer,
+    Means,
+    Subscriptions,
+)
+from aureus.subscriptions.views import async_consumer, consumer
 from aureus.upkeep import AsyncNoting, Note, Noting
 
 
@@ -57,8 +67,9 @@ class Stores:
         runner: Runner,
         call: Call,
         wiring: Wiring | None = None,
+        means: Means[OpenTransaction] | None = None,
     ) -> None:
-        """Carry calls out on a runner, as the wiring says."""
+        """Carry calls out on a runner, as the wiring says; ``means`` is for consumers."""
         wired = wiring or Wiring()
         operations, note = wired.memories, wired.note
         remembering = runner if note is None else Noting(runner, note)
@@ -78,6 +89,8 @@ class Stores:
         self.world_state = WorldStateStore(runner, call)
         self.ledger = Ledger(runner, call, wired.ledger)
         self.anchors = AnchorStore(runner, call)
+        self.subscriptions = Subscriptions(runner, call, means)
+        self._means = means
 
     def agent(
         self,
@@ -95,6 +108,31 @@ class Stores:
         came_from = provenance or provenance_at_hand(os.environ)
         return self._agent(AgentScope(agent_id, user, session, namespace, came_from))
 
+    def subscription(
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        live: bool = True,
+    ) -> Consumer[OpenTransaction]:
+        """Return a consumer of a subscription, which is made when there is none; iterate over it, or call ``handle``.
+
+        Without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
+        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        """
+        return consumer(
+            self._means,
+            name,
+            stream=stream,
+            category=category,
+            types=types,
+            from_position=from_position,
+            live=live,
+        )
+
 
 class AsyncStores:
     """The stores of one tenant, awaited."""
@@ -104,8 +142,9 @@ class AsyncStores:
         runner: AsyncRunner,
         call: Call,
         wiring: Wiring | None = None,
+        means: AsyncMeans[AsyncOpenTransaction] | None = None,
     ) -> None:
-        """Carry calls out on a runner, as the wiring says."""
+        """Carry calls out on a runner, as the wiring says; ``means`` is for consumers."""
         wired = wiring or Wiring()
         operations, note = wired.memories, wired.note
         remembering = runner if note is None else AsyncNoting(runner, note)
@@ -125,6 +164,8 @@ class AsyncStores:
         self.world_state = AsyncWorldStateStore(runner, call)
         self.ledger = AsyncLedger(runner, call, wired.ledger)
         self.anchors = AsyncAnchorStore(runner, call)
+        self.subscriptions = AsyncSubscriptions(runner, call, means)
+        self._means = means
 
     def agent(
         self,
@@ -141,6 +182,31 @@ class AsyncStores:
         """
         came_from = provenance or provenance_at_hand(os.environ)
         return self._agent(AgentScope(agent_id, user, session, namespace, came_from))
+
+    def subscription(
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        live: bool = True,
+    ) -> AsyncConsumer[AsyncOpenTransaction]:
+        """Return a consumer of a subscription, which is made when there is none; iterate over it, or call ``handle``.
+
+        Without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
+        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        """
+        return async_consumer(
+            self._means,
+            name,
+            stream=stream,
+            category=category,
+            types=types,
+            from_position=from_position,
+            live=live,
+        )
 
 
 class OpenTransaction(Stores):

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from weakref import WeakSet
 
-from aureus._database.database import (
-    Database,
-)
+from aureus._database.bell import Bell, Wake, Watcher
+from aureus._database.database import Database, Transaction
 from aureus._database.drive import Call
 from aureus._database.observing import Observing
 from aureus._database.opening import open_database
@@ -42,6 +42,7 @@ from aureus.retrieval.embedding import Embedder
 from aureus.stores.health import HealthStore
 from aureus.stores.ledger import LedgerStore
 from aureus.stores.memories import MemoryStore
+from aureus.subscriptions.threads import Consumer, Means, close_all
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, Notes, ThreadUpkeep
 
@@ -77,14 +78,36 @@ class Aureus(Stores):
         refuse_loop()
         self.settings = settings or read_settings(url, tenant)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
-        self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
+        self._bell = Bell(self._watch)
+        self._consumers: WeakSet[Consumer[Any]] = WeakSet()
+        self._sources = make_sources(self.settings, clock, ids, self._sealing.note, self._bell.ring)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: Database = open_database(self.settings.database, self._sources)
         self._upkeep = ThreadUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
         self._wiring = make_wiring(self.settings, self._note, embedder)
-        super().__init__(self._database, call, self._wiring)
+        super().__init__(self._database, call, self._wiring, self._means_of(call))
+
+    def _watch(self, ring: Wake) -> Watcher | None:
+        """Return what rings the bell for commits of other processes."""
+        return self._database.watcher(ring)
+
+    def _means_of(self, call: Call) -> Means[OpenTransaction]:
+        """Return what consumers of a tenant work with."""
+        settings = self.settings
+        return Means(
+            self._database,
+            call,
+            lambda: self._transacting(call),
+            self._bell,
+            self._sources.clock,
+            self._consumers,
+            self._sources.ids,
+            settings.subscriptions.poll_seconds,
+            settings.subscriptions.lease_seconds,
+            settings.ledger.sealing == "on",
+        )
 
     def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -94,7 +117,10 @@ class Aureus(Stores):
 
     def _seal(self, tenant_id: str) -> int:
         """Do one round of a tenant's sealing; return 0 when nothing is left."""
-        return sealed(LedgerStore(self._database, self._call(tenant_id)).seal())
+        done = LedgerStore(self._database, self._call(tenant_id)).seal()
+        if done.sealed_count:
+            self._bell.ring()
+        return sealed(done)
 
     def _call(self, tenant: str) -> Call:
         seconds = self.settings.database.call_deadline_seconds
@@ -103,7 +129,7 @@ class Aureus(Stores):
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return Stores(self._database, call, self._wiring)
+        return Stores(self._database, call, self._wiring, self._means_of(call))
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -111,10 +137,18 @@ class Aureus(Stores):
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
         """
-        call = self._call(check_tenant(tenant or self.settings.tenant))
+        with self._transacting(self._call(check_tenant(tenant or self.settings.tenant))) as (tx, _):
+            yield tx
+
+    @contextmanager
+    def _transacting(self, call: Call) -> Generator[tuple[OpenTransaction, Transaction]]:
+        """Open a transaction, as its user sees it and as operations do."""
         notes = Notes()
         with self._database.transaction(call) as transaction:
-            yield OpenTransaction(transaction, call, replace(self._wiring, note=notes.note))
+            yield (
+                OpenTransaction(transaction, call, replace(self._wiring, note=notes.note)),
+                transaction,
+            )
         if self._note is not None:
             notes.pass_on(self._note)
 
@@ -178,8 +212,12 @@ class Aureus(Stores):
         return self._database.description
 
     def close(self) -> None:
-        """Do the upkeep and the sealing that are due, and close every connection; a second call does nothing."""
+        """End consumers, do the upkeep and the sealing that are due, and close every connection.
+
+        A second call does nothing.
+        """
         try:
+            close_all(self._consumers)
             self._upkeep.close()
             self._sealing.close()
         finally:

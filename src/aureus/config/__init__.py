@@ -18,6 +18,7 @@ from aureus.config.settings import (
     RunLogSettings,
     Settings,
     Shown,
+    SubscriptionSettings,
 )
 from aureus.config.url import DatabaseUrl, PostgresUrl, SqliteUrl
 from aureus.config.url_reader import ReadUrl, read_url
@@ -37,6 +38,7 @@ __all__ = [
     "Settings",
     "Shown",
     "SqliteUrl",
+    "SubscriptionSettings",
     "load",
     "read_url",
 ]

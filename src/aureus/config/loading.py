@@ -23,6 +23,7 @@ from aureus.config.settings import (
     RunLogSettings,
     Settings,
     Shown,
+    SubscriptionSettings,
 )
 from aureus.config.sources import Sources, UrlOptions
 from aureus.config.store import choose_store
@@ -68,6 +69,7 @@ def load(
         ledger=LedgerSettings(**section(found, "ledger")),
         memory=MemorySettings(**section(found, "memory")),
         events=EventSettings(**section(found, "events")),
+        subscriptions=SubscriptionSettings(**section(found, "subscriptions")),
         log=LogSettings(**section(found, "log")),
         warnings=tuple(dict.fromkeys(sources.warnings)),
         rows=_rows(found, address),

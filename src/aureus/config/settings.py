@@ -121,6 +121,14 @@ class EventSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionSettings:
+    """How patient consumers of subscriptions are."""
+
+    poll_seconds: float
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged."""
 
@@ -140,6 +148,7 @@ class Settings:
     ledger: LedgerSettings
     memory: MemorySettings
     events: EventSettings
+    subscriptions: SubscriptionSettings
     log: LogSettings
     warnings: tuple[str, ...]
     """What was obeyed although it looks like a mistake, and what was not obeyed; for people, without secrets."""

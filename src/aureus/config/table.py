@@ -312,6 +312,20 @@ EVENTS = Setting(
     "Deleting and resetting always do. `off` makes these writes cheaper.",
     choices=("on", "off"), synonyms=_ON_OFF,
 )  # fmt: skip
+SUBSCRIPTIONS = (
+    Setting(
+        "subscriptions.poll_seconds", "seconds", 1,
+        "How often a consumer that waits looks for events by itself, whether or not it is woken; behind a transaction "
+        "pooler without `database.direct_url` nothing wakes it for what other processes append.",
+        least=0.01, most=3600,
+    ),
+    Setting(
+        "subscriptions.lease_seconds", "seconds", 15,
+        "How long a member of a consumer group keeps its buckets without a sign of life. Longer than its handler takes "
+        "for one event.",
+        least=1, most=3600,
+    ),
+)  # fmt: skip
 LOG = Setting(
     "log.level", "choice", "info", "The least important message that the command line logs, on standard error.",
     choices=("debug", "info", "warning", "error", "critical"),
@@ -329,6 +343,7 @@ SETTINGS: tuple[Setting, ...] = (
     *LEDGER,
     *MEMORY,
     EVENTS,
+    *SUBSCRIPTIONS,
     LOG,
 )
 BY_KEY: dict[str, Setting] = {setting.key: setting for setting in SETTINGS}

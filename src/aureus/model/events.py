@@ -117,6 +117,10 @@ class EventType(StrEnum):
     AUDIT_ENTRY = "audit_entry"
     AUDIT_MODE_SET = "audit_mode_set"
     LEDGER_RESTORED = "ledger_restored"
+    SUBSCRIPTION_RESET = "subscription_reset"
+    SUBSCRIPTION_DELETED = "subscription_deleted"
+    SUBSCRIPTION_EVENT_SKIPPED = "subscription_event_skipped"
+    SUBSCRIPTION_REPLAYED = "subscription_replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,8 @@ class Event:
     outcome: str | None
     leaf_hash: bytes
     position: int | None = None
+    is_redacted: bool = False
+    """Whether payload and metadata were erased; both are then empty, and the hash is still that of what they were."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as plain JSON values; the hash in hexadecimal."""

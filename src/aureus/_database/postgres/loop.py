@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from psycopg.raw_cursor import AsyncRawCursor
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
+from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
@@ -30,6 +31,7 @@ from aureus._database.postgres.io import (
     Reply,
     Sent,
 )
+from aureus._database.postgres.listening import Listening
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.transaction import OpenTransaction
@@ -122,6 +124,11 @@ class AsyncPostgresDatabase:
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.close(timeout=5.0)
+
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what listens for sealing; None behind a pooler, without a direct URL."""
+        direct = self._options.direct()
+        return None if direct is None else Listening(direct, ring)
 
     def _check_loop(self) -> None:
         loop = asyncio.get_running_loop()

@@ -63,6 +63,7 @@ def options_of(
     """Return the options that settings make."""
     return PostgresOptions(
         conninfo=make_conninfo(**url.connection_parameters()),
+        direct_conninfo=_direct(settings),
         schema=settings.schema,
         role=role,
         pool_min=settings.pool_min,
@@ -114,6 +115,13 @@ def _refuse_bypass(connection: psycopg.Connection[Any], options: PostgresOptions
             "would let tenants see each other; connect as a plain user, or let the mode be auto",
             user=row[0],
         )
+
+
+def _direct(settings: DatabaseSettings) -> str | None:
+    direct = settings.direct_url
+    if not isinstance(direct, PostgresUrl):
+        return None
+    return make_conninfo(**direct.connection_parameters())
 
 
 def _or_forever(seconds: float | None) -> float:

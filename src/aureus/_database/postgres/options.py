@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -22,6 +22,8 @@ class PostgresOptions:
     """Where the server is, and the limits that this process keeps to. Durations in seconds."""
 
     conninfo: str = field(repr=False)
+    direct_conninfo: str | None = field(default=None, repr=False)
+    """How to reach the same database around a pooler, where that was said."""
     schema: str = "aureus"
     role: str | None = "aureus_app"
     """The role that every flush drops to; None in single-role mode."""
@@ -48,6 +50,12 @@ class PostgresOptions:
             "application_name": self.application_name,
         }
         return make_conninfo(**{**defaults, **given})
+
+    def direct(self) -> PostgresOptions | None:
+        """Return how to connect around a pooler; None when there is one and no way around it is known."""
+        if self.direct_conninfo is not None:
+            return replace(self, conninfo=self.direct_conninfo)
+        return self if self.prepares else None
 
     def place(self) -> str:
         """Return host, port and database for messages: nothing secret."""

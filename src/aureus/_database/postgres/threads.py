@@ -18,6 +18,7 @@ from psycopg import Connection
 from psycopg.raw_cursor import RawCursor
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
+from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
@@ -35,6 +36,7 @@ from aureus._database.postgres.io import (
     Reply,
     Sent,
 )
+from aureus._database.postgres.listening import Listening
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.transaction import OpenTransaction
@@ -144,6 +146,11 @@ class PostgresDatabase:
         """Close every connection; a second call does nothing."""
         if self._pid == os.getpid():
             self._pool.close(timeout=5.0)
+
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what listens for sealing; None behind a pooler, without a direct URL."""
+        direct = self._options.direct()
+        return None if direct is None else Listening(direct, ring)
 
     def _check_fork(self) -> None:
         """Open connections of its own in a forked child; those of the parent are left alone."""

@@ -46,6 +46,8 @@ class Connection:
         """Pages in the write-ahead log after this connection's last commit."""
         self.unsealed: set[str] = set()
         """Tenants to whose ledger the open transaction has appended."""
+        self.has_sealed = False
+        """Whether the last transaction has sealed something."""
         self.user: int | None = None
         """The thread that reads with it; one assignment, so that no interrupt finds it between two states."""
         self._clock = clock
@@ -109,6 +111,7 @@ class Connection:
         """
         self.roll_back()  # An interrupt may have come right after the last BEGIN.
         self.deadline = deadline
+        self.has_sealed = False
         self.run("BEGIN IMMEDIATE" if is_write else "BEGIN", what="BEGIN")
         self._has_begun = True
 

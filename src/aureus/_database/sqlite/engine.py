@@ -104,6 +104,7 @@ class Engine:
             deadline = self.sources.clock.monotonic() + SEALING_SECONDS_MAX
             try:
                 self.perform(connection, sealer.seal, call, deadline, is_read=False)
+                connection.has_sealed = True
             except AureusError as error:
                 if connection.is_lost:
                     raise

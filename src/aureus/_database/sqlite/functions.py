@@ -8,6 +8,7 @@ import apsw
 import orjson
 
 from aureus.model.containment import contains
+from aureus.model.subscriptions import stream_hash
 
 
 def add_functions(connection: apsw.Connection) -> None:
@@ -16,6 +17,7 @@ def add_functions(connection: apsw.Connection) -> None:
     cast(Any, connection).create_scalar_function(
         "json_contains", _json_contains, 2, deterministic=True
     )
+    cast(Any, connection).create_scalar_function("stream_hash", stream_hash, 1, deterministic=True)
 
 
 def _json_contains(stored: Any, wanted: Any) -> int | None:

@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar, cast
 
+from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.sqlite.connect import Opener
@@ -36,6 +37,7 @@ from aureus._database.sqlite.transaction import (
     SqliteTransaction,
     nested,
 )
+from aureus._database.sqlite.watching import Watching
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op
 from aureus.errors import DatabaseBusy, Invalid
@@ -60,7 +62,8 @@ class AsyncSqliteDatabase:
         self._clock = sources.clock
         self._sources = sources
         self._engine = Engine(catalog or Catalog("sqlite"), sources)
-        self._connections = Connections(Opener(options, sources.clock, sources.ids), sources.clock)
+        self._opener = Opener(options, sources.clock, sources.ids)
+        self._connections = Connections(self._opener, sources.clock)
         self._writer = Writer(self._connections, self._engine, self._post)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="aureus-sqlite")
         self._borrowed: Connection | None = None
@@ -154,6 +157,13 @@ class AsyncSqliteDatabase:
         due = self._sources.due(call.tenant_id)
         if due is not None:
             await self.read(due, call)
+
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what looks for commits of other processes; None in memory, where there are none."""
+        if self._options.path is None:
+            return None
+        clock, opener = self._clock, self._opener
+        return Watching(lambda seconds: opener.reader(clock.monotonic() + seconds), ring)
 
     async def close(self) -> None:
         """Finish what is in flight and close every connection; a second call does nothing."""

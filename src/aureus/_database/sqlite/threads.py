@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
+from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.sqlite.connect import Opener
@@ -27,6 +28,7 @@ from aureus._database.sqlite.engine import Engine
 from aureus._database.sqlite.migrations import ensure
 from aureus._database.sqlite.options import SqliteOptions
 from aureus._database.sqlite.transaction import SqliteTransaction, nested
+from aureus._database.sqlite.watching import Watching
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op
 from aureus.errors import OutcomeUnknown
@@ -131,6 +133,13 @@ class SqliteDatabase:
                 raise
             else:
                 transaction.commit()
+
+    def watcher(self, ring: Wake) -> Watcher | None:
+        """Return what looks for commits of other processes; None in memory, where there are none."""
+        if self._options.path is None:
+            return None
+        clock, opener = self._clock, self._opener
+        return Watching(lambda seconds: opener.reader(clock.monotonic() + seconds), ring)
 
     def close(self) -> None:
         """Finish what is in flight and close every connection; a second call does nothing."""

@@ -62,6 +62,8 @@ class SqliteTransaction:
             self._require_open()
             self._engine.seal(self._connection)
             self._connection.commit()
+            if self._connection.has_sealed:
+                self._engine.sources.sealed()
         except BaseException:
             if not self._connection.was_committed:
                 self._connection.roll_back()

@@ -205,6 +205,8 @@ class Writer:
         finally:
             if flight.has_landed:
                 self._notify(done)
+        if self._connection is not None and self._connection.has_sealed:
+            self._engine.sources.sealed()
         if self._connection is not None and not self._connections.is_memory:
             self._connections.checkpointer.notice(self._connection.wal_pages)
 

@@ -30,5 +30,7 @@ GRANT SELECT, UPDATE ON aureus.anchor_heads TO aureus_app;
 GRANT SELECT, INSERT ON aureus.anchors, aureus.anchor_nodes TO aureus_app;
 GRANT SELECT, INSERT ON aureus.audit_references TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.audit_modes TO aureus_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.subscriptions, aureus.subscription_members,
+    aureus.subscription_buckets, aureus.subscription_parked TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;

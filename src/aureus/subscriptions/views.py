@@ -1,0 +1,287 @@
+"""What a client shows of subscriptions: the operations of their store, consumers and groups."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from aureus._database.database import AsyncRunner, Runner
+from aureus._database.drive import Call
+from aureus.errors import Invalid
+from aureus.model.subscriptions import BUCKETS_DEFAULT, Start, Subscription
+from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
+from aureus.stores.subscriptions import AsyncSubscriptionStore, SubscriptionStore
+from aureus.stores.subscriptions.rows import (
+    checked_bucket_count,
+    checked_name,
+    checked_start,
+    checked_wanted,
+)
+from aureus.subscriptions.following import SEALING_PAUSE_SECONDS, SEALING_TRIES_MAX, Plan
+from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, waited
+from aureus.subscriptions.threads import Consumer, Means
+
+T = TypeVar("T")
+
+
+class Subscriptions(SubscriptionStore, Generic[T]):
+    """Subscriptions of one tenant, and the groups that share one."""
+
+    def __init__(self, runner: Runner, call: Call, means: Means[T] | None = None) -> None:
+        """Carry calls out; ``means`` is what consumers work with, None inside a transaction."""
+        super().__init__(runner, call)
+        self._means = means
+
+    def create(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        bucket_count: int | None = None,
+    ) -> Subscription:
+        """Make a subscription and return it; as the operation says, and ``"now"`` is behind all that is committed."""
+        self._seal_before(from_position)
+        return super().create(
+            name,
+            stream=stream,
+            category=category,
+            types=types,
+            from_position=from_position,
+            bucket_count=bucket_count,
+        )
+
+    def reset(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
+        self, name: str, *, from_position: Start = "start", actor: str = "aureus"
+    ) -> int:
+        """Let a subscription begin anew; as the operation says, and ``"now"`` is behind all that is committed."""
+        self._seal_before(from_position)
+        return super().reset(name, from_position=from_position, actor=actor)
+
+    def group(
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        bucket_count: int = BUCKETS_DEFAULT,
+    ) -> Group[T]:
+        """Return a consumer group; it is made when its first member begins, and then has so many buckets for ever.
+
+        Members share its events: each stream belongs to one bucket, each bucket to one member at a time, so that the
+        events of a stream keep their order. At most as many members as buckets have something to do.
+        """
+        plan = _group(name, stream, category, types, from_position, bucket_count)
+        return Group(plan, _required(self._means))
+
+    def _seal_before(self, start: Start) -> None:
+        """Seal what is committed, so that the end of what is sealed is now; wait for another process that is at it."""
+        means = self._means
+        if start != "now" or means is None or not means.seals:
+            return
+        store, rest = LedgerStore(means.runner, means.call), threading.Event()
+        for _ in range(SEALING_TRIES_MAX):
+            if store.seal().is_done:
+                return
+            rest.wait(SEALING_PAUSE_SECONDS)
+
+
+class Group(Generic[T]):
+    """A consumer group."""
+
+    def __init__(self, plan: dict[str, Any], means: Means[T]) -> None:
+        self._plan = plan
+        self._means = means
+
+    def join(self, member: str | None = None, *, live: bool = True) -> Consumer[T]:
+        """Return a consumer of the group's share that is this member's; by default the member gets a name of its own.
+
+        A member that was killed holds its buckets until its lease ends; one that comes back under the same name before
+        goes on with them at once. Two at a time must not have the same name.
+        """
+        means = self._means
+        return Consumer(_member(self._plan, means, member, live=live), means)
+
+
+class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
+    """Subscriptions of one tenant, and the groups that share one, awaited."""
+
+    def __init__(self, runner: AsyncRunner, call: Call, means: AsyncMeans[T] | None = None) -> None:
+        """Carry calls out; ``means`` is what consumers work with, None inside a transaction."""
+        super().__init__(runner, call)
+        self._means = means
+
+    async def create(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        bucket_count: int | None = None,
+    ) -> Subscription:
+        """Make a subscription and return it; as the operation says, and ``"now"`` is behind all that is committed."""
+        await self._seal_before(from_position)
+        return await super().create(
+            name,
+            stream=stream,
+            category=category,
+            types=types,
+            from_position=from_position,
+            bucket_count=bucket_count,
+        )
+
+    async def reset(  # pyright: ignore[reportIncompatibleVariableOverride] - the operation, with sealing before it
+        self, name: str, *, from_position: Start = "start", actor: str = "aureus"
+    ) -> int:
+        """Let a subscription begin anew; as the operation says, and ``"now"`` is behind all that is committed."""
+        await self._seal_before(from_position)
+        return await super().reset(name, from_position=from_position, actor=actor)
+
+    def group(
+        self,
+        name: str,
+        *,
+        stream: str | None = None,
+        category: str | None = None,
+        types: Sequence[str] = (),
+        from_position: Start = "start",
+        bucket_count: int = BUCKETS_DEFAULT,
+    ) -> AsyncGroup[T]:
+        """Return a consumer group; it is made when its first member begins, and then has so many buckets for ever.
+
+        Members share its events: each stream belongs to one bucket, each bucket to one member at a time, so that the
+        events of a stream keep their order. At most as many members as buckets have something to do.
+        """
+        plan = _group(name, stream, category, types, from_position, bucket_count)
+        return AsyncGroup(plan, _required(self._means))
+
+    async def _seal_before(self, start: Start) -> None:
+        """Seal what is committed, so that the end of what is sealed is now; wait for another process that is at it."""
+        means = self._means
+        if start != "now" or means is None or not means.seals:
+            return
+        store, rest = AsyncLedgerStore(means.runner, means.call), asyncio.Event()
+        for _ in range(SEALING_TRIES_MAX):
+            if (await store.seal()).is_done:
+                return
+            await waited(rest, SEALING_PAUSE_SECONDS)
+
+
+class AsyncGroup(Generic[T]):
+    """A consumer group, awaited."""
+
+    def __init__(self, plan: dict[str, Any], means: AsyncMeans[T]) -> None:
+        self._plan = plan
+        self._means = means
+
+    def join(self, member: str | None = None, *, live: bool = True) -> AsyncConsumer[T]:
+        """Return a consumer of the group's share that is this member's; by default the member gets a name of its own.
+
+        A member that was killed holds its buckets until its lease ends; one that comes back under the same name before
+        goes on with them at once. Two at a time must not have the same name.
+        """
+        means = self._means
+        return AsyncConsumer(_member(self._plan, means, member, live=live), means)
+
+
+def consumer(
+    means: Means[T] | None,
+    name: str,
+    *,
+    stream: str | None,
+    category: str | None,
+    types: Sequence[str],
+    from_position: Start,
+    live: bool,
+) -> Consumer[T]:
+    """Return the consumer of a subscription."""
+    found = _required(means)
+    plan = _plan(found, name, stream, category, types, from_position, live=live)
+    return Consumer(plan, found)
+
+
+def async_consumer(
+    means: AsyncMeans[T] | None,
+    name: str,
+    *,
+    stream: str | None,
+    category: str | None,
+    types: Sequence[str],
+    from_position: Start,
+    live: bool,
+) -> AsyncConsumer[T]:
+    """Return the consumer of a subscription, for an event loop."""
+    found = _required(means)
+    plan = _plan(found, name, stream, category, types, from_position, live=live)
+    return AsyncConsumer(plan, found)
+
+
+def _plan(
+    means: Means[Any] | AsyncMeans[Any],
+    name: str,
+    stream: str | None,
+    category: str | None,
+    types: Sequence[str],
+    from_position: Start,
+    *,
+    live: bool,
+) -> Plan:
+    checked_start(from_position)
+    has_filters = stream is not None or category is not None or bool(types)
+    return Plan(
+        name=checked_name(name),
+        wanted=checked_wanted(stream, category, types) if has_filters else None,
+        from_position=from_position,
+        is_live=live,
+        **means.settings(),
+    )
+
+
+def _group(
+    name: str,
+    stream: str | None,
+    category: str | None,
+    types: Sequence[str],
+    from_position: Start,
+    bucket_count: int,
+) -> dict[str, Any]:
+    checked_start(from_position)
+    has_filters = stream is not None or category is not None or bool(types)
+    return {
+        "name": checked_name(name),
+        "wanted": checked_wanted(stream, category, types) if has_filters else None,
+        "from_position": from_position,
+        "bucket_count": checked_bucket_count(bucket_count),
+    }
+
+
+def _member(
+    plan: dict[str, Any],
+    means: Means[Any] | AsyncMeans[Any],
+    member: str | None,
+    *,
+    live: bool,
+) -> Plan:
+    member_id = means.ids.new() if member is None else checked_name(member, "member")
+    return Plan(**plan, member_id=member_id, is_live=live, **means.settings())
+
+
+M = TypeVar("M")
+
+
+def _required(means: M | None) -> M:
+    """Return what consumers work with. Raises ``Invalid`` inside a transaction."""
+    if means is None:
+        raise Invalid(
+            "a subscription is not followed inside a transaction, which would stay open meanwhile; "
+            "use that of the client, and handle() for a transaction with each event"
+        )
+    return means
