@@ -103,7 +103,7 @@ class HypothesisOperations(Operations):
             "status": status_of(confidence).value,
             "sha256": _hash(statement),
         }
-        yield from record(_fact(EventType.HYPOTHESIS_FORMED, chosen, agent_id, payload))
+        yield from record(_fact(EventType.HYPOTHESIS_FORMED, chosen, agent_id, user_id, payload))
         hypothesis = yield from last(
             sql.propose_hypothesis,
             Hypothesis.from_row,
@@ -217,7 +217,8 @@ class HypothesisOperations(Operations):
         version = found.hypothesis.version
         now = yield from current_time()
         payload = {"hypothesisId": hypothesis_id, "version": version + 1}
-        yield from record(_fact(EventType.HYPOTHESIS_DELETED, hypothesis_id, actor, payload))
+        about = found.hypothesis.user_id
+        yield from record(_fact(EventType.HYPOTHESIS_DELETED, hypothesis_id, actor, about, payload))
         done = yield from last(
             sql.delete_hypothesis,
             bool,
@@ -385,13 +386,25 @@ def _tested(
         "status": status.value,
         "sha256": _hash(text),
     }
-    return _fact(kind, hypothesis.hypothesis_id, actor, payload)
+    return _fact(kind, hypothesis.hypothesis_id, actor, hypothesis.user_id, payload)
 
 
-def _fact(kind: EventType, hypothesis_id: str, actor: str, payload: dict[str, Any]) -> Fact:
+def _fact(
+    kind: EventType,
+    hypothesis_id: str,
+    actor: str,
+    user_id: str | None,
+    payload: dict[str, Any],
+) -> Fact:
     stream = stream_of(hypothesis_id)
-    point = AuditPoint(ACTIONS[kind], stream, is_decision=kind in DECISIONS)
-    return Fact(stream=stream, type=kind, payload=payload, actor=actor, audit=point)
+    return Fact(
+        stream=stream,
+        type=kind,
+        payload=payload,
+        actor=actor,
+        audit=AuditPoint(ACTIONS[kind], stream, is_decision=kind in DECISIONS),
+        subjects=() if user_id is None else (user_id,),
+    )
 
 
 def _hash(text: str) -> str:

@@ -294,6 +294,7 @@ def _fact(
         actor=actor,
         metadata={"operationId": operation_id},
         audit=AuditPoint(ACTIONS[kind], stream, is_decision=kind in DECISIONS),
+        subjects=(user_id,),
     )
 
 
