@@ -24,6 +24,7 @@ from aureus.client.opening import (
     SEALING_PACE,
     check_tenant,
     healthy,
+    make_beyond,
     make_sources,
     read_settings,
     sealed,
@@ -80,11 +81,12 @@ class AsyncAureus(AsyncStores):
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._embedder = embedder
+        self._beyond = make_beyond(self.settings)
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
         self._upkeep = LoopUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note)
+        super().__init__(self._database, call, self._memories(), self._note, self._beyond)
 
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -106,7 +108,7 @@ class AsyncAureus(AsyncStores):
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return AsyncStores(self._database, call, self._memories(), self._note)
+        return AsyncStores(self._database, call, self._memories(), self._note, self._beyond)
 
     @asynccontextmanager
     async def transaction(

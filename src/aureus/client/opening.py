@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from aureus._database.catalog import Engine as Engines
@@ -14,14 +15,17 @@ from aureus._database.database import (
 )
 from aureus._database.drive import Sources
 from aureus._database.migrate import read_migrations
+from aureus._database.scrubbing import scrub
 from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
+from aureus.erasing import Beyond
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
 from aureus.model.health import Health
 from aureus.model.ledger import SealingRound
+from aureus.runlog.redaction import redact
 from aureus.upkeep import BUSY, Pace
 
 TRANSACTION_TRIES_MAX = 5
@@ -58,6 +62,17 @@ def make_sources(
     recorder = Recorder(chosen, settings.audit.mode, keeps_routine=keeps_routine)
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
     return Sources(clock or SystemClock(), chosen, recorder, recorder.prepare, sealing)
+
+
+def make_beyond(settings: Settings) -> Beyond:
+    """Return what an erasure does outside of transactions: in the run logs, and to the database's files."""
+
+    def redact_run_log(tenant_id: str, run_id: str, versions: Sequence[int]) -> int:
+        if settings.run_log.type == "none":
+            return 0
+        return redact(settings.run_log.directory, tenant_id, run_id, versions)
+
+    return Beyond(redact_run_log, partial(scrub, settings.database))
 
 
 def sealed(done: SealingRound) -> int:

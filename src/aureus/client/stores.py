@@ -19,6 +19,7 @@ from aureus._database.database import (
 from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
+from aureus.erasing import AsyncErasureStore, Beyond, ErasureStore
 from aureus.model.memories import Provenance
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
@@ -42,8 +43,9 @@ class Stores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        beyond: Beyond | None = None,
     ) -> None:
-        """Carry calls out on a runner; ``note`` is told of what is remembered."""
+        """Carry calls out on a runner; ``note`` is told of what is remembered, ``beyond`` does what is not stored."""
         operations = memories or MemoryOperations()
         remembering = runner if note is None else Noting(runner, note)
         self._agent: Callable[[AgentScope], Agent] = lambda scope: Agent(
@@ -59,6 +61,7 @@ class Stores:
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
+        self.erasure = ErasureStore(runner, call, beyond)
 
     def agent(
         self,
@@ -86,8 +89,9 @@ class AsyncStores:
         call: Call,
         memories: MemoryOperations | None = None,
         note: Note | None = None,
+        beyond: Beyond | None = None,
     ) -> None:
-        """Carry calls out on a runner; ``note`` is told of what is remembered."""
+        """Carry calls out on a runner; ``note`` is told of what is remembered, ``beyond`` does what is not stored."""
         operations = memories or MemoryOperations()
         remembering = runner if note is None else AsyncNoting(runner, note)
         self._agent: Callable[[AgentScope], AsyncAgent] = lambda scope: AsyncAgent(
@@ -103,6 +107,7 @@ class AsyncStores:
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
+        self.erasure = AsyncErasureStore(runner, call, beyond)
 
     def agent(
         self,

@@ -23,6 +23,7 @@ from aureus.client.opening import (
     SEALING_PACE,
     check_tenant,
     healthy,
+    make_beyond,
     make_sources,
     read_settings,
     refuse_loop,
@@ -78,11 +79,12 @@ class Aureus(Stores):
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._embedder = embedder
+        self._beyond = make_beyond(self.settings)
         self._database: Database = open_database(self.settings.database, self._sources)
         self._upkeep = ThreadUpkeep(self._do_chores)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        super().__init__(self._database, call, self._memories(), self._note)
+        super().__init__(self._database, call, self._memories(), self._note, self._beyond)
 
     def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
@@ -104,7 +106,7 @@ class Aureus(Stores):
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return Stores(self._database, call, self._memories(), self._note)
+        return Stores(self._database, call, self._memories(), self._note, self._beyond)
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:

@@ -57,6 +57,13 @@ BEGIN
     RETURN OLD;
 END $$;
 
+-- A segment that is finished kept the last term that it was built to, which may be of a document that is gone. The owner
+-- may look beyond one tenant for this once.
+
+ALTER TABLE aureus.text_index_segments NO FORCE ROW LEVEL SECURITY;
+UPDATE aureus.text_index_segments SET built_to = '' WHERE status <> 'building' AND built_to <> '';
+ALTER TABLE aureus.text_index_segments FORCE ROW LEVEL SECURITY;
+
 DROP TRIGGER event_payloads_immutable ON aureus.event_payloads;
 CREATE TRIGGER event_payloads_immutable BEFORE UPDATE ON aureus.event_payloads
     FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();

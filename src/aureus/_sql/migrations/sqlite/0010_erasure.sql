@@ -31,6 +31,10 @@ CREATE TABLE aureus.erased_entries (
     FOREIGN KEY (tenant_id, record_id) REFERENCES aureus.erasures (tenant_id, record_id)
 ) STRICT, WITHOUT ROWID;
 
+-- A segment that is finished kept the last term that it was built to, which may be of a document that is gone.
+
+UPDATE aureus.text_index_segments SET built_to = '' WHERE status <> 'building' AND built_to <> '';
+
 DROP TRIGGER aureus.event_payloads_no_delete;
 
 CREATE TRIGGER event_payloads_recorded BEFORE DELETE ON aureus.event_payloads
