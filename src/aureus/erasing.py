@@ -10,6 +10,7 @@ places on the disk where rows had been are overwritten where that can be done.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -364,7 +365,7 @@ def checked_request(
         raise Invalid("an erasure has a reason, such as the request it answers", what="reason")
     check_text(reason, "reason", characters_max=REASON_CHARACTERS_MAX)
     for what, text in (("reason", reason), ("actor", actor)):
-        if subject.casefold() in text.casefold():
+        if re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", text, re.IGNORECASE):
             raise Invalid(
                 f"the {what} names the one to be erased, and is kept for ever; say it without the name",
                 what=what,

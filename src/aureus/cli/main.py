@@ -63,6 +63,9 @@ COMMANDS: dict[str, Entry] = {
         "hypotheses",
         "List and show what agents believe, and how well they learn.",
     ),
+    "erase": Entry(
+        "aureus.cli.erase", "erase", "Remove what the database holds about a person, on record."
+    ),
     "db": Entry("aureus.cli.db", "db", "Create, upgrade and look at the database schema."),
     "config": Entry("aureus.cli.config", "config", "Show the settings and where they come from."),
     "version": Entry(
