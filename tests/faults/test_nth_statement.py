@@ -17,6 +17,7 @@ from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import HOLDER, Stage, begun, fact, finished
 from tests.faults.embedding_writes import EMBEDDING_WRITES
+from tests.faults.erasing import ERASING
 from tests.faults.index_steps import INDEX_STEPS
 from tests.faults.memory_writes import MEMORY_WRITES
 from tests.faults.nth_statement import failing
@@ -29,6 +30,7 @@ TABLES = [
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions",
+    "event_subjects", "erasures", "erased_entries",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60
@@ -293,7 +295,7 @@ OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
     append,
-    *MEMORY_WRITES, *EMBEDDING_WRITES,
+    *MEMORY_WRITES, *ERASING, *EMBEDDING_WRITES,
     save_session, revive_session, append_messages, delete_session, delete_agent, reset_session, set_session_expiry,
     sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
     set_world_state, increment_world_state, transform_world_state, delete_world_state,

@@ -72,8 +72,9 @@ def test_a_word_that_died_while_a_merge_was_made_is_gone(
             text = f"aaa{WORD} tea{number}" if number == 3 else f"tea{number} milk"
             client.memories.add(text, agent_id="a", user_id=NAME if number == 3 else "bob")
             client.memories.index_step()
-        while not _rows(client, "SELECT 1 FROM text_index_segments WHERE built_to <> ''"):
-            client.memories.index_step()
+        written = "SELECT 1 FROM text_index_segments WHERE status = 'building' AND built_to > 'aab'"
+        while not _rows(client, written):
+            assert not client.memories.index_step().is_done
         client.erasure.erase(NAME, reason="request 17")
         assert found_in(tmp_path) == {}
 

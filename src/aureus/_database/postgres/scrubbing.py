@@ -1,8 +1,9 @@
 """Writes PostgreSQL's tables anew without what was deleted.
 
 VACUUM alone makes room and leaves the bytes in the gaps of pages until something else is written there; VACUUM FULL
-copies what there is into new files, and a checkpoint removes the old ones. Statistics hold samples of values, so that
-they are made anew and their own table too. The write-ahead log is not reached: its segments are used again as they are.
+copies what there is into new files, and a checkpoint removes the old ones. Statistics hold samples of values, and those
+of a table that became empty stay for ever, so they are deleted first and their own table is written anew as well. The
+write-ahead log is not reached: its segments are used again as they are.
 """
 
 from __future__ import annotations
@@ -16,65 +17,76 @@ from aureus.model.erasures import Scrub
 
 TABLES = (
     "memories", "memory_versions", "memory_tags", "memory_accesses", "memory_embeddings", "memory_vectors",
-    "text_index_pending", "text_index_documents", "text_index_postings", "profiles", "profile_versions", "hypotheses",
-    "hypothesis_evidence", "sessions", "session_states", "session_messages", "session_facets", "event_payloads",
-    "event_subjects",
+    "text_index_pending", "text_index_documents", "text_index_segments", "text_index_postings", "profiles",
+    "profile_versions", "hypotheses", "hypothesis_evidence", "sessions", "session_states", "session_messages",
+    "session_facets", "event_payloads", "event_subjects",
 )  # fmt: skip
 """The tables from which an erasure deletes; memory_vectors is there where pgvector is."""
 
 LOCK_TIMEOUT = "10s"
 """How long it waits for each table: whoever comes after it waits as long."""
 
-_WAL = "recycled write-ahead log, archives, backups and replicas' logs hold the old bytes until they are overwritten"
+_WAL = "recycled write-ahead log, archives, backups and the logs of replicas hold old bytes until they are overwritten"
+
+_STATISTICS = composed.SQL("VACUUM (FULL) pg_catalog.pg_statistic")
+
+Statement = composed.SQL | composed.Composed
 
 
 def scrub(settings: DatabaseSettings, url: PostgresUrl, wanted: bool) -> Scrub:
-    """Rewrite the tables one after another, where it is wanted and the user of the URL owns them; each is locked then.
+    """Rewrite the tables one after another, where it is wanted, each locked meanwhile.
 
-    What cannot be done is said in SQL.
+    What is not wanted, what others hold and what this user may not do is said in SQL.
     """
-    schema = composed.Identifier(settings.schema)
-    statements = [
-        composed.SQL("VACUUM (FULL, ANALYZE) {}.{}").format(schema, composed.Identifier(table))
-        for table in TABLES
-    ]
-    more = [composed.SQL("VACUUM (FULL) pg_catalog.pg_statistic"), composed.SQL("CHECKPOINT")]
-    if not wanted:
-        present = [one for one in statements if "memory_vectors" not in one.as_string(None)]
-        return Scrub(False, (*(f"{one.as_string(None)};" for one in [*present, *more]), _WAL))
     direct = settings.direct_url if isinstance(settings.direct_url, PostgresUrl) else url
-    to_do: list[str] = []
     try:
         with psycopg.connect(
             options_of(settings, direct).connection_string(),
             autocommit=True,
             prepare_threshold=None,
         ) as connection:
-            connection.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
-            connection.execute("SELECT set_config('statement_timeout', '0', false)")
-            owned = _owned(connection, settings.schema)
-            for table, statement in zip(TABLES, statements, strict=True):
-                if table in owned and not (owned[table] and _done(connection, statement)):
-                    to_do.append(f"{statement.as_string(None)};")
-            to_do += [f"{one.as_string(None)};" for one in more if not _done(connection, one)]
+            there = _tables(connection, settings.schema)
+            statements = _statements(settings.schema, there)
+            if wanted:
+                connection.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+                connection.execute("SELECT set_config('statement_timeout', '0', false)")
+                statements = [one for one in statements if not _done(connection, one)]
     except psycopg.Error as error:
-        return Scrub(False, (f"the tables could not be rewritten ({error}); erase again", _WAL))
-    return Scrub(not to_do, (*to_do, _WAL))
+        return Scrub(
+            is_done=False, to_do=(f"the tables were not rewritten ({error}); erase again", _WAL)
+        )
+    if len(statements) > 1 and _STATISTICS not in statements:
+        statements.insert(-1, _STATISTICS)  # whatever is done later leaves old samples there
+    return Scrub(
+        is_done=not statements, to_do=(*(f"{one.as_string(None)};" for one in statements), _WAL)
+    )
 
 
-def _owned(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> dict[str, bool]:
-    """Return which of the tables there are, and whether this user may rewrite them."""
+def _tables(connection: psycopg.Connection[tuple[object, ...]], schema: str) -> list[str]:
+    """Return which of the tables there are."""
     rows = connection.execute(
-        "SELECT c.relname, pg_has_role(c.relowner, 'USAGE') FROM pg_class AS c "
-        "JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = ANY (%s)",
+        "SELECT t.tablename FROM pg_tables AS t WHERE t.schemaname = %s AND t.tablename = ANY (%s)",
         (schema, list(TABLES)),
     ).fetchall()
-    return {str(name): bool(owns) for name, owns in rows}
+    present = {row[0] for row in rows}
+    return [table for table in TABLES if table in present]
 
 
-def _done(
-    connection: psycopg.Connection[tuple[object, ...]], statement: composed.SQL | composed.Composed
-) -> bool:
+def _statements(schema: str, tables: list[str]) -> list[Statement]:
+    forget = composed.SQL(
+        "DELETE FROM pg_catalog.pg_statistic AS s USING pg_catalog.pg_class AS c, pg_catalog.pg_namespace AS n "
+        "WHERE c.oid = s.starelid AND n.oid = c.relnamespace AND n.nspname = {} AND c.relname IN ({})"
+    ).format(composed.Literal(schema), composed.SQL(", ").join(map(composed.Literal, tables)))
+    rewritten = [
+        composed.SQL("VACUUM (FULL, ANALYZE) {}.{}").format(
+            composed.Identifier(schema), composed.Identifier(table)
+        )
+        for table in tables
+    ]
+    return [forget, *rewritten, _STATISTICS, composed.SQL("CHECKPOINT")]
+
+
+def _done(connection: psycopg.Connection[tuple[object, ...]], statement: Statement) -> bool:
     """Carry out a statement; return whether it could be. PostgreSQL skips what one may not vacuum, and only warns."""
     warnings: list[str] = []
 
