@@ -142,7 +142,7 @@ class ErasureOperations(Operations):
         return ErasureRecord(chosen, dict(removed), tuple(entry_no for entry_no, _ in payloads))
 
     @write
-    def new_erasure_id(self) -> Op[str]:
+    def _new_erasure_id(self) -> Op[str]:
         """Return an identifier for an erasure; nothing is written."""
         return (yield from new_id())
 
@@ -271,7 +271,7 @@ class ErasureStore(Store, ErasureOperations):
         locks tables and the report says what to run instead. With ``dry_run`` nothing is changed. Raises ``Invalid``.
         """
         request = checked_request(subject, reason, actor, sessions, streams)
-        tally = Tally(request, checked_id(erasure_id) or self.new_erasure_id(), dry_run)
+        tally = Tally(request, checked_id(erasure_id) or self._new_erasure_id(), dry_run)
         while not tally.place.is_end:
             targets = self.find(request, tally.place)
             tally.found(targets)
@@ -318,7 +318,7 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
     ) -> Erasure:
         """Remove what the database holds about a person; as ``ErasureStore.erase``."""
         request = checked_request(subject, reason, actor, sessions, streams)
-        chosen = checked_id(erasure_id) or await self.new_erasure_id()
+        chosen = checked_id(erasure_id) or await self._new_erasure_id()
         tally = Tally(request, chosen, dry_run)
         while not tally.place.is_end:
             targets = await self.find(request, tally.place)

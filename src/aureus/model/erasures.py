@@ -21,6 +21,15 @@ from aureus.model.runs import stream_of as run_stream_of
 from aureus.model.sessions import SessionName
 from aureus.model.sessions import stream_of as session_stream_of
 
+ACTIONS = {
+    EventType.PAYLOADS_ERASED: "subject.erase",
+    EventType.SUBJECT_ERASED: "subject.erase",
+}
+"""What an audit entry calls an erasure."""
+
+DECISIONS = frozenset(ACTIONS)
+"""What is an audit entry also where only decisions are."""
+
 REASON_CHARACTERS_MAX = 500
 """Characters of the reason of an erasure."""
 
@@ -194,7 +203,7 @@ def record_fact(
             "event_ids": [event_id for _, event_id in entries],
         },
         actor=actor,
-        audit=AuditPoint("subject.erase", stream_of(erasure_id), is_decision=True),
+        audit=AuditPoint(ACTIONS[kind], stream_of(erasure_id), is_decision=kind in DECISIONS),
         event_id=record_id,
     )
 
