@@ -5,7 +5,7 @@ What the engine tells of runs and tasks is in tests/unit/engine/test_facts.py; h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -110,15 +110,16 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize("prepare", OPERATIONS, ids=lambda function: function.__name__)
-def test_a_write_leaves_the_entries_of_its_mode(stage: Stage, prepare: object) -> None:
+def test_a_write_leaves_the_entries_of_its_mode(
+    stage: Stage, prepare: Callable[[Stage], Callable[[], object]]
+) -> None:
     """Also where routine events are left out: those that the trail records are none of them."""
-    assert callable(prepare)
     work = prepare(stage)
     audit = stage.stores.audit
     before = {entry.event_id for entry in audit.walk()}
     work()
     entries = [entry for entry in audit.walk() if entry.event_id not in before]
     mode = AuditMode(stage.backend.settings.audit.mode)
-    assert [entry.action for entry in entries] == expected(prepare.__name__, mode)
+    assert [entry.action for entry in entries] == expected(getattr(prepare, "__name__", ""), mode)
     assert {entry.outcome for entry in entries} <= {"success"}
     assert all(entry.resource or entry.type == "audit_entry" for entry in entries)

@@ -21,8 +21,9 @@ from aureus.engine.definition import PRESETS, load_text
 from aureus.engine.definition.fields import Fields
 from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
+from aureus.erasing import ErasureOperations
 from aureus.errors import AureusError, every_error
-from aureus.model import sessions, world_state
+from aureus.model import erasures, sessions, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.stores import hypotheses, profiles
@@ -78,9 +79,10 @@ STORES = {
     "world_state": WorldStateOperations,
     "ledger": LedgerOperations,
     "anchors": AnchorOperations,
+    "erasure": ErasureOperations,
 }
 
-TELLING = (memory_facts, profiles, hypotheses, sessions, world_state)
+TELLING = (memory_facts, profiles, hypotheses, sessions, world_state, erasures)
 """The modules of stores that word facts: which events are audit entries, and as what."""
 
 

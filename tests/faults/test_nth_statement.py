@@ -21,6 +21,7 @@ from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import HOLDER, Stage, begun, fact, finished
 from tests.faults.embedding_writes import EMBEDDING_WRITES
+from tests.faults.erasing import ERASING
 from tests.faults.index_steps import INDEX_STEPS
 from tests.faults.memory_writes import MEMORY_WRITES
 from tests.faults.nth_statement import failing
@@ -34,6 +35,7 @@ TABLES = [
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions", "audit_references", "audit_modes",
     "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
+    "event_subjects", "erasures", "erased_entries",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 60
@@ -335,7 +337,7 @@ OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
     append,
-    *MEMORY_WRITES, *EMBEDDING_WRITES,
+    *MEMORY_WRITES, *ERASING, *EMBEDDING_WRITES,
     save_session, revive_session, append_messages, delete_session, delete_agent, reset_session, set_session_expiry,
     sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
     set_world_state, increment_world_state, transform_world_state, delete_world_state,

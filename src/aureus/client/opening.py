@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from aureus._database.catalog import Engine as Engines
@@ -14,9 +15,11 @@ from aureus._database.database import (
 )
 from aureus._database.drive import Sources
 from aureus._database.migrate import read_migrations
+from aureus._database.scrubbing import scrub
 from aureus.client.stores import Wiring
 from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
+from aureus.erasing import Beyond
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
@@ -28,6 +31,7 @@ from aureus.model.audit import AuditMode
 from aureus.model.health import Health
 from aureus.model.ledger import SealingRound
 from aureus.retrieval.embedding import Embedder
+from aureus.runlog.redaction import redact
 from aureus.stores.audit import AuditOperations
 from aureus.stores.memories import MemoryOperations
 from aureus.upkeep import BUSY, Note, Pace
@@ -88,8 +92,20 @@ def make_wiring(settings: Settings, note: Note | None, embedder: Embedder | None
         memories=MemoryOperations(settings.memory.policy, embedder),
         audit=AuditOperations(AuditMode(settings.audit.mode)),
         ledger=ledger_scope(settings),
+        beyond=make_beyond(settings),
         note=note,
     )
+
+
+def make_beyond(settings: Settings) -> Beyond:
+    """Return what an erasure does outside of transactions: in the run logs, and to the database's files."""
+
+    def redact_run_log(tenant_id: str, run_id: str, versions: Sequence[int]) -> int:
+        if settings.run_log.type == "none":
+            return 0
+        return redact(settings.run_log.directory, tenant_id, run_id, versions)
+
+    return Beyond(redact_run_log, partial(scrub, settings.database))
 
 
 def sealed(done: SealingRound) -> int:

@@ -20,6 +20,7 @@ from aureus._database.database import (
 from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
+from aureus.erasing import AsyncErasureStore, Beyond, ErasureStore
 from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
 from aureus.ledger.steps import Scope
 from aureus.model.memories import Provenance
@@ -55,6 +56,8 @@ class Wiring:
     memories: MemoryOperations = field(default_factory=MemoryOperations)
     audit: AuditOperations = field(default_factory=AuditOperations)
     ledger: Scope = UNNAMED
+    beyond: Beyond | None = None
+    """What an erasure does outside of transactions."""
     note: Note | None = None
     """Who is told of what is remembered; nobody when None."""
 
@@ -91,6 +94,7 @@ class Stores:
         self.anchors = AnchorStore(runner, call)
         self.subscriptions = Subscriptions(runner, call, means)
         self._means = means
+        self.erasure = ErasureStore(runner, call, wired.beyond)
 
     def agent(
         self,
@@ -166,6 +170,7 @@ class AsyncStores:
         self.anchors = AsyncAnchorStore(runner, call)
         self.subscriptions = AsyncSubscriptions(runner, call, means)
         self._means = means
+        self.erasure = AsyncErasureStore(runner, call, wired.beyond)
 
     def agent(
         self,

@@ -140,7 +140,7 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         """Return the entry as its statement takes it: hashes in hexadecimal, the bytes of JSON as their text."""
         fields = self.fields
-        return {
+        found: dict[str, Any] = {
             "event_id": fields.event_id,
             "type": fields.type,
             "actor": fields.actor,
@@ -154,6 +154,9 @@ class Entry:
             "payload": self.payload.decode(),
             "metadata": None if self.metadata is None else self.metadata.decode(),
         }
+        if self.fact.subjects:
+            found["subjects"] = list(dict.fromkeys(self.fact.subjects))
+        return found
 
 
 class StreamEntries:

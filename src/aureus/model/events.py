@@ -7,6 +7,7 @@ has an ``action`` is at the same time an audit entry.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,12 @@ APPEND_BYTES_MAX = 8 * 1024 * 1024
 
 APPEND_EVENTS_MAX = 1000
 """Events of one append."""
+
+SUBJECTS_MAX = 16
+"""People that one event concerns."""
+
+SUBJECT_BYTES_MAX = 1024
+"""UTF-8 bytes of the name of a person: with the tenant it must fit into an index of PostgreSQL."""
 
 UNKNOWN_ACTOR = "unknown"
 """The actor of an event that was appended without one."""
@@ -121,6 +128,12 @@ class EventType(StrEnum):
     SUBSCRIPTION_DELETED = "subscription_deleted"
     SUBSCRIPTION_EVENT_SKIPPED = "subscription_event_skipped"
     SUBSCRIPTION_REPLAYED = "subscription_replayed"
+    PAYLOADS_ERASED = "payloads_erased"
+    SUBJECT_ERASED = "subject_erased"
+
+
+RESERVED_TYPES = frozenset({EventType.PAYLOADS_ERASED, EventType.SUBJECT_ERASED})
+"""What only an erasure may say: on the strength of such an event the database lets payloads go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +165,8 @@ class Fact:
     is_routine: bool = False
     """True for what happens all the time and leaves its own trace: the setting ``events.routine`` may leave it out,
     except where it is an audit entry."""
+    subjects: tuple[str, ...] = ()
+    """The people that it is about, by whose names an erasure finds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +245,8 @@ class NewEvent:
     event_id: str | None = None
     actor: str = UNKNOWN_ACTOR
     correlation_id: str | None = None
+    subjects: Sequence[str] = ()
+    """The people that it is about, by whose names an erasure finds it; they are no part of what is proved."""
 
 
 class EventFilters(TypedDict, total=False):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from aureus.errors import Invalid
 from aureus.model.events import EventType
@@ -63,6 +63,14 @@ ROUTINE = frozenset(
 """What is no event where routine writes are not kept."""
 
 _COLLECTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+
+
+class SessionName(NamedTuple):
+    """What names a session among all of a tenant."""
+
+    agent_id: str
+    session_id: str
+    collection: str = DEFAULT_COLLECTION
 
 
 @dataclass(frozen=True, slots=True)

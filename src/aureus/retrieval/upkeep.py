@@ -64,6 +64,26 @@ def queue(space: str, documents: Iterable[tuple[str, Terms | None]]) -> Op[None]
     yield from accompany(sql.queue_documents, space=space, documents=encode_documents(documents))
 
 
+def lock(space: str) -> Op[None]:
+    """Keep others from the upkeep of an index until the end of the transaction."""
+    yield from fetch_one(sql.open_text_index, bool, space=space)
+
+
+def remove(space: str, target_ids: Sequence[str]) -> Op[int]:
+    """Take targets out of an index that is locked, and return how many documents it had of them.
+
+    Nothing finds them from then on, and their terms are gone but for the postings: those go when ``step`` is told to
+    drop the dead.
+    """
+    if not target_ids:
+        return 0
+    pending: list[str] = yield from fetch_all(
+        sql.drop_pending, lambda row: str(row[0]), space=space, target_ids=target_ids
+    )
+    dropped = yield from _drop(space, target_ids)
+    return len(pending) + dropped
+
+
 def encode_documents(documents: Iterable[tuple[str, Terms | None]]) -> str:
     """Return the parameter of ``put_documents``."""
     return encode_made(
@@ -132,7 +152,7 @@ class _Upkeep:
         rows: list[Row] = yield from fetch_all(
             sql.take_pending, tuple, space=self._space, limit=limit
         )
-        yield from self._drop([row[0] for row in rows])
+        yield from _drop(self._space, [row[0] for row in rows])
         yield from self._add(sorted(row for row in rows if row[2] is not None))
         return len(rows)
 
@@ -151,7 +171,7 @@ class _Upkeep:
                 sql.retire_segment, bool, space=self._space, segment_no=segment.segment_no
             )
             return
-        yield from self._drop([row[0] for row in rows])
+        yield from _drop(self._space, [row[0] for row in rows])
         yield from self._add(rows)
 
     def start_merge(self, sources: Sequence[Segment]) -> Op[None]:
@@ -209,10 +229,9 @@ class _Upkeep:
                 space=self._space,
                 segment_no=building.segment_no,
                 segment_nos=numbers,
-                document_count=sum(source.living_count for source in sources),
-                length_total=sum(
-                    source.length_total - source.dead_length_total for source in sources
-                ),
+                document_count=building.dead_count + sum(source.living_count for source in sources),
+                length_total=building.dead_length_total
+                + sum(source.length_total - source.dead_length_total for source in sources),
             )
 
     def prune(self, segment: Segment) -> Op[None]:
@@ -237,18 +256,6 @@ class _Upkeep:
         )
         return postings.flags(building.span, numbers or "", building.first_no)
 
-    def _drop(self, target_ids: Sequence[str]) -> Op[None]:
-        """Delete the documents of targets, and count them to their segments as dead."""
-        if not target_ids:
-            return
-        dropped = yield from fetch_all(
-            sql.drop_documents, list[int], space=self._space, target_ids=target_ids
-        )
-        if dropped:
-            yield from fetch_all(
-                sql.count_dead, bool, space=self._space, documents=encode_made(dropped)
-            )
-
     def _add(self, rows: Sequence[Row]) -> Op[None]:
         """Give documents the next numbers and write their segment; rows are target, length and terms."""
         from aureus.retrieval import postings  # as above
@@ -269,6 +276,18 @@ class _Upkeep:
             documents=encode_made([list(row) for row in rows]),
             **_row_parameters(built),
         )
+
+
+def _drop(space: str, target_ids: Sequence[str]) -> Op[int]:
+    """Delete the documents of targets, and count them to their segments as dead; return how many there were."""
+    if not target_ids:
+        return 0
+    dropped = yield from fetch_all(
+        sql.drop_documents, list[int], space=space, target_ids=target_ids
+    )
+    if dropped:
+        yield from fetch_all(sql.count_dead, bool, space=space, documents=encode_made(dropped))
+    return len(dropped)
 
 
 def _row_parameters(rows: postings.PostingRows) -> dict[str, object]:

@@ -31,11 +31,14 @@ def format_event(event: Event, tenant_id: str) -> bytes:
     """Return the line of an event of a run, newline included.
 
     The payload of the engine is spread over workflowId, runId, taskId and data. Any other payload, such as that of a
-    caller's own event in the stream of a run, becomes data as a whole, without a workflowId.
+    caller's own event in the stream of a run, becomes data as a whole, without a workflowId. Of an event whose payload
+    was erased the line says ``redacted``, and nothing of what it was.
     """
     run_id = event.stream.removeprefix(_STREAM_PREFIX)
     fields: Record = {"timestamp": to_rfc3339(event.occurred_at), "type": event.type}
-    if _is_of_the_engine(event.payload, run_id):
+    if event.is_redacted:
+        fields |= {"runId": run_id, "tenantId": tenant_id, "redacted": True}
+    elif _is_of_the_engine(event.payload, run_id):
         fields["workflowId"] = event.payload["workflowId"]
         fields["runId"] = run_id
         if event.payload.get("taskId") is not None:
@@ -48,8 +51,24 @@ def format_event(event: Event, tenant_id: str) -> bytes:
     if event.metadata:
         fields["metadata"] = event.metadata
     fields |= {"eventId": event.event_id, "version": event.version}
+    return format_record(fields)
+
+
+def format_record(record: Record) -> bytes:
+    """Return a record as its line, newline included."""
     # Field by field, because each value may be nested as deep as a stored value and the line is one level deeper.
-    return b"{" + b",".join(_field(name, value) for name, value in fields.items()) + b"}\n"
+    return b"{" + b",".join(_field(name, value) for name, value in record.items()) + b"}\n"
+
+
+def redacted(record: Record) -> Record:
+    """Return the record of an event whose payload and metadata were erased; the same as of the event itself."""
+    known = {name: record[name] for name in ("timestamp", "type", "runId", "tenantId")}
+    return {
+        **known,
+        "redacted": True,
+        "eventId": record["eventId"],
+        "version": record["version"],
+    }
 
 
 def parse_line(line: bytes) -> Record:

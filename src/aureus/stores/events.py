@@ -20,6 +20,7 @@ from aureus._database.statement import (
     new_id,
     prepare,
 )
+from aureus.codec import check_name as codec_name
 from aureus.codec import check_text, decode, encode_text
 from aureus.errors import AlreadyExists, Invalid, LimitExceeded, NotFound
 from aureus.model.appends import conflict_with, number_of_expected
@@ -28,7 +29,10 @@ from aureus.model.events import (
     ANY,
     APPEND_EVENTS_MAX,
     NAME_CHARACTERS_MAX,
+    RESERVED_TYPES,
     STREAM_CHARACTERS_MAX,
+    SUBJECT_BYTES_MAX,
+    SUBJECTS_MAX,
     UNKNOWN_ACTOR,
     CategoryTotal,
     Event,
@@ -88,9 +92,13 @@ class EventOperations(Operations):
         event_id: str | None = None,
         actor: str = UNKNOWN_ACTOR,
         correlation_id: str | None = None,
+        subjects: Sequence[str] = (),
     ) -> Op[Event]:
-        """Append one event to a stream and return it as it is stored. As ``append_all``."""
-        event = NewEvent(type, payload, metadata or {}, event_id, actor, correlation_id)
+        """Append one event to a stream and return it as it is stored. As ``append_all``.
+
+        ``subjects`` are the people whom it concerns: erasing one of them erases its payload and metadata.
+        """
+        event = NewEvent(type, payload, metadata or {}, event_id, actor, correlation_id, subjects)
         (appended,) = yield from self.append_all(stream, [event], expected_version=expected_version)
         return appended
 
@@ -110,8 +118,8 @@ class EventOperations(Operations):
 
         Repeating it with the same ``event_id`` of each event returns the stored events, whatever version is expected,
         and writes nothing. Raises ``AlreadyExists`` when an identifier belongs to another event: one of another
-        stream, with another type, actor or correlation id, or whose payload or metadata are other bytes as JSON; and
-        inside a transaction also when another one appends the same event at the same moment.
+        stream, with another type, actor or correlation id, or whose payload or metadata are other bytes as JSON or were
+        erased; and inside a transaction also when another one appends the same event at the same moment.
         """
         expected = number_of_expected(expected_version)
         check_batch(stream, events)
@@ -414,6 +422,8 @@ def fact_of(stream: str, event: NewEvent, event_id: str) -> Fact:
     check_name(event.actor, "actor", NAME_CHARACTERS_MAX)
     if event.correlation_id is not None:
         check_name(event.correlation_id, "correlation_id", NAME_CHARACTERS_MAX)
+    if event.type in RESERVED_TYPES:
+        raise Invalid(f"events of type {event.type} tell of erasures only", what="type")
     for what, value in (("payload", event.payload), ("metadata", event.metadata)):
         if type(value) is not dict:
             raise Invalid(f"{what} is a {type(value).__name__}; it is a dict", what=what)
@@ -425,7 +435,24 @@ def fact_of(stream: str, event: NewEvent, event_id: str) -> Fact:
         metadata=event.metadata,
         correlation_id=event.correlation_id,
         event_id=event_id,
+        subjects=checked_subjects(event.subjects),
     )
+
+
+def checked_subjects(subjects: Any) -> tuple[str, ...]:
+    """Return the people whom an event concerns, each once. Raises ``Invalid`` and ``LimitExceeded``."""
+    if isinstance(subjects, str):
+        raise Invalid("subjects is text; it is a list of names", what="subjects")
+    found = tuple(
+        dict.fromkeys(codec_name(one, "subject", bytes_max=SUBJECT_BYTES_MAX) for one in subjects)
+    )
+    if len(found) > SUBJECTS_MAX:
+        raise LimitExceeded(
+            f"an event concerns {len(found)} subjects; the limit is {SUBJECTS_MAX}",
+            what="subjects",
+            limit=SUBJECTS_MAX,
+        )
+    return found
 
 
 def _wanted(filters: EventFilters) -> Wanted:
@@ -491,7 +518,7 @@ def _event(row: Row) -> Event:
         version=version,
         entry_no=entry_no,
         type=kind,
-        payload=decode(payload),
+        payload={} if payload is None else decode(payload),
         metadata={} if metadata is None else decode(metadata),
         actor=actor,
         occurred_at=occurred_at,
@@ -500,4 +527,5 @@ def _event(row: Row) -> Event:
         resource=resource,
         outcome=outcome,
         leaf_hash=bytes(leaf_hash),
+        is_redacted=payload is None,
     )

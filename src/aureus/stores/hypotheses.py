@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,7 +104,7 @@ class HypothesisOperations(Operations):
             "status": status_of(confidence).value,
             "sha256": _hash(statement),
         }
-        yield from record(_fact(EventType.HYPOTHESIS_FORMED, chosen, agent_id, payload))
+        yield from record(_fact(EventType.HYPOTHESIS_FORMED, chosen, agent_id, user_id, payload))
         hypothesis = yield from last(
             sql.propose_hypothesis,
             Hypothesis.from_row,
@@ -217,7 +218,8 @@ class HypothesisOperations(Operations):
         version = found.hypothesis.version
         now = yield from current_time()
         payload = {"hypothesisId": hypothesis_id, "version": version + 1}
-        yield from record(_fact(EventType.HYPOTHESIS_DELETED, hypothesis_id, actor, payload))
+        about = found.hypothesis.user_id
+        yield from record(_fact(EventType.HYPOTHESIS_DELETED, hypothesis_id, actor, about, payload))
         done = yield from last(
             sql.delete_hypothesis,
             bool,
@@ -385,13 +387,25 @@ def _tested(
         "status": status.value,
         "sha256": _hash(text),
     }
-    return _fact(kind, hypothesis.hypothesis_id, actor, payload)
+    return _fact(kind, hypothesis.hypothesis_id, actor, hypothesis.user_id, payload)
 
 
-def _fact(kind: EventType, hypothesis_id: str, actor: str, payload: dict[str, Any]) -> Fact:
+def _fact(
+    kind: EventType,
+    hypothesis_id: str,
+    actor: str,
+    user_id: str | None,
+    payload: dict[str, Any],
+) -> Fact:
     stream = stream_of(hypothesis_id)
-    point = AuditPoint(ACTIONS[kind], stream, is_decision=kind in DECISIONS)
-    return Fact(stream=stream, type=kind, payload=payload, actor=actor, audit=point)
+    return Fact(
+        stream=stream,
+        type=kind,
+        payload=payload,
+        actor=actor,
+        audit=AuditPoint(ACTIONS[kind], stream, is_decision=kind in DECISIONS),
+        subjects=() if user_id is None else (user_id,),
+    )
 
 
 def _hash(text: str) -> str:
@@ -438,3 +452,34 @@ def _changed(hypothesis_id: str) -> Conflict:
         f"hypothesis {hypothesis_id!r} changed in the same moment; nothing was stored, repeat the call",
         hypothesis_id=hypothesis_id,
     )
+
+
+def list_subject_hypotheses(user_id: str, *, after_id: str, limit: int) -> Op[list[str]]:
+    """Return the ids of hypotheses about a user, deleted ones too, in their order behind one of them."""
+    return (
+        yield from fetch_all(
+            sql.list_subject_hypotheses,
+            lambda row: str(row[0]),
+            user_id=user_id,
+            after_id=after_id,
+            limit=limit,
+        )
+    )
+
+
+def erase_hypotheses(user_id: str, hypothesis_ids: Sequence[str]) -> Op[Counter[str]]:
+    """Remove those of these hypotheses that are about the user, with all evidence; return rows by table.
+
+    For an erasure that records it. Unlike ``delete`` it leaves no bare rows behind, so an id may be used again.
+    """
+    found = yield from fetch_all(
+        sql.lock_hypotheses,
+        lambda row: str(row[0]),
+        hypothesis_ids=list(hypothesis_ids),
+        user_id=user_id,
+    )
+    if not found:
+        return Counter()
+    evidence = yield from fetch_all(sql.erase_hypothesis_evidence, bool, hypothesis_ids=found)
+    hypotheses = yield from fetch_all(sql.erase_hypotheses, bool, hypothesis_ids=found)
+    return Counter(hypotheses=len(hypotheses), hypothesis_evidence=len(evidence))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -294,6 +295,7 @@ def _fact(
         actor=actor,
         metadata={"operationId": operation_id},
         audit=AuditPoint(ACTIONS[kind], stream, is_decision=kind in DECISIONS),
+        subjects=(user_id,),
     )
 
 
@@ -327,3 +329,19 @@ def _too_large(user_id: str) -> LimitExceeded:
         user_id=user_id,
         limit_bytes=PROFILE_BYTES_MAX,
     )
+
+
+def erase_profile(user_id: str) -> Op[Counter[str]]:
+    """Remove a user's profile with all its versions, for an erasure that records it; return rows by table.
+
+    Unlike ``delete`` it leaves no bare rows behind: their key is the user's name.
+    """
+    versions = yield from fetch_all(sql.erase_profile_versions, bool, user_id=user_id)
+    profile = yield from fetch_one(sql.erase_profile, bool, user_id=user_id)
+    return Counter(profiles=int(profile is not None), profile_versions=len(versions))
+
+
+def has_profile(user_id: str) -> Op[bool]:
+    """Return whether there is a row of a user's profile, emptied or not."""
+    found = yield from fetch_one(sql.get_profile_state, bool, user_id=user_id)
+    return found is not None

@@ -17,9 +17,9 @@ WITH stream AS (
     SELECT nextval('aureus.entry_no') AS entry_no, stream.base + f.ordinal AS version, f.*
     FROM stream CROSS JOIN ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
         event_id text, type text, actor text, correlation_id text, action text, resource text, outcome text,
-        commitment text, leaf_hash text, salt text, payload text, metadata text))
+        commitment text, leaf_hash text, salt text, payload text, metadata text, subjects json))
         WITH ORDINALITY AS f (event_id, type, actor, correlation_id, action, resource, outcome, commitment, leaf_hash,
-            salt, payload, metadata, ordinal)
+            salt, payload, metadata, subjects, ordinal)
 ), entries AS (
     INSERT INTO aureus.events (tenant_id, entry_no, append_no, event_id, stream, version, type, actor, occurred_at,
         correlation_id, action, resource, outcome, commitment, leaf_hash)
@@ -36,6 +36,10 @@ WITH stream AS (
     INSERT INTO aureus.ledger_pending (tenant_id, append_no, entry_no, leaf_hash)
     SELECT :tenant_id, (SELECT min(entry_no) FROM numbered), n.entry_no, decode(n.leaf_hash, 'hex')
     FROM numbered AS n
+), subjects AS (
+    INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+    SELECT :tenant_id, s.subject, n.entry_no
+    FROM numbered AS n CROSS JOIN LATERAL json_array_elements_text(n.subjects) AS s (subject)
 )
 SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 
@@ -50,9 +54,9 @@ SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 WITH given AS MATERIALIZED (
     SELECT f.* FROM ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
         event_id text, type text, actor text, correlation_id text, action text, resource text, outcome text,
-        commitment text, leaf_hash text, salt text, payload text, metadata text))
+        commitment text, leaf_hash text, salt text, payload text, metadata text, subjects json))
         WITH ORDINALITY AS f (event_id, type, actor, correlation_id, action, resource, outcome, commitment, leaf_hash,
-            salt, payload, metadata, ordinal)
+            salt, payload, metadata, subjects, ordinal)
 ), known AS MATERIALIZED (
     SELECT g.ordinal, e.version, e.entry_no, e.occurred_at, e.leaf_hash,
         e.stream = :stream AND e.type = g.type AND e.actor = g.actor
@@ -98,6 +102,10 @@ WITH given AS MATERIALIZED (
     INSERT INTO aureus.ledger_pending (tenant_id, append_no, entry_no, leaf_hash)
     SELECT :tenant_id, (SELECT min(entry_no) FROM numbered), n.entry_no, decode(n.leaf_hash, 'hex')
     FROM numbered AS n
+), subjects AS (
+    INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+    SELECT :tenant_id, s.subject, n.entry_no
+    FROM numbered AS n CROSS JOIN LATERAL json_array_elements_text(n.subjects) AS s (subject)
 )
 SELECT r.version, r.entry_no, r.occurred_at, r.leaf_hash, set_config('aureus.mark', :mark, true)
 FROM (
@@ -115,7 +123,7 @@ ORDER BY r.ordinal;
 SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
     e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
-JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN :event_id AND :event_id
 ORDER BY e.event_id
 LIMIT 1;
@@ -212,10 +220,10 @@ SELECT w.scanned_count, w.reached_no, m.event_id, m.stream, m.version, m.entry_n
 FROM (SELECT count(*) AS scanned_count, abs(max(s.rank)) AS reached_no FROM scanned AS s) AS w
 LEFT JOIN (
     SELECT s.*, p.payload, p.metadata
-    FROM scanned AS s CROSS JOIN LATERAL (
+    FROM scanned AS s LEFT JOIN LATERAL (
         SELECT p.payload, p.metadata FROM aureus.event_payloads AS p
         WHERE p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
-        OFFSET 0) AS p
+        OFFSET 0) AS p ON true
     WHERE (CAST(:stream AS text) IS NULL OR s.stream = :stream)
       AND (CAST(:type AS text) IS NULL OR s.type = :type)
       AND (CAST(:category AS text) IS NULL OR s.category = :category)
@@ -223,7 +231,7 @@ LEFT JOIN (
       AND (CAST(:correlation_id AS text) IS NULL OR s.correlation_id = :correlation_id)
       AND (CAST(:since AS timestamptz) IS NULL OR s.occurred_at >= CAST(:since AS timestamptz))
       AND (CAST(:until AS timestamptz) IS NULL OR s.occurred_at < CAST(:until AS timestamptz))
-      AND (CAST(:words AS json) IS NULL OR NOT EXISTS (
+      AND (CAST(:words AS json) IS NULL OR p.payload IS NOT NULL AND NOT EXISTS (
             SELECT FROM json_array_elements_text(CAST(:words AS json)) AS w (word)
             WHERE strpos(lower(convert_from(p.payload, 'UTF8') COLLATE "C"), w.word) = 0))
     ORDER BY s.rank
@@ -282,7 +290,7 @@ LEFT JOIN LATERAL (
     SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
         e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
     FROM aureus.events AS e
-    JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+    LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
     WHERE e.tenant_id = :tenant_id AND e.entry_no BETWEEN f.entry_no AND f.entry_no
       AND (CAST(:stream AS text) IS NULL OR e.stream = :stream)
       AND (CAST(:type AS text) IS NULL OR e.type = :type)
@@ -315,7 +323,7 @@ LIMIT 1;
 SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
     e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
-JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND (e.stream, e.version) > (:stream, :after_version)
   AND (e.stream, e.version) <= (:stream, :to_version)
 ORDER BY e.stream, e.version
@@ -326,7 +334,7 @@ LIMIT :limit;
 SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
     e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
-JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND (e.stream, e.version) > (:stream, :after_version)
   AND (e.stream, e.version) <= (:stream, :to_version)
 ORDER BY e.stream DESC, e.version DESC

@@ -83,3 +83,22 @@ WITH deleted AS (
     WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = deleted.hypothesis_id
 )
 SELECT deleted.version, set_config('aureus.mark', :mark, true) FROM deleted;
+
+-- name: erase_hypothesis_evidence :many
+-- Remove all evidence of some hypotheses, before these.
+DELETE FROM aureus.hypothesis_evidence
+WHERE tenant_id = :tenant_id AND hypothesis_id = ANY (CAST(:hypothesis_ids AS text[]))
+RETURNING evidence_no;
+
+-- name: lock_hypotheses :many
+-- Those of some hypotheses that are about a user, in the order of their ids, that nobody else is about to change.
+SELECT hypothesis_id FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND hypothesis_id = ANY (CAST(:hypothesis_ids AS text[])) AND user_id = :user_id
+ORDER BY hypothesis_id
+FOR UPDATE;
+
+-- name: erase_hypotheses :many
+-- Remove hypotheses that are locked and have no evidence any more.
+DELETE FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND hypothesis_id = ANY (CAST(:hypothesis_ids AS text[]))
+RETURNING hypothesis_id;

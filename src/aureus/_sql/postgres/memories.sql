@@ -282,3 +282,37 @@ CROSS JOIN LATERAL (
     ORDER BY m.memory_no
     LIMIT :count)
 ) AS m;
+
+-- name: erase_memories :many
+-- Remove those of some memories that are of a user or about a person, with everything that was kept of them; the rows
+-- are the ids, each with the versions, tags, counts of uses and vectors that went with all of them.
+WITH erased AS (
+    DELETE FROM aureus.memories
+    WHERE tenant_id = :tenant_id AND memory_id = ANY (CAST(:memory_ids AS text[]))
+      AND (user_id = :subject OR subject = :subject)
+    RETURNING memory_id, tags
+), versions AS (
+    DELETE FROM aureus.memory_versions AS v USING erased AS e
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = e.memory_id
+    RETURNING 1
+), untagged AS (
+    DELETE FROM aureus.memory_tags AS d
+    USING erased AS e CROSS JOIN json_array_elements_text(e.tags) AS t (tag)
+    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = e.memory_id
+    RETURNING 1
+), accesses AS (
+    DELETE FROM aureus.memory_accesses AS a USING erased AS e
+    WHERE a.tenant_id = :tenant_id AND a.memory_id = e.memory_id
+    RETURNING 1
+)
+SELECT e.memory_id, (SELECT count(*) FROM versions), (SELECT count(*) FROM untagged), (SELECT count(*) FROM accesses),
+    (SELECT count(*) FROM aureus.memory_embeddings AS v
+     WHERE v.tenant_id = :tenant_id AND v.memory_id IN (SELECT g.memory_id FROM erased AS g))
+FROM erased AS e;
+
+-- name: erase_memory_versions :many
+-- Remove replaced versions, given as pairs of id and version.
+DELETE FROM aureus.memory_versions AS v
+USING json_array_elements(CAST(:versions AS json)) AS g
+WHERE v.tenant_id = :tenant_id AND v.memory_id = g.value ->> 0 AND v.version = CAST(g.value ->> 1 AS bigint)
+RETURNING v.version;

@@ -120,15 +120,15 @@ WITH segment AS (
 SELECT segment_no FROM segment;
 
 -- name: finish_merge :many
--- Let a merged segment take the place of its sources: from this commit on it is read instead of them.
+-- Let a merged segment take the place of its sources: from this commit on it is read instead of them. What died while
+-- it was being made stays counted as dead, because the rows that were written before hold it.
 UPDATE aureus.text_index_segments AS s SET
     status = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN 'live' ELSE 'retired' END,
     document_count = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN CAST(:document_count AS integer)
         ELSE s.document_count END,
     length_total = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN CAST(:length_total AS bigint)
         ELSE s.length_total END,
-    dead_count = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN 0 ELSE s.dead_count END,
-    dead_length_total = CASE WHEN s.segment_no = CAST(:segment_no AS bigint) THEN 0 ELSE s.dead_length_total END
+    built_to = ''
 WHERE s.tenant_id = :tenant_id AND s.space = :space
   AND (s.segment_no = CAST(:segment_no AS bigint) OR s.segment_no = ANY (CAST(:segment_nos AS bigint[])))
 RETURNING segment_no;
@@ -189,3 +189,9 @@ CROSS JOIN LATERAL (
     FROM aureus.text_index_documents AS o
     WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.target_id = t.target_id
     LIMIT 1) AS d;
+
+-- name: drop_pending :many
+-- Take the newest states of targets away before they come into the index.
+DELETE FROM aureus.text_index_pending
+WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (CAST(:target_ids AS text[]))
+RETURNING target_id;

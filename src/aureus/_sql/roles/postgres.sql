@@ -32,5 +32,9 @@ GRANT SELECT, INSERT ON aureus.audit_references TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.audit_modes TO aureus_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.subscriptions, aureus.subscription_members,
     aureus.subscription_buckets, aureus.subscription_parked TO aureus_app;
+-- A payload is deleted only on record (a trigger); that is what erasing a person needs, and nothing else does.
+GRANT DELETE ON aureus.event_payloads, aureus.profiles, aureus.profile_versions, aureus.hypotheses TO aureus_app;
+GRANT SELECT, INSERT, DELETE ON aureus.event_subjects TO aureus_app;
+GRANT SELECT, INSERT ON aureus.erasures, aureus.erased_entries TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;
 GRANT SELECT ON aureus.schema_migrations TO aureus_app;

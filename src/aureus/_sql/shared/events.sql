@@ -12,7 +12,7 @@ SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_
     e.resource,
     e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
-JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;
 
 -- name: find_first_since :one

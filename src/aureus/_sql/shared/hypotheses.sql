@@ -79,3 +79,10 @@ SELECT count(*), count(*) FILTER (WHERE status = 'active'), count(*) FILTER (WHE
 FROM aureus.hypotheses
 WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND (:user_id = '' OR user_id = :user_id)
   AND deleted_at IS NULL;
+
+-- name: list_subject_hypotheses :many
+-- Hypotheses about a user behind an id, in the order of ids, deleted ones too. Served by hypotheses_of_user.
+SELECT hypothesis_id FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND user_id = :user_id AND user_id <> '' AND hypothesis_id > :after_id
+ORDER BY hypothesis_id
+LIMIT :limit;

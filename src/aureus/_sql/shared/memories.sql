@@ -365,3 +365,22 @@ SELECT coalesce(max(version), 0)
 FROM aureus.memories
 WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND user_id = :user_id AND namespace = :namespace
   AND memory_key = :key AND memory_key <> '';
+
+-- name: list_subject_memories :many
+-- Memories of a user, or about a person, whatever became of them, behind an id in the order of ids. Reads on until the
+-- page is full: no index holds memories that are not live.
+SELECT m.memory_id, m.agent_id, m.user_id, m.session_id
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id > :after_id AND (m.user_id = :subject OR m.subject = :subject)
+ORDER BY m.memory_id
+LIMIT :limit;
+
+-- name: list_subject_versions :many
+-- Replaced versions that name a person where the memory itself does not (any more), behind one of them.
+SELECT v.memory_id, v.version
+FROM aureus.memory_versions AS v
+JOIN aureus.memories AS m ON m.tenant_id = v.tenant_id AND m.memory_id = v.memory_id
+WHERE v.tenant_id = :tenant_id AND (v.memory_id, v.version) > (:after_id, :after_version)
+  AND (v.user_id = :subject OR v.subject = :subject) AND m.user_id <> :subject AND m.subject <> :subject
+ORDER BY v.memory_id, v.version
+LIMIT :limit;

@@ -46,3 +46,15 @@ SELECT p.version, p.deleted_at, EXISTS (
     WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.operation_id = :operation_id) AS is_repeated
 FROM aureus.profiles AS p
 WHERE p.tenant_id = :tenant_id AND p.user_id = :user_id;
+
+-- name: erase_profile_versions :many
+-- Remove every version of a user's profile, before the row itself.
+DELETE FROM aureus.profile_versions
+WHERE tenant_id = :tenant_id AND user_id = :user_id
+RETURNING version;
+
+-- name: erase_profile :one
+-- Remove a user's profile, also one that was emptied before.
+DELETE FROM aureus.profiles
+WHERE tenant_id = :tenant_id AND user_id = :user_id
+RETURNING version;

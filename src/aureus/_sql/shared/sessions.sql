@@ -128,3 +128,32 @@ RETURNING collection;
 -- key: collection
 -- Remove the facets of a collection.
 DELETE FROM aureus.session_facets WHERE tenant_id = :tenant_id AND collection = :collection;
+
+-- name: is_session_known :one
+-- Whether there is anything of a session, a tombstone included.
+SELECT true FROM aureus.sessions
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id;
+
+-- name: erase_session :one
+-- Remove the row of a session, tombstone or not; what belongs to it follows.
+DELETE FROM aureus.sessions
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id
+RETURNING version;
+
+-- name: erase_session_state :many
+-- Remove the document of a session whose row is gone.
+DELETE FROM aureus.session_states
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id
+RETURNING generation;
+
+-- name: erase_session_messages :many
+-- Remove the history of a session whose row is gone.
+DELETE FROM aureus.session_messages
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id
+RETURNING position;
+
+-- name: erase_session_facets :many
+-- Remove what a session was found by; served by session_facets_session.
+DELETE FROM aureus.session_facets
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id
+RETURNING true;

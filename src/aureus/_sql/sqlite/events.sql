@@ -25,6 +25,11 @@ SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payl
     CAST(f.value ->> 'metadata' AS BLOB)
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
+INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+SELECT :tenant_id, s.value, e.entry_no
+FROM json_each(:entries) AS f
+CROSS JOIN json_each(f.value -> 'subjects') AS s
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 SELECT e.version, e.entry_no, NULL AS occurred_at, NULL AS leaf_hash
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
@@ -60,6 +65,11 @@ INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
 SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payload' AS BLOB),
     CAST(f.value ->> 'metadata' AS BLOB)
 FROM jsonb_each(:entries) AS f
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
+INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+SELECT :tenant_id, s.value, e.entry_no
+FROM json_each(:entries) AS f
+CROSS JOIN json_each(f.value -> 'subjects') AS s
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 SELECT e.version, e.entry_no, e.occurred_at, e.leaf_hash
 FROM jsonb_each(:entries) AS f
@@ -141,7 +151,7 @@ FROM (SELECT count(*) AS scanned_count, abs(max(s.rank)) AS reached_no FROM scan
 LEFT JOIN (
     SELECT s.*, p.payload, p.metadata
     FROM scanned AS s
-    CROSS JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
+    LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
     WHERE (:stream IS NULL OR s.stream = :stream)
       AND (:type IS NULL OR s.type = :type)
       AND (:category IS NULL OR s.category = :category)
@@ -149,7 +159,7 @@ LEFT JOIN (
       AND (:correlation_id IS NULL OR s.correlation_id = :correlation_id)
       AND (:since IS NULL OR s.occurred_at >= :since)
       AND (:until IS NULL OR s.occurred_at < :until)
-      AND (:words IS NULL OR NOT EXISTS (
+      AND (:words IS NULL OR p.payload IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM json_each(:words) AS w WHERE instr(lower(CAST(p.payload AS TEXT)), w.value) = 0))
     ORDER BY s.rank
     LIMIT :limit
@@ -230,7 +240,7 @@ SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_
     e.resource,
     e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
-JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version AND e.version <= :to_version
 ORDER BY e.version
 LIMIT :limit;
@@ -241,7 +251,7 @@ SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_
     e.resource,
     e.outcome, e.leaf_hash, p.payload, p.metadata
 FROM aureus.events AS e
-JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version > :after_version AND e.version <= :to_version
 ORDER BY e.version DESC
 LIMIT :limit;

@@ -51,3 +51,21 @@ WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id AND version = :v
 RETURNING version;
 DELETE FROM aureus.hypothesis_evidence
 WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id;
+
+-- name: erase_hypothesis_evidence :many
+-- Remove all evidence of some hypotheses, before these.
+DELETE FROM aureus.hypothesis_evidence
+WHERE tenant_id = :tenant_id AND hypothesis_id IN (SELECT value FROM json_each(:hypothesis_ids))
+RETURNING evidence_no;
+
+-- name: lock_hypotheses :many
+-- Those of some hypotheses that are about a user; nobody else writes meanwhile.
+SELECT hypothesis_id FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND hypothesis_id IN (SELECT value FROM json_each(:hypothesis_ids)) AND user_id = :user_id
+ORDER BY hypothesis_id;
+
+-- name: erase_hypotheses :many
+-- Remove hypotheses that have no evidence any more.
+DELETE FROM aureus.hypotheses
+WHERE tenant_id = :tenant_id AND hypothesis_id IN (SELECT value FROM json_each(:hypothesis_ids))
+RETURNING hypothesis_id;

@@ -256,3 +256,52 @@ WHERE m.tenant_id = :tenant_id AND m.memory_id IN (
           AND m.session_id = h.value ->> 3 AND m.session_id <> '' AND m.memory_no > h.value ->> 4 AND <<live>>
         ORDER BY m.memory_no
         LIMIT :count) AS a);
+
+-- name: erase_memories :many
+-- Remove those of some memories that are of a user or about a person, with everything that was kept of them; the rows
+-- are the ids, each with the versions, tags, counts of uses and vectors that went with all of them.
+WITH erased AS MATERIALIZED (
+    SELECT m.memory_id, m.tags
+    FROM json_each(:memory_ids) AS g
+    CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
+    WHERE m.user_id = :subject OR m.subject = :subject
+)
+SELECT e.memory_id,
+    (SELECT count(*) FROM erased AS g
+     CROSS JOIN aureus.memory_versions AS v ON v.tenant_id = :tenant_id AND v.memory_id = g.memory_id),
+    (SELECT count(*) FROM erased AS g CROSS JOIN json_each(g.tags) AS t
+     CROSS JOIN aureus.memory_tags AS d ON d.tenant_id = :tenant_id AND d.tag = t.value AND d.memory_id = g.memory_id),
+    (SELECT count(*) FROM erased AS g
+     CROSS JOIN aureus.memory_accesses AS a ON a.tenant_id = :tenant_id AND a.memory_id = g.memory_id),
+    (SELECT count(*) FROM erased AS g
+     CROSS JOIN aureus.memory_embeddings AS b ON b.tenant_id = :tenant_id AND b.memory_id = g.memory_id)
+FROM erased AS e;
+DELETE FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
+    SELECT t.value, m.memory_id
+    FROM json_each(:memory_ids) AS g
+    CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
+    CROSS JOIN json_each(m.tags) AS t
+    WHERE m.user_id = :subject OR m.subject = :subject);
+DELETE FROM aureus.memory_versions
+WHERE tenant_id = :tenant_id AND memory_id IN (
+    SELECT m.memory_id
+    FROM json_each(:memory_ids) AS g
+    CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
+    WHERE m.user_id = :subject OR m.subject = :subject);
+DELETE FROM aureus.memory_accesses
+WHERE tenant_id = :tenant_id AND memory_id IN (
+    SELECT m.memory_id
+    FROM json_each(:memory_ids) AS g
+    CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
+    WHERE m.user_id = :subject OR m.subject = :subject);
+DELETE FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids))
+  AND (user_id = :subject OR subject = :subject);
+
+-- name: erase_memory_versions :many
+-- Remove replaced versions, given as pairs of id and version.
+DELETE FROM aureus.memory_versions
+WHERE tenant_id = :tenant_id AND (memory_id, version) IN (
+    SELECT g.value ->> 0, g.value ->> 1 FROM json_each(:versions) AS g)
+RETURNING version;

@@ -96,13 +96,13 @@ SELECT :tenant_id, :space, :segment_no, g.value ->> 0, g.value ->> 1, substr(:pe
 FROM json_each(:rows) AS g;
 
 -- name: finish_merge :many
--- Let a merged segment take the place of its sources: from this commit on it is read instead of them.
+-- Let a merged segment take the place of its sources: from this commit on it is read instead of them. What died while
+-- it was being made stays counted as dead, because the rows that were written before hold it.
 UPDATE aureus.text_index_segments AS s SET
     status = CASE WHEN s.segment_no = :segment_no THEN 'live' ELSE 'retired' END,
     document_count = CASE WHEN s.segment_no = :segment_no THEN :document_count ELSE s.document_count END,
     length_total = CASE WHEN s.segment_no = :segment_no THEN :length_total ELSE s.length_total END,
-    dead_count = CASE WHEN s.segment_no = :segment_no THEN 0 ELSE s.dead_count END,
-    dead_length_total = CASE WHEN s.segment_no = :segment_no THEN 0 ELSE s.dead_length_total END
+    built_to = ''
 WHERE s.tenant_id = :tenant_id AND s.space = :space
   AND (s.segment_no = :segment_no OR s.segment_no IN (SELECT value FROM json_each(:segment_nos)))
 RETURNING segment_no;
@@ -150,3 +150,9 @@ SELECT group_concat(d.document_no)
 FROM json_each(:target_ids) AS t
 CROSS JOIN aureus.text_index_documents AS d
 WHERE d.tenant_id = :tenant_id AND d.space = :space AND d.target_id = t.value;
+
+-- name: drop_pending :many
+-- Take the newest states of targets away before they come into the index.
+DELETE FROM aureus.text_index_pending
+WHERE tenant_id = :tenant_id AND space = :space AND target_id IN (SELECT value FROM json_each(:target_ids))
+RETURNING target_id;

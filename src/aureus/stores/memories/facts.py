@@ -55,4 +55,5 @@ def fact_of(kind: EventType, memory: Memory, actor: str | None, **more: Any) -> 
             resource=f"memories/{memory.memory_id}",
             is_decision=kind in DECISIONS,
         ),
+        subjects=tuple(name for name in (memory.user_id, memory.subject) if name is not None),
     )

@@ -1,0 +1,31 @@
+-- Erasures on PostgreSQL.
+
+-- name: lock_erasures :one
+-- Let nobody else erase in this tenant before this transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended(CAST(:tenant_id AS text), 11));
+
+-- name: list_payloads :many
+-- Those of some entries that have their payload still, with the identifiers of their events.
+SELECT e.entry_no, e.event_id
+FROM unnest(CAST(:entry_nos AS bigint[])) AS g (entry_no)
+JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = g.entry_no
+JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = g.entry_no
+ORDER BY e.entry_no;
+
+-- name: mark_entries :many
+-- Name the entries whose payload a record takes away.
+INSERT INTO aureus.erased_entries (tenant_id, entry_no, record_id)
+SELECT :tenant_id, g.entry_no, :record_id FROM unnest(CAST(:entry_nos AS bigint[])) AS g (entry_no)
+RETURNING entry_no;
+
+-- name: delete_payloads :many
+-- Delete salt, payload and metadata of entries that a record names.
+DELETE FROM aureus.event_payloads
+WHERE tenant_id = :tenant_id AND entry_no = ANY (CAST(:entry_nos AS bigint[]))
+RETURNING entry_no;
+
+-- name: forget_subject :many
+-- Delete what says that entries concern a person.
+DELETE FROM aureus.event_subjects
+WHERE tenant_id = :tenant_id AND subject = :subject AND entry_no = ANY (CAST(:entry_nos AS bigint[]))
+RETURNING entry_no;

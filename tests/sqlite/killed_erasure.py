@@ -1,0 +1,36 @@
+"""A program that is killed in the middle of an erasure, after the n-th batch has begun and before it is committed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from aureus import Aureus, erasing
+from aureus.stores import erasures
+from tests.support.backends import settings_for
+from tests.support.person import ERASED_WITH, NAME
+
+
+def main(folder: Path, batch: int) -> None:
+    """Erase, and be killed."""
+    erasing.BATCH_MAX, erasures.ENTRIES_MAX = 2, 3
+    original, count = erasures.erase_payloads, 0
+
+    def killing(*args: Any, **kwargs: Any) -> Any:
+        nonlocal count
+        count += 1
+        yield from original(*args, **kwargs)
+        if count == batch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    erasures.erase_payloads = killing
+    settings = settings_for(f"sqlite:///{folder}/aureus.db", folder)
+    with Aureus(settings=settings) as client:
+        client.erasure.erase(NAME, reason="request 17", **ERASED_WITH)  # type: ignore[arg-type]  # both lists
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
