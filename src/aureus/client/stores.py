@@ -20,6 +20,7 @@ from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.model.memories import Provenance
+from aureus.snapshots import AsyncSnapshotStore, SnapshotStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
@@ -60,6 +61,7 @@ class Stores:
         self.hypotheses = HypothesisStore(runner, call)
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
+        self.snapshots = SnapshotStore(remembering, call)
         self.ledger = LedgerStore(runner, call)
 
     def agent(
@@ -105,6 +107,7 @@ class AsyncStores:
         self.hypotheses = AsyncHypothesisStore(runner, call)
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
+        self.snapshots = AsyncSnapshotStore(remembering, call)
         self.ledger = AsyncLedgerStore(runner, call)
 
     def agent(

@@ -17,6 +17,14 @@ WHERE e.tenant_id = :tenant_id AND e.action IS NOT NULL AND e.entry_no > :after_
 ORDER BY e.entry_no
 LIMIT :limit;
 
+-- name: get_entry :one
+-- One entry with the bytes that its leaf is made of; served by events_tenant_id_stream_version_key.
+SELECT e.event_id, e.type, e.actor, e.occurred_at, e.correlation_id, e.action, e.resource, e.outcome, e.entry_no,
+    e.leaf_hash, p.salt, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version = :version;
+
 -- name: get_event :one
 -- One event by its identifier; served by events_tenant_id_event_id_key.
 SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,

@@ -23,3 +23,19 @@ WHERE b.tenant_id = :tenant_id
     WHERE f.tenant_id = :tenant_id AND f.first_position <= :from_position), 0)
 ORDER BY b.first_position
 LIMIT :limit;
+
+-- name: list_nodes :many
+-- Roots of complete subtrees of one level that lie side by side; by the primary key.
+SELECT n.node_no, n.hash
+FROM aureus.ledger_nodes AS n
+WHERE n.tenant_id = :tenant_id AND n.level = :level AND n.node_no >= :first_no AND n.node_no < :end_no
+ORDER BY n.node_no;
+
+-- name: find_batches_of_entry :many
+-- Batches that may hold an entry: ranges of entry numbers overlap where somebody committed late. Served by
+-- ledger_batches_entries.
+SELECT b.first_position, b.entry_nos, b.leaf_hashes, b.sealed_at
+FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= :entry_no AND b.first_entry_no <= :entry_no
+ORDER BY b.last_entry_no
+LIMIT 100;
