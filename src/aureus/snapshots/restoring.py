@@ -68,7 +68,7 @@ def planned(
             changes.append(replace(change, remedy=remedy))
     for page in _pages(memories, PAGE):
         changes += yield from _memory_remedies(page, now)
-    return changes
+    return sorted(changes, key=lambda change: (change.kind.value, change.place, change.name))
 
 
 def undone(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:

@@ -8,13 +8,13 @@
 -- key: snapshot_id
 -- records
 -- Keep a new snapshot; its parts follow.
-INSERT INTO aureus.snapshots (tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection, session_ids, run_id, task_id,
-    created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation, ledger_size, ledger_root,
-    as_of_size, state_count, memory_count, state_hash, root, is_verified)
-VALUES (:tenant_id, :snapshot_id, :agent_id, :user_id, :namespace, :world_scope, :collection, CAST(:session_ids AS json),
-    :run_id, :task_id, CAST(:now AS timestamptz), :created_by, :risk_tier, CAST(:tags AS json), CAST(:metadata AS
-    json), :ledger_key, :ledger_incarnation, :ledger_size, :ledger_root, :as_of_size, :state_count, :memory_count,
-    :state_hash, :root, false)
+INSERT INTO aureus.snapshots (tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection,
+    session_ids, run_id, task_id, created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation,
+    ledger_size, ledger_root, as_of_size, state_count, memory_count, state_hash, root, is_verified)
+VALUES (:tenant_id, :snapshot_id, :agent_id, :user_id, :namespace, :world_scope, :collection,
+    CAST(:session_ids AS json), :run_id, :task_id, CAST(:now AS timestamptz), :created_by, :risk_tier,
+    CAST(:tags AS json), CAST(:metadata AS json), :ledger_key, :ledger_incarnation, :ledger_size, :ledger_root,
+    :as_of_size, :state_count, :memory_count, :state_hash, :root, false)
 RETURNING snapshot_id;
 
 -- name: add_snapshot_parts :many

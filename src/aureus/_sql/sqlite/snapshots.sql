@@ -8,9 +8,9 @@
 -- key: snapshot_id
 -- records
 -- Keep a new snapshot; its parts follow.
-INSERT INTO aureus.snapshots (tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection, session_ids, run_id, task_id,
-    created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation, ledger_size, ledger_root,
-    as_of_size, state_count, memory_count, state_hash, root, is_verified)
+INSERT INTO aureus.snapshots (tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection,
+    session_ids, run_id, task_id, created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation,
+    ledger_size, ledger_root, as_of_size, state_count, memory_count, state_hash, root, is_verified)
 VALUES (:tenant_id, :snapshot_id, :agent_id, :user_id, :namespace, :world_scope, :collection, :session_ids, :run_id,
     :task_id, :now, :created_by, :risk_tier, :tags, :metadata, :ledger_key, :ledger_incarnation, :ledger_size,
     :ledger_root, :as_of_size, :state_count, :memory_count, :state_hash, :root, false)

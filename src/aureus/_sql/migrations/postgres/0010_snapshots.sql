@@ -1,8 +1,8 @@
 -- why: snapshots of agents, and going back to them
 -- breaking: no
 --
--- A snapshot is immutable but for the mark of its last verification; its root covers its row and its parts, and stands in
--- the ledger too.
+-- A snapshot is immutable but for the mark of its last verification; its root covers its row and its parts, and stands
+-- in the ledger too.
 --
 -- Lock order: the head of the ledger, then what is captured or brought back, then the snapshot.
 
@@ -104,9 +104,10 @@ CREATE TABLE aureus.rollback_approvals (
 
 CREATE INDEX rollback_approvals_newest ON aureus.rollback_approvals (tenant_id, requested_at, approval_id);
 
-CREATE TRIGGER snapshots_immutable BEFORE UPDATE OF tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection, session_ids, run_id,
-    task_id, created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation, ledger_size,
-    ledger_root, as_of_size, state_count, memory_count, state_hash, root
+CREATE TRIGGER snapshots_immutable BEFORE UPDATE OF
+    tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection, session_ids, run_id, task_id,
+    created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation, ledger_size, ledger_root,
+    as_of_size, state_count, memory_count, state_hash, root
     ON aureus.snapshots FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();
 CREATE TRIGGER snapshots_no_truncate BEFORE TRUNCATE ON aureus.snapshots
     FOR EACH STATEMENT EXECUTE FUNCTION aureus.refuse_change();
