@@ -20,6 +20,7 @@ from tests.faults.embedding_writes import EMBEDDING_WRITES
 from tests.faults.index_steps import INDEX_STEPS
 from tests.faults.memory_writes import MEMORY_WRITES
 from tests.faults.nth_statement import failing
+from tests.faults.snapshot_writes import SNAPSHOT_WRITES
 
 TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
@@ -29,10 +30,11 @@ TABLES = [
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions",
+    "snapshots", "snapshot_parts", "rollbacks", "rollback_approvals",
     "ledger_heads", "ledger_batches", "ledger_nodes",
 ]  # fmt: skip
 
-STATEMENTS_MAX = 60
+STATEMENTS_MAX = 120
 """No operation sends more; one that is never through by then hangs."""
 
 ASK = TaskKey("", "ask")
@@ -307,6 +309,7 @@ OPERATIONS = [
     set_world_state, increment_world_state, transform_world_state, delete_world_state,
     *INDEX_STEPS,
     seal,
+    *SNAPSHOT_WRITES,
 ]  # fmt: skip
 
 

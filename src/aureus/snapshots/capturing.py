@@ -51,7 +51,7 @@ class SnapshotLabels:
 
     run_id: str | None = None
     task_id: str | None = None
-    risk_tier: RiskTier | None = None
+    risk_tier: RiskTier | str | None = None
     tags: Sequence[str] = ()
     metadata: Mapping[str, Any] | None = None
 
@@ -88,7 +88,7 @@ def described(
         task_id=labels.task_id,
         created_at=created_at,
         created_by=check_name(created_by, "actor", bytes_max=NAME_BYTES_MAX),
-        risk_tier=labels.risk_tier or tier_in(metadata),
+        risk_tier=tier_of(labels.risk_tier) or tier_in(metadata),
         tags=tuple(dict.fromkeys(labels.tags)),
         metadata=metadata,
         ledger_key=head.tenant_key,
@@ -164,10 +164,14 @@ def checked_scope(scope: SnapshotScope) -> SnapshotScope:
 
 def tier_in(metadata: Mapping[str, Any]) -> RiskTier | None:
     """Return the tier that metadata names as ``risk_tier`` or ``riskTier``; raises ``Invalid`` for another word."""
-    given = metadata.get("risk_tier", metadata.get("riskTier"))
+    return tier_of(metadata.get("risk_tier", metadata.get("riskTier")))
+
+
+def tier_of(given: Any) -> RiskTier | None:
+    """Return the tier of its name, None for None; raises ``Invalid`` for another word."""
     if given is None:
         return None
-    if given not in set(RiskTier):
+    if not isinstance(given, str) or given not in set(RiskTier):
         raise Invalid(f"risk tier {given!r} is none of {', '.join(RiskTier)}", risk_tier=str(given))
     return RiskTier(given)
 

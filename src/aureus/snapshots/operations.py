@@ -86,7 +86,7 @@ class SnapshotOperations(SnapshotRows):
         session_ids: Sequence[str] | None = None,
         run_id: str | None = None,
         task_id: str | None = None,
-        risk_tier: RiskTier | None = None,
+        risk_tier: RiskTier | str | None = None,
         tags: Sequence[str] = (),
         metadata: Mapping[str, Any] | None = None,
         snapshot_id: str | None = None,
