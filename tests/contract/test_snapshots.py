@@ -436,7 +436,7 @@ def test_a_deleted_snapshot_leaves_its_events(agent: Any) -> None:
 
 def test_what_no_snapshot_can_be_of_is_refused(agent: Any, monkeypatch: Any) -> None:
     create = agent.snapshots.create
-    for call, match in (
+    calls: list[tuple[Callable[[], Any], str]] = [
         (create, "name one"),
         (lambda: create(""), "agent_id is empty"),
         (lambda: create(world_scope="w", user_id="ada"), "name the agent too"),
@@ -445,7 +445,8 @@ def test_what_no_snapshot_can_be_of_is_refused(agent: Any, monkeypatch: Any) -> 
         (lambda: create("planner", metadata={"x": float("nan")}), "metadata.x is nan"),
         (lambda: create("planner", run_id=""), "run_id is empty"),
         (lambda: create("planner", actor=""), "actor is empty"),
-    ):
+    ]
+    for call, match in calls:
         with pytest.raises(Invalid, match=match):
             call()
     monkeypatch.setattr(capturing, "MEMORIES_MAX", 1)
@@ -463,11 +464,12 @@ def test_what_no_snapshot_can_be_of_is_refused(agent: Any, monkeypatch: Any) -> 
 def test_a_whole_operation_needs_a_transaction_of_its_own(stage: Stage, agent: Any) -> None:
     snapshot = taken(agent)
     with stage.backend.transaction(stage.tenant) as tx:
-        for call in (
+        calls: list[Callable[[], Any]] = [
             lambda: tx.snapshots.create("planner"),
             lambda: tx.snapshots.restore(snapshot.snapshot_id),
             lambda: tx.snapshots.diff(snapshot.snapshot_id),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(Invalid, match="needs a transaction of its own"):
                 call()
         assert tx.snapshots.get(snapshot.snapshot_id) == snapshot
@@ -510,7 +512,7 @@ def test_snapshots_of_another_tenant_are_not_there(
     other = another_stage("other").stores.snapshots
     assert list(other.list()) == list(other.list(memory_id="m1")) == []
     assert list(other.list_rollbacks()) == list(other.list_approvals()) == []
-    for call in (
+    calls: list[Callable[[], Any]] = [
         lambda: other.get(snapshot.snapshot_id),
         lambda: other.verify(snapshot.snapshot_id),
         lambda: other.restore(snapshot.snapshot_id),
@@ -519,7 +521,8 @@ def test_snapshots_of_another_tenant_are_not_there(
         lambda: other.get_rollback("back"),
         lambda: other.get_approval("a1"),
         lambda: other.decide_approval("a1", approve=True, decided_by="eve"),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(NotFound):
             call()
     assert not other.delete(snapshot.snapshot_id)

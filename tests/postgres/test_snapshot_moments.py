@@ -174,3 +174,28 @@ def test_lost_replies_leave_one_snapshot_and_one_rollback_each(
     assert len(snapshots.list(tag="before-rollback")) == 1
     events = stage.stores.events.read_stream(f"rollbacks/{rollback.rollback_id}")
     assert len(events) == 3
+
+
+def test_who_committed_late_is_no_part_of_the_moment_before(make_stage: MakeStage) -> None:
+    """Entry numbers are taken before commits, so that a later position may have a lower number."""
+    stage = make_stage(**{"ledger.sealing": "off"})
+    with stage.backend.transaction(stage.tenant) as tx:
+        tx.world_state.set("late", 1)
+        tx.memories.add("late", agent_id="planner", memory_id="m1")
+        stage.stores.world_state.set("quick", 1)
+        stage.stores.ledger.seal()
+        before = stage.stores.ledger.get_head()
+    stage.stores.world_state.set("quick", 2)
+    stage.stores.ledger.seal()
+    after = stage.stores.ledger.get_head()
+    assert (before.size, after.size) == (1, 4)
+
+    def names(size: int) -> list[tuple[str, int]]:
+        snapshot = stage.stores.snapshots.reconstruct("planner", world_scope="default", size=size)
+        parts = stage.stores.snapshots.list_parts(snapshot.snapshot_id)
+        return [(part.name, part.version) for part in parts]
+
+    assert names(1) == [("quick", 1)]
+    assert names(2) == [("late", 1), ("quick", 1)]
+    assert names(3) == [("late", 1), ("quick", 1), ("m1", 1)]
+    assert names(4) == [("late", 1), ("quick", 2), ("m1", 1)]

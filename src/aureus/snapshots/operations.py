@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from aureus._database.operation import read_whole, write_whole
-from aureus._database.statement import Op, current_time, new_id, record
+from aureus._database.statement import Op, composed, current_time, new_id, record
 from aureus.codec import check_name
-from aureus.errors import AlreadyExists, ApprovalRequired, Forbidden, NotFound
+from aureus.errors import (
+    AlreadyExists,
+    ApprovalRequired,
+    Forbidden,
+    IntegrityFailure,
+    Invalid,
+    NotFound,
+)
 from aureus.model.events import EventType, Fact
 from aureus.model.ledger import LedgerHead
+from aureus.model.merkle import root_at, root_spans
 from aureus.model.sessions import DEFAULT_COLLECTION
 from aureus.model.snapshots import (
     UNDONE,
@@ -37,14 +45,22 @@ from aureus.snapshots.capturing import (
     described,
     telling,
 )
+from aureus.snapshots.reconstructing import Moment, followed
 from aureus.snapshots.restoring import Undoing, planned, undone
 from aureus.snapshots.verifying import verified
-from aureus.stores.ledger import sealed_head
+from aureus.stores.ledger import (
+    LedgerOperations,
+    cut_at,
+    sealed_head,
+    size_at,
+    subtrees_for,
+)
 from aureus.stores.snapshots import SnapshotRows
 from aureus.stores.snapshots.rows import (
     add_rollback,
     add_snapshot,
     check_reason,
+    checked_moment,
     fact_of,
     find_approval,
     find_rollback,
@@ -115,17 +131,60 @@ class SnapshotOperations(SnapshotRows):
         labels = SnapshotLabels(run_id, task_id, risk_tier, tags, metadata)
         chosen = snapshot_id or (yield from new_id())
         head = yield from sealed_head()
-        earlier = yield from find_snapshot(chosen)
+        earlier = yield from _earlier(chosen, scope)
         if earlier is not None:
-            if earlier.scope != scope:
-                raise AlreadyExists(
-                    f"snapshot {chosen} exists and is of something else; leave snapshot_id out to take another one",
-                    snapshot_id=chosen,
-                )
             return earlier
         now = yield from current_time()
         holdings = yield from captured(scope)
         return (yield from _taken(scope, labels, holdings, head, chosen, now, actor))
+
+    @write_whole
+    def reconstruct(
+        self,
+        agent_id: str | None = None,
+        *,
+        user_id: str | None = None,
+        namespace: str | None = None,
+        world_scope: str | None = None,
+        size: int | None = None,
+        root: bytes | None = None,
+        moment: datetime | None = None,
+        risk_tier: RiskTier | str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+        snapshot_id: str | None = None,
+        actor: str = "aureus",
+    ) -> Op[Snapshot]:
+        """Make a snapshot of an earlier moment of which none was taken, from what the ledger tells. Atomic.
+
+        The moment is the first ``size`` entries of the ledger, as a head says it that somebody kept; with ``root``,
+        that of the same head, the ledger has to agree. Or it is a ``moment``: what was sealed by then. It holds the
+        memories and the keys of the world state that were live there; sessions keep only their newest document, and
+        are no part of it. Then `restore` it like any other snapshot.
+
+        Raises ``Invalid`` for a moment that is not there, and where ``events.routine`` was off so that keys are not
+        told, ``IntegrityFailure`` when root or values disagree, ``LimitExceeded``, ``AlreadyExists``.
+        """
+        scope = checked_scope(
+            SnapshotScope(
+                agent_id=agent_id,
+                user_id=user_id,
+                namespace=namespace,
+                world_scope=world_scope,
+                session_ids=None if agent_id is None else (),
+            )
+        )
+        labels = SnapshotLabels(None, None, risk_tier, tags, metadata)
+        chosen = snapshot_id or (yield from new_id())
+        head = yield from sealed_head()
+        earlier = yield from _earlier(chosen, scope)
+        if earlier is not None:
+            return earlier
+        then, at = yield from _head_then(head, size, root, moment)
+        cut = yield from cut_at(then.size)
+        holdings = yield from followed(scope, Moment(cut, at))
+        now = yield from current_time()
+        return (yield from _taken(scope, labels, holdings, then, chosen, now, actor, then.size))
 
     @write_whole
     def check(self, snapshot_id: str) -> Op[Verification]:
@@ -222,6 +281,44 @@ class SnapshotOperations(SnapshotRows):
         return RollbackAttempt(rollback)
 
 
+def _earlier(snapshot_id: str, scope: SnapshotScope) -> Op[Snapshot | None]:
+    """Return the snapshot that a repeated call has taken; raises ``AlreadyExists`` for one of something else."""
+    earlier = yield from find_snapshot(snapshot_id)
+    if earlier is not None and earlier.scope != scope:
+        raise AlreadyExists(
+            f"snapshot {snapshot_id} exists and is of something else; leave snapshot_id out to take another one",
+            snapshot_id=snapshot_id,
+        )
+    return earlier
+
+
+def _head_then(
+    head: LedgerHead, size: int | None, root: bytes | None, moment: datetime | None
+) -> Op[tuple[LedgerHead, datetime]]:
+    """Return the head that the ledger had at an earlier moment, and the time that it is taken for."""
+    if (size is None) == (moment is None):
+        raise Invalid("give the moment once: as the size of the ledger, or as a time")
+    if moment is not None:
+        size = yield from size_at(checked_moment(moment))
+    if size is None or not 0 < size <= head.size:
+        raise Invalid(
+            f"the ledger has {head.size:,} entries, and had none then"
+            if not size
+            else f"the ledger has {head.size:,} entries, not {size:,}",
+            size=size,
+        )
+    subtrees = yield from subtrees_for(root_spans(size))
+    found = root_at(size, subtrees)
+    if root is not None and found != root:
+        raise IntegrityFailure(
+            f"the first {size:,} entries of the ledger have the root {found.hex()}, not {root.hex()}",
+            size=size,
+        )
+    batch = yield from composed(LedgerOperations().list_batches(from_position=size - 1, limit=1))
+    then = replace(head, size=size, root=found, sealed_at=batch[0].sealed_at)
+    return then, moment or then.sealed_at
+
+
 def _taken(
     scope: SnapshotScope,
     labels: SnapshotLabels,
@@ -230,6 +327,7 @@ def _taken(
     snapshot_id: str,
     now: datetime,
     actor: str,
+    as_of_size: int | None = None,
 ) -> Op[Snapshot]:
     """Keep what was captured as a snapshot, and return it."""
     snapshot = described(
@@ -240,6 +338,7 @@ def _taken(
         snapshot_id=snapshot_id,
         created_at=now,
         created_by=actor,
+        as_of_size=as_of_size,
     )
     yield from add_snapshot(snapshot, holdings.parts, telling(snapshot))
     return snapshot

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from aureus._database.statement import Op, Queries, Row, fetch_one
+from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one
 from aureus.clock import to_micros
+from aureus.codec import decode
+from aureus.errors import LimitExceeded
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
 
 sql = Queries("events")
+
+PAGE = 1000
+"""Events of one statement."""
+
+TOLD_MAX = 1_000_000
+"""Events that one call follows: some hundred bytes of memory each."""
+
+
+class Told(NamedTuple):
+    """What an event tells, as far as a state is made of it."""
+
+    stream: str
+    version: int
+    entry_no: int
+    type: str
+    payload: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +53,35 @@ def entry_of(stream: str, version: int) -> Op[StoredEntry | None]:
             sql.get_entry, lambda row: _entry(stream, row), stream=stream, version=version
         )
     )
+
+
+def told_between(first_stream: str, end_stream: str) -> Op[list[Told]]:
+    """Return what is told in the streams between two names, stream by stream. Raises ``LimitExceeded``."""
+    found: list[Told] = []
+    after = ("", 0)
+    while True:
+        page = yield from fetch_all(
+            sql.list_stream_range,
+            _told,
+            first_stream=first_stream,
+            end_stream=end_stream,
+            after_stream=after[0],
+            after_version=after[1],
+            limit=PAGE,
+        )
+        found += page
+        if len(found) > TOLD_MAX:
+            raise LimitExceeded(
+                f"more than {TOLD_MAX:,} events have to be followed; narrow what you ask for",
+                limit=TOLD_MAX,
+            )
+        if len(page) < PAGE:
+            return found
+        after = (page[-1].stream, page[-1].version)
+
+
+def _told(row: Row) -> Told:
+    return Told(row[1], row[2], row[3], row[4], decode(row[12]))
 
 
 def _entry(stream: str, row: Row) -> StoredEntry:

@@ -145,6 +145,46 @@ def position_of(entry_no: int) -> Op[tuple[int, bytes] | None]:
     return None
 
 
+class Cut:
+    """Which entries lie in front of a position, by their numbers."""
+
+    def __init__(self, last_entry_no: int, late: frozenset[int]) -> None:
+        self._last_entry_no = last_entry_no
+        self._late = late
+
+    def holds(self, entry_no: int) -> bool:
+        """Return whether an entry lies in front of the position."""
+        return entry_no <= self._last_entry_no and entry_no not in self._late
+
+
+def cut_at(position: int) -> Op[Cut]:
+    """Return the cut at a position: of two entries the one with the higher number may have been sealed first."""
+    last_entry_no = yield from fetch_one(
+        sql.get_last_entry_before, lambda row: int(row[0] or 0), position=position
+    )
+    late: set[int] = set()
+    reached = position
+    while True:
+        batches = yield from fetch_all(
+            sql.list_late_batches,
+            _batch_of,
+            position=reached,
+            entry_no=last_entry_no,
+            limit=BATCHES_MAX,
+        )
+        for batch in batches:
+            late.update(batch.entry_nos[max(0, position - batch.first_position) :])
+        if len(batches) < BATCHES_MAX:
+            return Cut(last_entry_no or 0, frozenset(late))
+        reached = batches[-1].end_position
+
+
+def size_at(moment: datetime) -> Op[int]:
+    """Return how many entries were sealed at a moment."""
+    size = yield from fetch_one(sql.get_size_at, lambda row: int(row[0] or 0), moment=moment)
+    return size or 0
+
+
 def _extended(head: LedgerHead, limit: int, now: datetime) -> Op[LedgerHead]:
     """Seal one batch behind a head whose lock is held; return the head as it then is: the same without a batch."""
     batch = yield from fetch_one(sql.seal_batch, _sealed, size=head.size, limit=limit, now=now)

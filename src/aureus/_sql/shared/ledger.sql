@@ -39,3 +39,24 @@ FROM aureus.ledger_batches AS b
 WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= :entry_no AND b.first_entry_no <= :entry_no
 ORDER BY b.last_entry_no
 LIMIT 100;
+
+-- name: get_last_entry_before :one
+-- The highest number among the entries in front of a position, as far as whole batches tell; NULL when there is none.
+SELECT max(b.last_entry_no)
+FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id AND b.first_position < :position;
+
+-- name: list_late_batches :many
+-- Batches that reach behind a position and hold entries with low numbers: what committed late, and the one that the
+-- position cuts.
+SELECT b.first_position, b.entry_nos, b.leaf_hashes, b.sealed_at
+FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id AND b.first_position + b.size > :position AND b.first_entry_no <= :entry_no
+ORDER BY b.first_position
+LIMIT :limit;
+
+-- name: get_size_at :one
+-- How many entries were sealed at a moment, NULL when there was none.
+SELECT max(b.first_position + b.size)
+FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id AND b.sealed_at <= :moment;

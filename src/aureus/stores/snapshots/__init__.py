@@ -11,7 +11,7 @@ from datetime import datetime
 from aureus._database.operation import read, write
 from aureus._database.statement import Op, Queries, fetch_all, last, record
 from aureus.codec import check_name
-from aureus.errors import Invalid, NotFound
+from aureus.errors import NotFound
 from aureus.model.events import EventType
 from aureus.model.snapshots import Rollback, Snapshot, SnapshotPart, stream_of
 from aureus.stores.snapshots.approvals import RollbackApprovals
@@ -20,6 +20,7 @@ from aureus.stores.snapshots.rows import (
     END,
     NAME_BYTES_MAX,
     check_reason,
+    checked_moment,
     fact_of,
     find_rollback,
     get_snapshot,
@@ -70,8 +71,8 @@ class SnapshotRows(RollbackApprovals):
             "world_scope": world_scope,
             "tag": tag,
             "verified_only": verified_only,
-            "since": _moment(since, BEGINNING, "since"),
-            "until": _moment(until, END, "until"),
+            "since": BEGINNING if since is None else checked_moment(since, "since"),
+            "until": END if until is None else checked_moment(until, "until"),
             "before_at": before_at,
             "before_id": before_id,
             "limit": page_of(limit),
@@ -166,11 +167,3 @@ class SnapshotRows(RollbackApprovals):
                 limit=page_of(limit),
             )
         )
-
-
-def _moment(value: datetime | None, otherwise: datetime, what: str) -> datetime:
-    if value is None:
-        return otherwise
-    if value.tzinfo is None:
-        raise Invalid(f"{what} is a time without a zone; give it one, such as UTC", what=what)
-    return value

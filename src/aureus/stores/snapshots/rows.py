@@ -8,7 +8,7 @@ from typing import Any
 
 from aureus._database.statement import Op, Queries, Row, current_time, fetch_all, fetch_one, record
 from aureus.codec import check_text, decode, encode_made, encode_text
-from aureus.errors import IllegalTransition, NotFound
+from aureus.errors import IllegalTransition, Invalid, NotFound
 from aureus.model.events import AuditPoint, EventType, Fact
 from aureus.model.plain import plain
 from aureus.model.snapshots import (
@@ -199,6 +199,13 @@ def check_reason(reason: str | None) -> str | None:
     if reason is not None:
         check_text(reason, "reason", characters_max=REASON_CHARACTERS_MAX)
     return reason
+
+
+def checked_moment(value: datetime, what: str = "moment") -> datetime:
+    """Return a moment; raises ``Invalid`` for a time without a zone."""
+    if value.tzinfo is None:
+        raise Invalid(f"{what} is a time without a zone; give it one, such as UTC", what=what)
+    return value
 
 
 def page_of(limit: int) -> int:
