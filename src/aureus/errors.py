@@ -132,6 +132,12 @@ class ApprovalDenied(Forbidden):
     code = "approval_denied"
 
 
+class ApprovalRequired(Forbidden):
+    """What was asked for is a high risk, and nobody has approved it; ask a person, then call again."""
+
+    code = "approval_required"
+
+
 class EmbedderFailed(AureusError):
     """A model that turns text into vectors raised an error, or returned what are no vectors of its size."""
 

@@ -25,6 +25,7 @@ from tests.faults.erasing import ERASING
 from tests.faults.index_steps import INDEX_STEPS
 from tests.faults.memory_writes import MEMORY_WRITES
 from tests.faults.nth_statement import failing
+from tests.faults.snapshot_writes import SNAPSHOT_WRITES
 
 TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
@@ -36,9 +37,10 @@ TABLES = [
     "world_state", "world_state_versions", "audit_references", "audit_modes",
     "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
     "event_subjects", "erasures", "erased_entries",
+    "snapshots", "snapshot_parts", "rollbacks", "rollback_approvals",
 ]  # fmt: skip
 
-STATEMENTS_MAX = 60
+STATEMENTS_MAX = 120
 """No operation sends more; one that is never through by then hangs."""
 
 ASK = TaskKey("", "ask")
@@ -344,6 +346,7 @@ OPERATIONS = [
     append_audit_entry, set_audit_mode,
     *INDEX_STEPS,
     seal, sign_head, accept_restore,
+    *SNAPSHOT_WRITES,
 ]  # fmt: skip
 
 

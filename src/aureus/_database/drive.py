@@ -32,6 +32,7 @@ from aureus._database.statement import (
     Statement,
 )
 from aureus.clock import Clock
+from aureus.errors import Invalid
 from aureus.ids import Ids
 from aureus.model.events import Fact
 
@@ -39,6 +40,9 @@ R = TypeVar("R")
 
 STATEMENTS_MAX = 64
 """Statements of one operation; a loop over rows belongs into one statement."""
+
+WHOLE_STATEMENTS_MAX = 4096
+"""Statements of one whole operation, which reads and writes page by page."""
 
 
 class OperationBug(AssertionError):
@@ -91,10 +95,20 @@ class Call:
 
     observing: Observing | None = None
     """Who is told of it; None where nobody wants to know."""
+    is_whole: bool = False
+    """True for an operation that sees the database at one moment, in a transaction of its own."""
 
-    def begun(self) -> Call:
+    def begun(self, *, is_whole: bool = False) -> Call:
         """Return the same for one call, whose attempts share identifiers and what was made outside."""
-        return Call(self.tenant_id, self.timeout_seconds, [], [], self.observing)
+        return Call(self.tenant_id, self.timeout_seconds, [], [], self.observing, is_whole)
+
+    def refuse_whole(self) -> None:
+        """Raise ``Invalid`` for a whole operation inside a caller's transaction, which may span several moments."""
+        if self.is_whole:
+            raise Invalid(
+                "this call needs a transaction of its own, so that it sees one moment; "
+                "call it on the database, not on the transaction"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,7 @@ class Drive(Generic[R]):
         self._facts: list[Recorded] = []
         self._accompanying: list[Companion] = []
         self._count = 0
+        self._count_max = WHOLE_STATEMENTS_MAX if call.is_whole else STATEMENTS_MAX
         self._after_last = False
         self.is_lengthy = False
         """Whether the operation computes for milliseconds between its statements."""
@@ -254,7 +269,7 @@ class Drive(Generic[R]):
         self._count += 1
         if self._after_last:
             raise OperationBug(f"{statement.query.name} follows the statement marked as last")
-        if self._count > STATEMENTS_MAX:
+        if self._count > self._count_max:
             raise OperationBug(
                 f"{statement.query.name} is statement {self._count} of one operation"
             )

@@ -55,9 +55,16 @@ class AsyncStore:
 class Operation(Generic[P, R]):
     """A generator method seen through the object it is looked up on."""
 
-    def __init__(self, body: Callable[Concatenate[Any, P], Op[R]], *, is_read: bool) -> None:
+    def __init__(
+        self,
+        body: Callable[Concatenate[Any, P], Op[R]],
+        *,
+        is_read: bool,
+        is_whole: bool = False,
+    ) -> None:
         self.body = body
         self.is_read = is_read
+        self.is_whole = is_whole
         self.name = f"{_noun_of(body.__module__)}.{body.__name__}"
         """What telemetry calls it: ``sessions.save``."""
         self.__doc__ = body.__doc__
@@ -90,7 +97,7 @@ class Operation(Generic[P, R]):
         bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         def view(*args: P.args, **kwargs: P.kwargs) -> R:
-            begun = call.begun()
+            begun = call.begun(is_whole=self.is_whole)
             explain: Callable[[], Op[None]] | None = None
             while explain is None:
                 try:
@@ -114,7 +121,7 @@ class Operation(Generic[P, R]):
         bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         async def view(*args: P.args, **kwargs: P.kwargs) -> R:
-            begun = call.begun()
+            begun = call.begun(is_whole=self.is_whole)
             explain: Callable[[], Op[None]] | None = None
             while explain is None:
                 try:
@@ -161,9 +168,11 @@ class Operation(Generic[P, R]):
 
 
 def _noun_of(module: str) -> str:
-    """Return the noun whose operations a module holds: the part behind ``stores``, else the last one."""
+    """Return the noun whose operations a module holds: the part behind ``stores``, else behind the package's name."""
     parts = module.split(".")
-    return parts[parts.index("stores") + 1] if "stores" in parts[:-1] else parts[-1]
+    if "stores" in parts[:-1]:
+        return parts[parts.index("stores") + 1]
+    return parts[1] if parts[0] == "aureus" and len(parts) > 1 else parts[-1]
 
 
 def _unexplained() -> Conflict:
@@ -178,6 +187,20 @@ def read(body: Callable[Concatenate[Any, P], Op[R]]) -> Operation[P, R]:
 def write(body: Callable[Concatenate[Any, P], Op[R]]) -> Operation[P, R]:
     """Mark an operation that changes something: all of it, or nothing."""
     return Operation(body, is_read=False)
+
+
+def read_whole(body: Callable[Concatenate[Any, P], Op[R]]) -> Operation[P, R]:
+    """Mark a read of many pages: all of them from one moment, in a transaction of its own."""
+    return Operation(body, is_read=True, is_whole=True)
+
+
+def write_whole(body: Callable[Concatenate[Any, P], Op[R]]) -> Operation[P, R]:
+    """Mark an operation that reads many pages from one moment and writes by what it saw: all of it, or nothing.
+
+    It has a transaction of its own and does not travel in a caller's. When somebody else has changed a row since that
+    moment which it is about to change, it begins anew.
+    """
+    return Operation(body, is_read=False, is_whole=True)
 
 
 _BARE: dict[type[Any], Operations] = {}

@@ -8,10 +8,11 @@ made anew for each attempt. Time, identifiers and facts are effects too: the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, cast
 
+from aureus.errors import Conflict
 from aureus.model.events import Event, Fact
 
 Row = tuple[Any, ...]
@@ -269,6 +270,25 @@ def lengthy() -> Op[None]:
     with those of others, since more will follow in the same snapshot. The answer is the same.
     """
     yield Lengthy()
+
+
+def composed(operation: Op[T]) -> Op[T]:
+    """Carry an operation out as a part of another: what was its last statement is not the last one here.
+
+    Where it finds that nothing happened, the reason is looked for and raised at once.
+    """
+    answer: Any = None
+    while True:
+        try:
+            effect = operation.send(answer)
+        except StopIteration as end:
+            return cast(T, end.value)
+        except Refused as refused:
+            yield from composed(refused.explain())
+            raise Conflict("somebody changed it in the same moment; repeat the call") from None
+        if isinstance(effect, Statement) and effect.is_last:
+            effect = replace(effect, is_last=False)
+        answer = yield effect
 
 
 def events_of(recorded: Iterable[Recorded]) -> tuple[Event, ...]:

@@ -25,6 +25,7 @@ from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
 from aureus.ledger.steps import Scope
 from aureus.model.memories import Provenance
 from aureus.model.subscriptions import Start
+from aureus.snapshots import AsyncSnapshotStore, SnapshotStore
 from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
@@ -95,6 +96,7 @@ class Stores:
         self.subscriptions = Subscriptions(runner, call, means)
         self._means = means
         self.erasure = ErasureStore(runner, call, wired.beyond)
+        self.snapshots = SnapshotStore(remembering, call)
 
     def agent(
         self,
@@ -171,6 +173,7 @@ class AsyncStores:
         self.subscriptions = AsyncSubscriptions(runner, call, means)
         self._means = means
         self.erasure = AsyncErasureStore(runner, call, wired.beyond)
+        self.snapshots = AsyncSnapshotStore(remembering, call)
 
     def agent(
         self,

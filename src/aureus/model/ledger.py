@@ -52,3 +52,17 @@ class LedgerBatch:
     leaf_hashes: bytes
     """The hashes of the leaves one behind the other, 32 bytes each."""
     sealed_at: datetime
+
+    @property
+    def end_position(self) -> int:
+        """The position behind its last entry."""
+        return self.first_position + len(self.entry_nos)
+
+    def holds(self, position: int) -> bool:
+        """Return whether an entry of this batch has the position."""
+        return self.first_position <= position < self.end_position
+
+    def leaf_hash(self, position: int) -> bytes:
+        """Return the hash of the leaf at a position that this batch holds."""
+        at = (position - self.first_position) * 32
+        return self.leaf_hashes[at : at + 32]

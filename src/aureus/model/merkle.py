@@ -164,6 +164,18 @@ def consistency_proof(old_size: int, new_size: int, subtrees: Subtrees) -> list[
     ]
 
 
+def root_at(size: int, subtrees: Subtrees) -> bytes:
+    """Return the root over the first ``size`` leaves. Raises ``Invalid`` for a size that no tree has."""
+    _check_size(size)
+    return _range_root(0, size, subtrees) if size else empty_root()
+
+
+def root_spans(size: int) -> list[Span]:
+    """Return which kept hashes `root_at` needs: at most one span a level, of at most 256 hashes."""
+    _check_size(size)
+    return _spans([(0, size)], size) if size else []
+
+
 def inclusion_spans(index: int, size: int) -> list[Span]:
     """Return which kept hashes `inclusion_proof` needs: at most two spans a level, of at most 256 hashes each."""
     return _spans(_inclusion_ranges(index, size), size)
@@ -269,6 +281,11 @@ def _folded(peaks: Sequence[bytes]) -> bytes:
     for peak in reversed(peaks[:-1]):
         root = node_hash(peak, root)
     return root
+
+
+def _check_size(size: int) -> None:
+    if not 0 <= size <= SIZE_MAX:
+        raise Invalid(f"there is no tree of {size} leaves", size=size)
 
 
 def _inclusion_ranges(index: int, size: int) -> list[tuple[int, int]]:

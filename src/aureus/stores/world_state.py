@@ -398,6 +398,24 @@ class WorldStateOperations(Operations):
             )
 
 
+def written_values(scope: str, wanted: Sequence[tuple[str, str]]) -> Op[Sequence[WorldStateEntry]]:
+    """Return the values that operations gave to keys, by key and operation; for whoever follows their events."""
+    named = [{"key": key, "operation_id": operation} for key, operation in wanted]
+    return (
+        yield from fetch_all(
+            sql.list_written_values, _entry, scope=scope, wanted=encode(named, what="keys").decode()
+        )
+    )
+
+
+def count_versions(scope: str) -> Op[int]:
+    """Return how many values the keys of a scope ever had, deletions included."""
+    found = yield from fetch_one(
+        sql.count_world_state_versions, lambda row: int(row[0]), scope=scope
+    )
+    return found or 0
+
+
 class WorldStateStore(Store, WorldStateOperations):
     """World state of one tenant, in one scope."""
 

@@ -134,7 +134,9 @@ class _Attempt(Generic[R]):
         remaining = self._deadline - self._planner.clock.monotonic()
         if remaining <= 0:
             raise DeadlineExceeded("the deadline of the call has passed; nothing happened")
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if self._is_read else "BEGIN"
+        begin = "BEGIN"
+        if self._is_read or self._call.is_whole:
+            begin += " ISOLATION LEVEL REPEATABLE READ" + (" READ ONLY" if self._is_read else "")
         return [Sent(begin), self._planner.binding(self._call.tenant_id, None, remaining)]
 
     def _closing(self) -> list[Sent]:

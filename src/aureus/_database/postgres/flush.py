@@ -76,6 +76,8 @@ def waiting(
     planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: bool
 ) -> Waiting[R] | R | None:
     """Return the operation ready for a lane; its result when it needs no statement; None when it must go alone."""
+    if call.is_whole:
+        return None
     drive = Drive(make(), planner.sources, call)
     request = drive.start()
     if request is None:

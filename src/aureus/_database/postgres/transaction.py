@@ -77,6 +77,7 @@ class OpenTransaction:
     def perform(self, make: Callable[[], Op[R]], call: Call) -> Steps[R]:
         """Carry an operation out inside this transaction."""
         self.check_open()
+        call.refuse_whole()
         drive = Drive(make(), self._planner.sources, call)
         request = drive.start()
         opening = [_SAVEPOINT, self._binding(call)]

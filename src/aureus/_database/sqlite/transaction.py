@@ -78,6 +78,7 @@ class SqliteTransaction:
 
     def _perform(self, make: Callable[[], Op[R]], call: Call, *, is_read: bool) -> R:
         self._require_open()
+        call.refuse_whole()
         return self._engine.perform(
             self._connection, make, call, self._deadline(call), is_read=is_read
         )

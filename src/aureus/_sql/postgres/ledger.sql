@@ -7,6 +7,14 @@ FROM aureus.ledger_heads AS h
 WHERE h.tenant_id = :tenant_id
 FOR UPDATE SKIP LOCKED;
 
+-- name: hold_head :one
+-- Wait for the head of the tree and keep others from sealing until the end of the transaction. No row: there is no tree
+-- yet.
+SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.sealed_at
+FROM aureus.ledger_heads AS h
+WHERE h.tenant_id = :tenant_id
+FOR UPDATE;
+
 -- name: seal_batch :one
 -- Move what is visible, in the order of appends and at most :limit entries with the rest of the last append, into one
 -- batch behind position :size. It must come in a later statement than the lock: what others sealed is then seen. No

@@ -98,6 +98,20 @@ SELECT <<columns>>
 FROM aureus.memories
 WHERE tenant_id = :tenant_id AND memory_id = ANY (CAST(:memory_ids AS text[]));
 
+-- name: get_exact_versions :many
+-- Certain versions of memories, whatever became of them; one that is not there has no row.
+WITH wanted AS MATERIALIZED (
+    SELECT g.memory_id, g.version
+    FROM json_to_recordset(CAST(:wanted AS json)) AS g (memory_id text, version bigint)
+)
+SELECT <<columns_of_m>>
+FROM wanted AS g
+JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version
+UNION ALL
+SELECT <<columns_of_m>>
+FROM wanted AS g
+JOIN aureus.memory_versions AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version;
+
 -- name: lock_memory :one
 -- One memory with the promise that nobody changes it before this transaction ends; and whether an operation has written
 -- one of its latest versions.

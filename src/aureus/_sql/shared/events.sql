@@ -6,6 +6,26 @@
 SELECT version FROM aureus.streams
 WHERE tenant_id = :tenant_id AND stream = :stream;
 
+-- name: get_entry :one
+-- One entry with the bytes that its leaf is made of; served by events_tenant_id_stream_version_key.
+SELECT e.event_id, e.type, e.actor, e.occurred_at, e.correlation_id, e.action, e.resource, e.outcome, e.entry_no,
+    e.leaf_hash, p.salt, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version = :version;
+
+-- name: list_stream_range :many
+-- Events of the streams between two names, stream by stream, behind a place; served by
+-- events_tenant_id_stream_version_key.
+SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
+    e.resource, e.outcome, e.leaf_hash, p.payload, p.metadata
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream >= :first_stream AND e.stream < :end_stream
+  AND (e.stream, e.version) > (:after_stream, :after_version)
+ORDER BY e.stream, e.version
+LIMIT :limit;
+
 -- name: get_event :one
 -- One event by its identifier; served by events_tenant_id_event_id_key.
 SELECT e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,

@@ -50,3 +50,7 @@ INSERT INTO aureus.world_state AS w
 VALUES (:tenant_id, :scope, :key, 0, NULL, true, '', :now, :now)
 ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET updated_at = w.updated_at
 RETURNING version, is_deleted, value;
+
+-- name: count_world_state_versions :one
+-- How many values the keys of a scope ever had, deletions included.
+SELECT count(*) FROM aureus.world_state_versions AS v WHERE v.tenant_id = :tenant_id AND v.scope = :scope;

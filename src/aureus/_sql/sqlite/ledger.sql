@@ -6,6 +6,12 @@ SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.
 FROM aureus.ledger_heads AS h
 WHERE h.tenant_id = :tenant_id;
 
+-- name: hold_head :one
+-- Read the head; nobody else writes meanwhile. No row: there is no tree yet.
+SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.sealed_at
+FROM aureus.ledger_heads AS h
+WHERE h.tenant_id = :tenant_id;
+
 -- name: seal_batch :one
 -- Put what lies behind the head's last entry, at most :limit entries with the rest of the last append, into one batch
 -- behind position :size. No row: there is nothing. No append has as many entries as the look may go beyond its limit.

@@ -83,3 +83,11 @@ SELECT w.state_key, w.version
 FROM json_each(:keys) AS k
 JOIN aureus.world_state AS w ON w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = k.value
 WHERE NOT w.is_deleted;
+
+-- name: list_written_values :many
+-- The values that certain operations gave to keys; served by world_state_versions_operation.
+SELECT v.state_key, v.version, v.value, v.created_at
+FROM json_each(:wanted) AS g
+JOIN aureus.world_state_versions AS v
+  ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 'key'
+  AND v.operation_id = g.value ->> 'operation_id';

@@ -77,6 +77,27 @@ class SearchOperations(SessionScope):
         )
 
     @read
+    def list_documents(
+        self, agent_id: str, *, after_session_id: str = "", limit: int = 50
+    ) -> Op[Sequence[Session]]:
+        """Return a page of an agent's sessions with their documents, by name; at most 1,000.
+
+        ``after_session_id`` is the last one of the page before.
+        """
+        now = yield from current_time()
+        return (
+            yield from fetch_all(
+                sql.list_documents,
+                self._session,
+                collection=self._collection,
+                agent_id=check_name(agent_id, "agent_id", bytes_max=ID_BYTES_MAX),
+                after_session_id=after_session_id,
+                limit=page_of(limit),
+                now=now,
+            )
+        )
+
+    @read
     def list_agents(
         self, *, after_agent_id: str = "", limit: int = 100
     ) -> Op[Sequence[AgentSummary]]:

@@ -1,0 +1,37 @@
+-- Snapshots on SQLite: parts arrive as one JSON array, hashes in hexadecimal, content as the text that it is.
+
+-- part: tagged
+-- A snapshot has a tag, where one is asked for.
+(:tag IS NULL OR :tag IN (SELECT t.value FROM json_each(s.tags) AS t))
+
+-- name: add_snapshot :one
+-- key: snapshot_id
+-- records
+-- Keep a new snapshot; its parts follow.
+INSERT INTO aureus.snapshots (tenant_id, snapshot_id, agent_id, user_id, namespace, world_scope, collection,
+    session_ids, run_id, task_id, created_at, created_by, risk_tier, tags, metadata, ledger_key, ledger_incarnation,
+    ledger_size, ledger_root, as_of_size, state_count, memory_count, state_hash, root, is_verified)
+VALUES (:tenant_id, :snapshot_id, :agent_id, :user_id, :namespace, :world_scope, :collection, :session_ids, :run_id,
+    :task_id, :now, :created_by, :risk_tier, :tags, :metadata, :ledger_key, :ledger_incarnation, :ledger_size,
+    :ledger_root, :as_of_size, :state_count, :memory_count, :state_hash, :root, false)
+RETURNING snapshot_id;
+
+-- name: add_snapshot_parts :many
+-- Keep parts of a snapshot, whose own row this transaction has written; one row for each.
+INSERT INTO aureus.snapshot_parts
+    (tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, content, created_at)
+SELECT :tenant_id, :snapshot_id, g.value ->> 'part_no', g.value ->> 'kind', g.value ->> 'place', g.value ->> 'name',
+    g.value ->> 'version', unhex(g.value ->> 'content_hash'), unhex(g.value ->> 'leaf_hash'), g.value ->> 'content',
+    :now
+FROM json_each(:parts) AS g
+RETURNING part_no;
+
+-- name: add_rollback :one
+-- key: rollback_id
+-- records
+-- Keep what a rollback did.
+INSERT INTO aureus.rollbacks
+    (tenant_id, rollback_id, snapshot_id, before_id, approval_id, risk_tier, actor, reason, created_at, counts, kept)
+VALUES (:tenant_id, :rollback_id, :snapshot_id, :before_id, :approval_id, :risk_tier, :actor, :reason, :now, :counts,
+    :kept)
+RETURNING rollback_id;

@@ -1,0 +1,437 @@
+"""Snapshots: what an agent was at one moment, under one Merkle root, and what it takes to go back there.
+
+A snapshot has parts: each key of the world state and each session with its content, and for each memory a pointer (its
+version and the fingerprint of what it says; the text itself stays where it is). Its root covers a leaf for the header
+and one for each part, in their order; lone nodes are carried up (`aureus.model.merkle`)::
+
+    leaf = SHA-256(0x00 ‖ 0x01 ‖ text(kind) ‖ text(place) ‖ text(name) ‖ i64(version) ‖ hash)
+
+text(x) is u32(length) ‖ UTF-8, integers are big-endian. The header is a leaf of the kind ``snapshot`` whose hash is the
+SHA-256 of `Snapshot.stated` as canonical JSON. Pure: nothing here reads or stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+from aureus.model.events import EventType
+from aureus.model.merkle import Tree
+from aureus.model.plain import plain_record
+from aureus.model.workflows import RiskTier
+
+KEYS_MAX = 10_000
+"""Keys of the world state in one snapshot."""
+
+SESSIONS_MAX = 1000
+"""Sessions in one snapshot."""
+
+MEMORIES_MAX = 20_000
+"""Memories that one snapshot points to."""
+
+TAGS_MAX = 64
+"""Tags of one snapshot."""
+
+POINTERS_LOW_MAX = 10
+"""Memories up to which going back is a low risk: the figure of the system that this comes from."""
+
+APPROVAL_SECONDS = 3600.0
+"""How long an approval may be waited for and used, unless said otherwise: an hour."""
+
+HASH_BYTES = 32
+
+STATE_SNAPSHOT_ACTION = "snapshot.create"
+"""What the audit entry of a new snapshot is called."""
+
+ACTIONS: Mapping[str, str] = {
+    EventType.STATE_SNAPSHOT: STATE_SNAPSHOT_ACTION,
+    EventType.SNAPSHOT_DELETED: "snapshot.delete",
+    EventType.ROLLBACK_INITIATED: "rollback.begin",
+    EventType.ROLLBACK_POLICY_DECISION: "rollback.allow",
+    EventType.ROLLBACK_COMPLETED: "rollback.complete",
+    EventType.ROLLBACK_FAILED: "rollback.fail",
+    EventType.ROLLBACK_APPROVAL_REQUESTED: "rollback.request-approval",
+    EventType.ROLLBACK_APPROVAL_GRANTED: "rollback.approve",
+    EventType.ROLLBACK_APPROVAL_DENIED: "rollback.deny",
+}
+"""What an audit entry calls each thing that can happen to snapshots."""
+
+DECISIONS = frozenset(ACTIONS) - {EventType.STATE_SNAPSHOT, EventType.ROLLBACK_INITIATED}
+"""What is an audit entry also where only decisions are."""
+
+
+class PartKind(StrEnum):
+    """What a part of a snapshot stands for."""
+
+    WORLD_STATE = "world_state"
+    SESSION = "session"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPart:
+    """One thing that a snapshot holds.
+
+    ``place`` is the scope of a key and the collection of a session, and empty for a memory. ``content`` is the
+    canonical JSON of a value or a session, and None for a memory, which is only pointed to. ``hash`` is the SHA-256 of
+    the content, or the memory's fingerprint.
+    """
+
+    kind: PartKind
+    place: str
+    name: str
+    version: int
+    hash: bytes
+    content: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Return what it is a part of the state of, whatever its version."""
+        return (self.kind.value, self.place, self.name)
+
+    @property
+    def label(self) -> str:
+        """Return how messages name it."""
+        return " ".join([self.kind.value, "/".join(filter(None, (self.place, self.name)))])
+
+    def leaf(self) -> bytes:
+        """Return the hash of its leaf."""
+        return leaf_of(self.kind.value, self.place, self.name, self.version, self.hash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotScope:
+    """What a snapshot is of: an agent with its memories and sessions, a scope of the world state, or both."""
+
+    agent_id: str | None = None
+    user_id: str | None = None
+    """Only memories of this user; sessions have none. The empty text means memories of no user."""
+    namespace: str | None = None
+    """Only memories of this namespace."""
+    world_scope: str | None = None
+    collection: str = "sessions"
+    session_ids: tuple[str, ...] | None = None
+    """Only these sessions of the agent; None for all that are live."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A snapshot without its parts.
+
+    ``ledger_size`` entries of the tenant's ledger, whose root is ``ledger_root``, have brought about what it holds: no
+    more, no fewer. ``root`` covers everything but the last two fields, which are about its last verification.
+    """
+
+    snapshot_id: str
+    scope: SnapshotScope
+    run_id: str | None
+    task_id: str | None
+    created_at: datetime
+    created_by: str
+    risk_tier: RiskTier | None
+    """The tier that its maker gave it; None lets `risk` be found by rule."""
+    tags: tuple[str, ...]
+    metadata: dict[str, Any]
+    ledger_key: str
+    ledger_incarnation: int
+    ledger_size: int
+    ledger_root: bytes
+    as_of_size: int | None
+    """Set where it was made of what was kept of an earlier moment: the size of the ledger then."""
+    state_count: int
+    """Keys and sessions."""
+    memory_count: int
+    state_hash: bytes
+    """The root over keys and sessions alone."""
+    root: bytes
+    is_verified: bool
+    verified_at: datetime | None
+    """When it was last verified, whatever came of it."""
+
+    @property
+    def cursor(self) -> tuple[datetime, str]:
+        """Return its place in a list, for the page that follows."""
+        return (self.created_at, self.snapshot_id)
+
+    @property
+    def part_count(self) -> int:
+        """Return how many parts it has."""
+        return self.state_count + self.memory_count
+
+    @property
+    def risk(self) -> RiskTier:
+        """Return how bad it may be to go back to it; see `risk_of`."""
+        return risk_of(self.risk_tier, is_verified=self.is_verified, memory_count=self.memory_count)
+
+    def stated(self) -> dict[str, Any]:
+        """Return what its header says as plain JSON values: all that its root covers beside the parts."""
+        shown = plain_record(self)
+        return {name: value for name, value in shown.items() if name not in _NOT_STATED}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the snapshot as plain JSON values; hashes in hexadecimal."""
+        return {**plain_record(self), "risk": self.risk.value}
+
+
+_NOT_STATED = frozenset({"root", "is_verified", "verified_at"})
+
+
+class Change(StrEnum):
+    """What became of a part since a snapshot."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+class Remedy(StrEnum):
+    """What going back does about a change."""
+
+    SET = "set"
+    """A key gets its old value, as a new version."""
+    DELETE = "delete"
+    """A key that was added loses its value; its history stays."""
+    SAVE = "save"
+    """A session gets its old document, as a new version."""
+    FORGET = "forget"
+    """A memory that was added is forgotten, which `restore` of memories takes back."""
+    REVISE = "revise"
+    """A memory gets what it said, as a new version."""
+    REVIVE = "revive"
+    """A memory that was forgotten or superseded is live again, with what it said."""
+    LEAVE = "leave"
+    """A session that was begun since stays: deleting it would destroy its history."""
+    EXPIRED = "expired"
+    """It would have expired by now, so it stays away."""
+    ERASED = "erased"
+    """A memory was removed for good; nothing is left to bring back."""
+
+
+UNDONE = frozenset(
+    {Remedy.SET, Remedy.DELETE, Remedy.SAVE, Remedy.FORGET, Remedy.REVISE, Remedy.REVIVE}
+)
+"""Remedies that take a change back; the others name what stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotChange:
+    """A part that differs from a snapshot; versions are None where it is not there, ``remedy`` between snapshots."""
+
+    kind: PartKind
+    place: str
+    name: str
+    change: Change
+    version_before: int | None
+    version_after: int | None
+    remedy: Remedy | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the change as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What verifying a snapshot found.
+
+    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are memories that were
+    removed for good since: that is no tampering, and the ledger tells of it.
+    """
+
+    snapshot: Snapshot
+    problem: str | None = None
+    part: str | None = None
+    erased: tuple[str, ...] = ()
+
+    @property
+    def is_intact(self) -> bool:
+        """Return whether nothing is wrong."""
+        return self.problem is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verification as plain JSON values."""
+        return {**plain_record(self), "is_intact": self.is_intact}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """What going back to a snapshot did.
+
+    ``before_id`` is the snapshot of what was there before, by which it can be taken back. ``counts`` says how often
+    each remedy was applied, ``kept`` what stayed as it was, and why.
+    """
+
+    rollback_id: str
+    snapshot_id: str
+    before_id: str
+    approval_id: str | None
+    risk: RiskTier
+    actor: str
+    reason: str | None
+    created_at: datetime
+    counts: dict[str, int]
+    kept: tuple[SnapshotChange, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rollback as plain JSON values."""
+        return plain_record(self)
+
+
+class RollbackApprovalStatus(StrEnum):
+    """Where the question stands whether an agent may go back."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    USED = "used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackApproval:
+    """A question to a person: may we go back to this snapshot? It is good for one rollback, and not for ever.
+
+    It is bound to the snapshot by its root: to what it holds, not to its name.
+    """
+
+    approval_id: str
+    snapshot_id: str
+    root: bytes
+    risk: RiskTier
+    status: RollbackApprovalStatus
+    requested_by: str
+    requested_at: datetime
+    expires_at: datetime
+    reason: str | None
+    needs_another: bool
+    """Whether somebody else than who asked has to answer."""
+    decided_by: str | None
+    decided_at: datetime | None
+    decision_reason: str | None
+    rollback_id: str | None
+    """The rollback that it was used for."""
+
+    def is_open(self, now: datetime) -> bool:
+        """Return whether it can still be answered."""
+        return self.status is RollbackApprovalStatus.PENDING and now < self.expires_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the approval as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The parts of a snapshot that is being made, and the roots over them."""
+
+    states: Sequence[SnapshotPart] = ()
+    memories: Sequence[SnapshotPart] = ()
+    by_key: Mapping[tuple[str, str, str], SnapshotPart] = field(
+        default_factory=dict[tuple[str, str, str], SnapshotPart]
+    )
+
+    @classmethod
+    def of(cls, parts: Iterable[SnapshotPart]) -> Holdings:
+        """Return parts in the order in which a snapshot holds them: states before memories."""
+        found = list(parts)
+        states = [part for part in found if part.kind is not PartKind.MEMORY]
+        memories = [part for part in found if part.kind is PartKind.MEMORY]
+        return cls(states, memories, {part.key: part for part in found})
+
+    @property
+    def parts(self) -> list[SnapshotPart]:
+        """Return all of them, in their order."""
+        return [*self.states, *self.memories]
+
+    def state_hash(self) -> bytes:
+        """Return the root over the states."""
+        return root_over(part.leaf() for part in self.states)
+
+
+def root_over(leaves: Iterable[bytes]) -> bytes:
+    """Return the Merkle root over hashes of leaves."""
+    tree = Tree()
+    tree.extend(leaves)
+    return tree.root()
+
+
+def leaf_of(kind: str, place: str, name: str, version: int, content_hash: bytes) -> bytes:
+    """Return the hash of a leaf."""
+    described = b"".join(map(_text, (kind, place, name)))
+    number = version.to_bytes(8, "big", signed=True)
+    return sha256(b"\x00\x01" + described + number + content_hash).digest()
+
+
+def header_leaf(snapshot_id: str, header: bytes) -> bytes:
+    """Return the hash of the first leaf, of the header as canonical JSON."""
+    return leaf_of("snapshot", "", snapshot_id, 0, sha256(header).digest())
+
+
+def risk_of(explicit: RiskTier | None, *, is_verified: bool, memory_count: int) -> RiskTier:
+    """Return the risk of going back: as given, else HIGH unverified, MEDIUM with more than 10 memories, else LOW."""
+    if explicit is not None:
+        return explicit
+    if not is_verified:
+        return RiskTier.HIGH
+    return RiskTier.MEDIUM if memory_count > POINTERS_LOW_MAX else RiskTier.LOW
+
+
+def needs_approval(risk: RiskTier) -> bool:
+    """Return whether a person has to agree."""
+    return risk.rank >= RiskTier.HIGH.rank
+
+
+def differences(
+    before: Mapping[tuple[str, str, str], SnapshotPart],
+    after: Mapping[tuple[str, str, str], SnapshotPart],
+) -> list[SnapshotChange]:
+    """Return what differs between two sets of parts, by kind, place and name; equal hashes are no difference.
+
+    Memories differ when their versions do: what counts for them is decided where both versions are at hand.
+    """
+    changes: list[SnapshotChange] = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        part = old or new
+        if part is None or (old is not None and new is not None and old.hash == new.hash):
+            continue
+        kind = Change.CHANGED
+        if old is None:
+            kind = Change.ADDED
+        elif new is None:
+            kind = Change.REMOVED
+        changes.append(
+            SnapshotChange(
+                part.kind,
+                part.place,
+                part.name,
+                kind,
+                None if old is None else old.version,
+                None if new is None else new.version,
+            )
+        )
+    return changes
+
+
+def stream_of(snapshot_id: str) -> str:
+    """Return the stream of a snapshot's events."""
+    return f"snapshots/{quote(snapshot_id, safe='')}"
+
+
+def rollback_stream_of(rollback_id: str) -> str:
+    """Return the stream of the events of a rollback or of its approval."""
+    return f"rollbacks/{quote(rollback_id, safe='')}"
+
+
+def expiry_after(now: datetime, seconds: float) -> datetime:
+    """Return when an approval that is asked for now is over."""
+    return now + timedelta(seconds=seconds)
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return len(encoded).to_bytes(4, "big") + encoded

@@ -1,0 +1,148 @@
+"""What there was at an earlier moment, followed from the ledger: for which nobody has to have taken a snapshot.
+
+Each version of a memory and of a key is told by an event that names it. So the entries in front of a position say which
+version was live there, with the fingerprint of a memory and the hash of a value; the texts and values lie in the
+versions that both nouns keep. Sessions keep nothing but their newest document, so they are no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import TypeVar
+from urllib.parse import quote
+
+from aureus._database.statement import Op
+from aureus.codec import encode
+from aureus.errors import IntegrityFailure, Invalid, LimitExceeded
+from aureus.model.events import EventType
+from aureus.model.memories import Memory
+from aureus.model.snapshots import (
+    KEYS_MAX,
+    MEMORIES_MAX,
+    Holdings,
+    PartKind,
+    SnapshotPart,
+    SnapshotScope,
+)
+from aureus.model.world_state import end_of_prefix
+from aureus.model.world_state import stream_of as stream_of_key
+from aureus.snapshots.capturing import PAGE, part_of_key
+from aureus.stores.entries import Told, told_between
+from aureus.stores.ledger import Cut
+from aureus.stores.memories.rewriting import versions_of
+from aureus.stores.world_state import count_versions, written_values
+
+_LIVE = {EventType.MEMORY_CREATED, EventType.MEMORY_UPDATED, EventType.MEMORY_RESTORED}
+_GONE = {EventType.MEMORY_DELETED, EventType.MEMORY_SUPERSEDED, EventType.MEMORY_PURGED}
+
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A place in the ledger, and the time that it is taken for."""
+
+    cut: Cut
+    at: datetime
+
+
+def followed(scope: SnapshotScope, moment: Moment) -> Op[Holdings]:
+    """Return what a scope held at a moment. Raises ``Invalid`` where the ledger does not tell all of it."""
+    parts: list[SnapshotPart] = []
+    if scope.world_scope is not None:
+        parts += yield from _keys(scope.world_scope, moment.cut)
+    if scope.agent_id is not None:
+        parts += yield from _memories(scope, scope.agent_id, moment)
+    return Holdings.of(parts)
+
+
+def _keys(scope: str, cut: Cut) -> Op[list[SnapshotPart]]:
+    prefix = stream_of_key(scope, "")
+    told = yield from told_between(prefix, end_of_prefix(prefix))
+    if len(told) != (yield from count_versions(scope)):
+        raise Invalid(
+            f"the ledger does not tell of every write in the scope {scope}, as when events.routine was off; "
+            "only a snapshot that was taken then brings it back",
+            scope=scope,
+        )
+    latest = _latest(told, cut)
+    live = [one.payload for one in latest.values() if one.type == EventType.WORLD_STATE_SET]
+    if len(live) > KEYS_MAX:
+        raise LimitExceeded(f"more than {KEYS_MAX:,} keys of the scope {scope}", limit=KEYS_MAX)
+    parts: list[SnapshotPart] = []
+    for page in _pages(live, PAGE):
+        named = [(str(payload["key"]), str(payload["operationId"])) for payload in page]
+        hashes = {str(payload["key"]): payload.get("sha256") for payload in page}
+        found = yield from written_values(scope, named)
+        if len(found) != len(named):
+            raise IntegrityFailure(f"values of the scope {scope} are gone that the ledger tells of")
+        for entry in found:
+            told_hash = hashes[entry.key]
+            if told_hash is not None and told_hash != sha256(encode(entry.value)).hexdigest():
+                raise IntegrityFailure(
+                    f"key {entry.key!r} of the scope {scope} had another value at version {entry.version}",
+                    key=entry.key,
+                    scope=scope,
+                )
+            parts.append(part_of_key(scope, entry))
+    return sorted(parts, key=lambda part: part.name)
+
+
+def _memories(scope: SnapshotScope, agent_id: str, moment: Moment) -> Op[list[SnapshotPart]]:
+    told = yield from _told_of_memories(scope, agent_id)
+    state: dict[str, Told] = {}
+    for one in told:
+        if moment.cut.holds(one.entry_no) and one.type in _LIVE | _GONE:
+            state[str(one.payload["memoryId"])] = one
+    pointers = [
+        SnapshotPart(
+            PartKind.MEMORY,
+            "",
+            memory_id,
+            int(one.payload["version"]),
+            bytes.fromhex(one.payload["sha256"]),
+        )
+        for memory_id, one in sorted(state.items())
+        if one.type in _LIVE
+    ]
+    kept: list[SnapshotPart] = []
+    for page in _pages(pointers, PAGE):
+        found = yield from versions_of([(part.name, part.version) for part in page])
+        by_id = {memory.memory_id: memory for memory in found}
+        kept += [part for part in page if _belongs(by_id.get(part.name), scope, moment)]
+    if len(kept) > MEMORIES_MAX:
+        raise LimitExceeded(
+            f"more than {MEMORIES_MAX:,} memories of the agent {agent_id}", limit=MEMORIES_MAX
+        )
+    return kept
+
+
+def _told_of_memories(scope: SnapshotScope, agent_id: str) -> Op[list[Told]]:
+    stream = f"memories/{quote(agent_id, safe='')}"
+    if scope.user_id:
+        stream += f"/{quote(scope.user_id, safe='')}"
+    told = yield from told_between(stream, stream + "\x01")
+    if scope.user_id is None:
+        told += yield from told_between(stream + "/", end_of_prefix(stream + "/"))
+    return told
+
+
+def _belongs(memory: Memory | None, scope: SnapshotScope, moment: Moment) -> bool:
+    """Return whether a memory was live and of this scope; of one that was removed for good only the pointer is left."""
+    if memory is None:
+        return scope.namespace is None
+    return memory.is_live(moment.at) and scope.namespace in {None, memory.namespace}
+
+
+def _latest(told: Iterable[Told], cut: Cut) -> dict[str, Told]:
+    """Return the last thing in front of a cut that each stream tells."""
+    return {one.stream: one for one in told if cut.holds(one.entry_no)}
+
+
+def _pages(items: Sequence[Part], size: int) -> Iterator[Sequence[Part]]:
+    for at in range(0, len(items), size):
+        yield items[at : at + size]

@@ -1,0 +1,249 @@
+"""Going back to a snapshot: first what would have to be done, then doing it, as new versions and never by overwriting.
+
+Keys and sessions are compared by content, memories by version and then by what they say. What was removed for good, or
+would have expired by now, stays away and is named; so are sessions that were begun since, because deleting one destroys
+its history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from aureus._database.statement import Op, composed
+from aureus.codec import decode
+from aureus.errors import Conflict
+from aureus.model.events import EventType
+from aureus.model.memories import Memory
+from aureus.model.snapshots import (
+    Change,
+    Holdings,
+    PartKind,
+    Remedy,
+    Snapshot,
+    SnapshotChange,
+    SnapshotPart,
+    differences,
+)
+from aureus.snapshots.capturing import PAGE
+from aureus.stores.memories.rewriting import BATCH_MAX, rewrite, standing, versions_of
+from aureus.stores.memories.stating import next_version
+from aureus.stores.sessions import SessionOperations
+from aureus.stores.world_state import WorldStateOperations
+
+REASON = "rollback"
+"""What the events of memories say of why."""
+
+_SAID = (
+    "session_id", "type", "text", "content", "tags", "confidence", "subject", "language", "metadata", "provenance",
+    "sources", "is_shared", "occurred_at", "valid_from", "valid_to",
+)  # fmt: skip
+"""What a memory says, as far as going back brings it back; its expiry has a rule of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """What going back needs to know while it writes."""
+
+    snapshot: Snapshot
+    held: Holdings
+    rollback_id: str
+    now: datetime
+    actor: str
+
+
+def planned(
+    snapshot: Snapshot, held: Holdings, present: Holdings, now: datetime
+) -> Op[list[SnapshotChange]]:
+    """Return what differs from a snapshot by now, each with what going back does about it; nothing is written."""
+    changes: list[SnapshotChange] = []
+    memories: list[SnapshotChange] = []
+    for change in differences(held.by_key, present.by_key):
+        if change.kind is PartKind.MEMORY:
+            memories.append(change)
+        else:
+            remedy = _remedy(change, _part(held, change), snapshot, now)
+            changes.append(replace(change, remedy=remedy))
+    for page in _pages(memories, PAGE):
+        changes += yield from _memory_remedies(page, now)
+    return sorted(changes, key=lambda change: (change.kind.value, change.place, change.name))
+
+
+def undone(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
+    """Carry the remedies of changes out."""
+    for change in changes:
+        if change.kind is PartKind.WORLD_STATE:
+            yield from _undo_key(change, undoing)
+        elif change.remedy is Remedy.SAVE:
+            yield from _undo_session(change, undoing)
+    # Forgetting first: what is revived may need the key that a later memory holds.
+    for page in _pages(_with(changes, Remedy.FORGET), BATCH_MAX):
+        yield from _forget(page, undoing)
+    for remedy, kind in (
+        (Remedy.REVISE, EventType.MEMORY_UPDATED),
+        (Remedy.REVIVE, EventType.MEMORY_RESTORED),
+    ):
+        for page in _pages(_with(changes, remedy), BATCH_MAX):
+            yield from _bring_back(page, kind, undoing)
+
+
+def _remedy(
+    change: SnapshotChange, part: SnapshotPart | None, snapshot: Snapshot, now: datetime
+) -> Remedy:
+    if change.kind is PartKind.WORLD_STATE:
+        return Remedy.DELETE if part is None else Remedy.SET
+    if part is None:
+        return Remedy.LEAVE
+    if change.change is Change.REMOVED and _is_over(_content(part), snapshot, now):
+        return Remedy.EXPIRED
+    return Remedy.SAVE
+
+
+def _is_over(document: dict[str, Any], snapshot: Snapshot, now: datetime) -> bool:
+    """Return whether a session would be over by now, had nobody touched it since the snapshot."""
+    if document["ttlSeconds"] is not None:
+        return snapshot.created_at + timedelta(seconds=document["ttlSeconds"]) <= now
+    ends = _end_of(document)
+    return ends is not None and ends <= now
+
+
+def _end_of(document: dict[str, Any]) -> datetime | None:
+    given = document["expiresAt"]
+    return None if given is None else datetime.fromisoformat(given)
+
+
+def _memory_remedies(changes: Sequence[SnapshotChange], now: datetime) -> Op[list[SnapshotChange]]:
+    before = [change for change in changes if change.change is not Change.ADDED]
+    old = yield from _by_id(before)
+    current = yield from standing([change.name for change in before])
+    by_id = {memory.memory_id: memory for memory in current}
+    found: list[SnapshotChange] = []
+    for change in changes:
+        if change.change is Change.ADDED:
+            found.append(replace(change, remedy=Remedy.FORGET))
+            continue
+        then, memory = old.get(change.name), by_id.get(change.name)
+        if then is None or memory is None:
+            found.append(replace(change, remedy=Remedy.ERASED))
+        elif change.change is Change.REMOVED:
+            is_over = then.expires_at is not None and then.expires_at <= now
+            found.append(replace(change, remedy=Remedy.EXPIRED if is_over else Remedy.REVIVE))
+        elif _said(then, memory, now) != _said(memory, memory, now):
+            found.append(replace(change, remedy=Remedy.REVISE))
+    return found
+
+
+def _said(then: Memory, memory: Memory, now: datetime) -> dict[str, Any]:
+    """Return the fields that a memory gets of an earlier version; an end that has passed is none to go back to."""
+    said = {name: getattr(then, name) for name in _SAID}
+    is_over = then.expires_at is not None and then.expires_at <= now
+    said["expires_at"] = memory.expires_at if is_over else then.expires_at
+    return said
+
+
+def _undo_key(change: SnapshotChange, undoing: Undoing) -> Op[None]:
+    world = WorldStateOperations(change.place)
+    expected = change.version_after or 0
+    part = _part(undoing.held, change)
+    if part is None:
+        yield from composed(
+            world.delete(
+                change.name,
+                expected_version=expected,
+                actor=undoing.actor,
+                operation_id=undoing.rollback_id,
+            )
+        )
+        return
+    yield from composed(
+        world.set(
+            change.name,
+            _content(part),
+            expected_version=expected,
+            actor=undoing.actor,
+            operation_id=undoing.rollback_id,
+        )
+    )
+
+
+def _undo_session(change: SnapshotChange, undoing: Undoing) -> Op[None]:
+    agent_id, part = undoing.snapshot.scope.agent_id, _part(undoing.held, change)
+    if (
+        agent_id is None or part is None
+    ):  # pragma: no cover - a session that is saved was captured, with its agent
+        return
+    document = _content(part)
+    ends = _end_of(document)
+    yield from composed(
+        SessionOperations(change.place).save(
+            agent_id,
+            change.name,
+            document["state"],
+            context=document["context"],
+            expected_version=change.version_after or 0,
+            ttl_seconds=document["ttlSeconds"],
+            expires_at=ends if ends is not None and ends > undoing.now else None,
+            operation_id=undoing.rollback_id,
+        )
+    )
+
+
+def _forget(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
+    current = yield from standing([change.name for change in changes])
+    _check_all_there(changes, current)
+    deleted = [
+        next_version(memory, undoing.rollback_id, undoing.now, deleted_at=undoing.now)
+        for memory in current
+    ]
+    yield from rewrite(EventType.MEMORY_DELETED, deleted, undoing.now, undoing.actor, REASON)
+
+
+def _bring_back(changes: Sequence[SnapshotChange], kind: EventType, undoing: Undoing) -> Op[None]:
+    old = yield from _by_id(changes)
+    current = yield from standing([change.name for change in changes])
+    _check_all_there(changes, current)
+    brought = [
+        next_version(
+            memory,
+            undoing.rollback_id,
+            undoing.now,
+            **_said(old[memory.memory_id], memory, undoing.now),
+            deleted_at=None,
+            superseded_by=None,
+        )
+        for memory in current
+    ]
+    yield from rewrite(kind, brought, undoing.now, undoing.actor, REASON)
+
+
+def _by_id(changes: Sequence[SnapshotChange]) -> Op[dict[str, Memory]]:
+    """Return what memories were at the snapshot."""
+    wanted = [(change.name, change.version_before or 0) for change in changes]
+    found = yield from versions_of(wanted)
+    return {memory.memory_id: memory for memory in found}
+
+
+def _check_all_there(changes: Sequence[SnapshotChange], found: Sequence[Memory]) -> None:
+    if len(found) != len(changes):  # pragma: no cover - one moment shows the same rows twice
+        raise Conflict(
+            "memories were removed in the same moment; nothing was stored, repeat the call"
+        )
+
+
+def _content(part: SnapshotPart) -> Any:
+    return decode(part.content or "null")
+
+
+def _part(holdings: Holdings, change: SnapshotChange) -> SnapshotPart | None:
+    return holdings.by_key.get((change.kind.value, change.place, change.name))
+
+
+def _with(changes: Iterable[SnapshotChange], remedy: Remedy) -> list[SnapshotChange]:
+    return [change for change in changes if change.remedy is remedy]
+
+
+def _pages(changes: Sequence[SnapshotChange], size: int) -> Iterator[Sequence[SnapshotChange]]:
+    for at in range(0, len(changes), size):
+        yield changes[at : at + size]
