@@ -23,12 +23,13 @@ from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.erasing import AsyncErasureStore, Beyond, ErasureStore
 from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
 from aureus.ledger.steps import Scope
+from aureus.ledger.trail import AsyncAuditTrail, AuditTrail
 from aureus.model.memories import Provenance
 from aureus.model.subscriptions import Start
 from aureus.snapshots import AsyncSnapshotStore, SnapshotStore
 from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
-from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
+from aureus.stores.audit import AuditOperations
 from aureus.stores.events import AsyncEventStore, EventStore
 from aureus.stores.hypotheses import AsyncHypothesisStore, HypothesisStore
 from aureus.stores.memories import AsyncMemoryStore, MemoryOperations, MemoryStore
@@ -85,7 +86,7 @@ class Stores:
         self.tasks = TaskStore(runner, call)
         self.approvals = ApprovalStore(runner, call)
         self.events = EventStore(runner, call)
-        self.audit = AuditStore(runner, call, wired.audit)
+        self.audit = AuditTrail(runner, call, wired.audit, wired.ledger)
         self.memories = MemoryStore(remembering, call, operations)
         self.profiles = ProfileStore(runner, call)
         self.hypotheses = HypothesisStore(runner, call)
@@ -162,7 +163,7 @@ class AsyncStores:
         self.tasks = AsyncTaskStore(runner, call)
         self.approvals = AsyncApprovalStore(runner, call)
         self.events = AsyncEventStore(runner, call)
-        self.audit = AsyncAuditStore(runner, call, wired.audit)
+        self.audit = AsyncAuditTrail(runner, call, wired.audit, wired.ledger)
         self.memories = AsyncMemoryStore(remembering, call, operations)
         self.profiles = AsyncProfileStore(runner, call)
         self.hypotheses = AsyncHypothesisStore(runner, call)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, TypeVar, cast
 
+from aureus.clock import from_micros
+from aureus.codec import decode
 from aureus.errors import HistoryRewound, IntegrityFailure, Invalid, NotFound
 from aureus.ledger.findings import Findings
 from aureus.ledger.heads import SeenHead, SeenHeads
@@ -19,6 +22,7 @@ from aureus.ledger.lines import entry_line
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof, VerifiedHead
 from aureus.ledger.verifier import Verifier
+from aureus.model.audit import references_of
 from aureus.model.heads import Head, is_same_ledger
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import Tree, verify_consistency
@@ -64,7 +68,7 @@ class Scope:
 
 def status(scope: Scope) -> Steps[LedgerStatus]:
     """Return how far the ledger is sealed, signed and known elsewhere."""
-    state = yield from _state()
+    state = yield from current_state()
     pending_count: int = yield Ask("proofs", "count_pending")
     signed: SignedHead | None = yield Ask("proofs", "get_newest_signed", (state.incarnation,))
     seen = scope.last_seen(state)
@@ -81,7 +85,7 @@ def status(scope: Scope) -> Steps[LedgerStatus]:
 
 def current_head(scope: Scope) -> Steps[Head]:
     """Return the head, after it was proved to go on from the last one seen, and keep it outside the database."""
-    state = yield from _state()
+    state = yield from current_state()
     head = head_from(scope.name, state)
     seen = scope.last_seen(state)
     if seen is not None:
@@ -92,7 +96,7 @@ def current_head(scope: Scope) -> Steps[Head]:
 
 def signing(scope: Scope, keys: Sequence[SigningKey]) -> Steps[SignedHead]:
     """Sign the head, and keep it outside the database when it is committed."""
-    state = yield from _state()
+    state = yield from current_state()
     seen = scope.last_seen(state)
 
     def make_note(head: Head) -> str:
@@ -117,7 +121,7 @@ def proving(scope: Scope, event_id: str) -> Steps[InclusionProof]:
             f"event {event_id} is not sealed yet; `aureus ledger seal` seals what is waiting",
             event_id=event_id,
         )
-    state = yield from _state()
+    state = yield from current_state()
     signed: SignedHead | None = yield Ask("proofs", "get_newest_signed", (state.incarnation,))
     if signed is not None and signed.size > position:
         size, note = signed.size, Note.from_text(signed.note)
@@ -144,7 +148,7 @@ def verifying(
     since_last: bool = False,
 ) -> Steps[Verification]:
     """Verify the ledger; see `Ledger.verify`."""
-    state = yield from _state()
+    state = yield from current_state()
     head = head_from(scope.name, state)
     seen = scope.last_seen(state)
     findings = Findings()
@@ -154,7 +158,7 @@ def verifying(
         start = None
     heads, proved = yield from _compared(head, heads, 0 if start is None else start.size, findings)
     verifier = Verifier(head, state.peaks, heads=heads, start=start, findings=findings)
-    yield from _read_all(verifier, head)
+    yield from read_all(verifier, head)
     yield from _look_for_strays(verifier)
     report = verifier.finish()
     anchors = {*report.anchors, *(one.head for one in proved if one.is_anchored)}
@@ -166,7 +170,7 @@ def verifying(
 
 def restoring(scope: Scope, actor: str) -> Steps[LedgerHead]:
     """Accept a ledger that is behind what was seen; see `Ledger.accept_restore`."""
-    state = yield from _state()
+    state = yield from current_state()
     head = head_from(scope.name, state)
     seen = scope.last_seen(state)
     if seen is None:
@@ -187,7 +191,8 @@ def restoring(scope: Scope, actor: str) -> Steps[LedgerHead]:
     return begun
 
 
-def _state() -> Steps[LedgerHead]:
+def current_state() -> Steps[LedgerHead]:
+    """Return the state of the ledger. Raises ``NotFound`` before anything was sealed."""
     state: LedgerHead | None = yield Ask("ledger", "get_head")
     if state is None:
         raise NotFound(
@@ -247,7 +252,8 @@ def _compared(
     return [one for one in heads if one.head.size >= max(begin, 1)], proved
 
 
-def _read_all(verifier: Verifier, head: Head) -> Steps[None]:
+def read_all(verifier: Verifier, head: Head) -> Steps[None]:
+    """Read what comes next up to a head, and records of erasures behind it when some are missing."""
     first = verifier.next_position
     while first < head.size:
         end = min(head.size, first + ENTRIES_MAX)
@@ -255,16 +261,53 @@ def _read_all(verifier: Verifier, head: Head) -> Steps[None]:
         reached = entries[-1].position + 1 if entries else end
         nodes: Hashes = yield Ask("proofs", "list_nodes", (first, end, head.size))
         verifier.read(entries, nodes)
+        yield from check_references(entries, verifier.findings)
         first = reached
     if verifier.has_unrecorded:
         yield from _read_records(verifier, head)
+
+
+def check_references(entries: Sequence[SealedEntry], findings: Findings) -> Steps[None]:
+    """Compare what is stored as references of audit entries with what their payloads say."""
+    audited = [
+        entry
+        for entry in entries
+        if entry.event is not None and entry.event.fields.action is not None
+    ]
+    if not audited:
+        return
+    stored: dict[int, set[tuple[str, str, datetime]]] = {}
+    numbers = [entry.entry_no for entry in audited]
+    for number, kind, value, occurred_at in (yield Ask("audit", "list_references", (numbers,))):
+        stored.setdefault(number, set()).add((kind, value, occurred_at))
+    for entry in audited:
+        expected = references_in(entry)
+        if expected is not None and stored.get(entry.entry_no, set()) != expected:
+            message = "what audit_references says of the entry is not what its payload says"
+            findings.add(FindingKind.COLUMN, message, entry.position, entry=entry)
+
+
+def references_in(entry: SealedEntry) -> set[tuple[str, str, datetime]] | None:
+    """Return what an audit entry refers to, with its time; None where its payload is gone or is no JSON object."""
+    event = entry.event
+    if event is None or event.payload is None:
+        return None
+    try:
+        payload: Any = decode(event.payload)
+    except Invalid:
+        return None
+    if not isinstance(payload, dict):
+        return None
+    occurred_at = from_micros(event.fields.occurred_at_micros)
+    found = references_of(cast(dict[str, Any], payload))
+    return {(kind.value, value, occurred_at) for kind, value in found}
 
 
 def _read_records(verifier: Verifier, head: Head) -> Steps[None]:
     """Look for records of erasures that were sealed meanwhile, behind the head."""
     while not (yield Ask("ledger", "seal")).is_done:
         pass
-    state = yield from _state()
+    state = yield from current_state()
     first = head.size
     while first < state.size and verifier.has_unrecorded:
         end = min(state.size, first + ENTRIES_MAX)

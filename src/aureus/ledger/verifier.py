@@ -70,6 +70,11 @@ class Verifier:
         return self._structure.next_position
 
     @property
+    def findings(self) -> Findings:
+        """What was found so far; who looks at more than the verifier does adds to it."""
+        return self._findings
+
+    @property
     def has_unrecorded(self) -> bool:
         """Whether erased entries wait for their record, which may lie behind the head: see `read_later`."""
         return self._contents.has_unrecorded

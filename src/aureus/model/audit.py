@@ -21,6 +21,7 @@ from aureus.model.differences import ABSENT, Difference, DifferenceKind, differe
 from aureus.model.events import Event, EventType
 from aureus.model.memories import Provenance
 from aureus.model.plain import plain, plain_record
+from aureus.model.verification import Finding
 
 ACTION_CHARACTERS_MAX = 200
 """Characters of an action, and of an outcome."""
@@ -154,6 +155,27 @@ class TenantAuditMode:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryVerification:
+    """What verifying one entry has found: nothing, when it is as it was recorded."""
+
+    event_id: str
+    position: int | None
+    """Where it is sealed; None when it is not yet, and only its own hash speaks for it."""
+    is_redacted: bool
+    """Whether its payload is gone; then its hash is that of what it was."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values, with its verdict."""
+        return {"is_intact": self.is_intact, **plain_record(self)}
 
 
 def payload_of(

@@ -186,6 +186,19 @@ def consistency_spans(old_size: int, new_size: int) -> list[Span]:
     return _spans(_consistency_ranges(old_size, new_size), new_size)
 
 
+def peak_spans(size: int, within: int) -> list[Span]:
+    """Return which kept hashes of a tree `tree_of` needs for its first leaves: one span a level, of at most 256."""
+    return _spans([(0, size)] if size else [], within)
+
+
+def tree_of(size: int, subtrees: Subtrees) -> Tree:
+    """Return the tree of the first leaves of one that grew on. Raises ``Invalid`` for a size that is none."""
+    if not 0 <= size <= SIZE_MAX:
+        raise Invalid(f"no tree has {size} leaves", size=size)
+    peaks = [subtrees(level, index) for level, index in _complete_subtrees(0, size)]
+    return Tree.from_bytes(size, b"".join(peaks))
+
+
 def subtrees_of(hashes: Mapping[tuple[int, int], bytes]) -> Subtrees:
     """Return the subtrees that follow from hashes of kept levels, by level and index, as the spans asked for them.
 

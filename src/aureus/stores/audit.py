@@ -44,7 +44,9 @@ from aureus.model.audit import (
 )
 from aureus.model.differences import ABSENT
 from aureus.model.events import NAME_CHARACTERS_MAX, AuditPoint, Event, EventType, Fact
+from aureus.model.leaf import LeafFields
 from aureus.model.memories import Provenance
+from aureus.model.verification import SealedEntry, StoredEvent
 
 sql = Queries("audit")
 event_sql = Queries("events")
@@ -82,6 +84,9 @@ _LIMITS = {
     "outcome": ACTION_CHARACTERS_MAX,
     "resource": RESOURCE_CHARACTERS_MAX,
 }
+
+StoredReferences = list[tuple[int, str, str, datetime]]
+"""What entries refer to as it is stored: entry number, kind, value, time."""
 
 Place = tuple[datetime, int]
 """Where an entry stands in a list: its time and its number."""
@@ -286,6 +291,23 @@ class AuditOperations(Operations):
             return AuditPage(entries, None)
         return AuditPage(entries, _cursor((reached[0], reached[1])))
 
+    @read
+    def list_references(self, entry_nos: Sequence[int]) -> Op[StoredReferences]:
+        """Return what is stored as references of entries: entry number, kind, value and time; for verifying."""
+        return (
+            yield from fetch_all(
+                sql.list_audit_references, lambda row: row, entry_nos=list(entry_nos)
+            )
+        )
+
+    @read
+    def get_stored(self, event_id: str) -> Op[SealedEntry]:
+        """Return an entry as it is stored, for verifying; at position -1, sealed or not. Raises ``NotFound``."""
+        found = yield from fetch_one(sql.get_stored_entry, _stored, event_id=event_id)
+        if found is None:
+            raise NotFound(f"there is no audit entry {event_id!r}", event_id=event_id)
+        return found
+
 
 class AuditStore(Store, AuditOperations):
     """The audit trail of one tenant."""
@@ -444,6 +466,29 @@ def _place(cursor: str) -> Place:
         raise Invalid(
             f"cursor is {cursor!r}; it is that of a page of audit entries", what="cursor"
         ) from error
+
+
+def _stored(row: Row) -> SealedEntry:
+    event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
+    correlation_id, action, resource, outcome, leaf, committed, salt, payload, metadata = rest
+    micros = to_micros(occurred_at)
+    fields = LeafFields(
+        event_id, stream, kind, actor, micros, correlation_id, action, resource, outcome
+    )
+    event = StoredEvent(
+        fields,
+        version,
+        bytes(committed),
+        bytes(leaf),
+        _bytes(salt),
+        _bytes(payload),
+        _bytes(metadata),
+    )
+    return SealedEntry(-1, entry_no, bytes(leaf), event)
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 def _own_mode(row: Row) -> _OwnMode:

@@ -25,11 +25,14 @@ from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import (
     TILE_LEVELS,
     Span,
+    Tree,
     consistency_proof,
     consistency_spans,
     inclusion_proof,
     inclusion_spans,
+    peak_spans,
     subtrees_of,
+    tree_of,
     verify_consistency,
 )
 from aureus.model.signed_heads import LedgerTotals, SignedHead
@@ -102,6 +105,12 @@ class ProofOperations(Operations):
     def prove_consistency(self, old_size: int, new_size: int) -> Op[list[bytes]]:
         """Return what shows that the tree of one size begins with that of another. Raises ``Invalid``."""
         return (yield from _consistency(old_size, new_size))
+
+    @read
+    def get_tree(self, size: int, within: int) -> Op[Tree]:
+        """Return the tree of the first entries of a ledger that has more, from the kept hashes. Raises ``Invalid``."""
+        hashes = yield from _hashes(peak_spans(size, within))
+        return tree_of(size, subtrees_of(hashes))
 
     @read
     def get_totals(self) -> Op[LedgerTotals]:

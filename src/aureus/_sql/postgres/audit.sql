@@ -31,6 +31,21 @@ WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN :event_id AND :event_id AN
 ORDER BY e.event_id
 LIMIT 1;
 
+-- name: get_stored_entry :one
+-- One audit entry with everything that its hash is made of; by events_tenant_id_event_id_key.
+SELECT <<columns>>, e.commitment, p.salt, p.payload, p.metadata
+FROM aureus.events AS e
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN :event_id AND :event_id AND e.action IS NOT NULL
+ORDER BY e.event_id
+LIMIT 1;
+
+-- name: list_audit_references :many
+-- What is stored as references of some entries; by audit_references_entry.
+SELECT r.entry_no, r.kind, r.value, r.occurred_at
+FROM aureus.audit_references AS r
+WHERE r.tenant_id = :tenant_id AND r.entry_no = ANY (CAST(:entry_nos AS bigint[]));
+
 -- name: scan_audit_entries :many
 -- A bounded look through audit entries between two places, in the order of time or against it: at most :scan of those
 -- that one index finds (:path says by which and from which end), and of these at most :limit that every filter lets

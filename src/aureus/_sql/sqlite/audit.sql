@@ -21,6 +21,19 @@ FROM aureus.events AS e
 LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id AND e.action IS NOT NULL;
 
+-- name: get_stored_entry :one
+-- One audit entry with everything that its hash is made of; by events_tenant_id_event_id_key.
+SELECT <<columns>>, e.commitment, p.salt, p.payload, p.metadata
+FROM aureus.events AS e
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id AND e.action IS NOT NULL;
+
+-- name: list_audit_references :many
+-- What is stored as references of some entries; by audit_references_entry.
+SELECT r.entry_no, r.kind, r.value, r.occurred_at
+FROM json_each(:entry_nos) AS g
+CROSS JOIN aureus.audit_references AS r ON r.tenant_id = :tenant_id AND r.entry_no = g.value;
+
 -- name: scan_audit_entries :many
 -- A bounded look through audit entries between two places, in the order of time or against it: at most :scan of those
 -- that one index finds (:path says by which and from which end), and of these at most :limit that every filter lets

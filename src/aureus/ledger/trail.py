@@ -1,0 +1,122 @@
+"""``db.audit``: the audit trail with what the ledger adds to it, verification and exports; threads and event loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import IO, Unpack
+
+from aureus._database.database import AsyncRunner, Runner
+from aureus._database.drive import Call
+from aureus.errors import Invalid
+from aureus.ledger import trail_steps
+from aureus.ledger.exports import ExportProof
+from aureus.ledger.keys import PublicKey
+from aureus.ledger.notes import Note
+from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
+from aureus.ledger.steps import Scope
+from aureus.model.audit import AuditFilters, EntryVerification
+from aureus.model.verification import Verification
+from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
+
+
+class AuditTrail(AuditStore):
+    """The audit trail of one tenant."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        call: Call,
+        operations: AuditOperations | None = None,
+        scope: Scope = UNNAMED,
+    ) -> None:
+        super().__init__(runner, call, operations)
+        self._scope = scope
+        self._ledger = Ledger(runner, call, scope)
+
+    def verify_entry(self, event_id: str) -> EntryVerification:
+        """Verify one entry: what is stored against its hash, and where it is sealed, its hash against the tree.
+
+        An entry that is not sealed yet is verified as far as its own hash reaches. Raises ``NotFound``.
+        """
+        return self._ledger.carry_out(trail_steps.verifying_entry(self._scope, event_id))
+
+    def verify_range(self, first: int, end: int | None = None) -> Verification:
+        """Verify the sealed entries of all kinds from a position on, before another, against the ledger's head.
+
+        Takes time for the entries of the range and no others. Raises ``Invalid`` for positions that are not there.
+        """
+        return self._ledger.carry_out(trail_steps.verifying_range(self._scope, first, end))
+
+    def verify_all(
+        self,
+        *,
+        keys: Sequence[PublicKey] = (),
+        notes: Iterable[Note] = (),
+        since_last: bool = False,
+    ) -> Verification:
+        """Verify all that is sealed, audit entries and events alike; as ``db.ledger.verify``."""
+        return self._ledger.verify(keys=keys, notes=notes, since_last=since_last)
+
+    def export(
+        self, file: IO[bytes], *, whole: bool = False, **filters: Unpack[AuditFilters]
+    ) -> ExportProof:
+        """Write the entries that the filters let through as JSON lines, and return the proof that belongs to them.
+
+        Each line is proved to be what was sealed; that there are no others is proved by ``whole`` alone, which writes
+        every event of the tenant and takes no filters. Seals first; keep ``str(proof)`` beside the lines, and
+        ``verify_export`` needs nothing else but a public key. Raises ``Invalid`` and ``NotFound``.
+        """
+        check_choice(filters, whole=whole)
+        return self._ledger.carry_out(
+            trail_steps.exporting(self._scope, file.write, filters, whole=whole)
+        )
+
+
+def check_choice(filters: AuditFilters, *, whole: bool) -> None:
+    """Raise ``Invalid`` for an export of everything that is to leave something out."""
+    if whole and any(value is not None for value in filters.values()):
+        raise Invalid(
+            "an export of everything takes no filters: they would leave gaps", what="whole"
+        )
+
+
+class AsyncAuditTrail(AsyncAuditStore):
+    """The audit trail of one tenant, awaited; as `AuditTrail`."""
+
+    def __init__(
+        self,
+        runner: AsyncRunner,
+        call: Call,
+        operations: AuditOperations | None = None,
+        scope: Scope = UNNAMED,
+    ) -> None:
+        super().__init__(runner, call, operations)
+        self._scope = scope
+        self._ledger = AsyncLedger(runner, call, scope)
+
+    async def verify_entry(self, event_id: str) -> EntryVerification:
+        """Verify one entry; as ``AuditTrail.verify_entry``."""
+        return await self._ledger.carry_out(trail_steps.verifying_entry(self._scope, event_id))
+
+    async def verify_range(self, first: int, end: int | None = None) -> Verification:
+        """Verify a range of positions; as ``AuditTrail.verify_range``."""
+        return await self._ledger.carry_out(trail_steps.verifying_range(self._scope, first, end))
+
+    async def verify_all(
+        self,
+        *,
+        keys: Sequence[PublicKey] = (),
+        notes: Iterable[Note] = (),
+        since_last: bool = False,
+    ) -> Verification:
+        """Verify all that is sealed; as ``AuditTrail.verify_all``."""
+        return await self._ledger.verify(keys=keys, notes=notes, since_last=since_last)
+
+    async def export(
+        self, file: IO[bytes], *, whole: bool = False, **filters: Unpack[AuditFilters]
+    ) -> ExportProof:
+        """Write entries with their proof; as ``AuditTrail.export``. The file is written in a thread."""
+        check_choice(filters, whole=whole)
+        return await self._ledger.carry_out(
+            trail_steps.exporting(self._scope, file.write, filters, whole=whole)
+        )
