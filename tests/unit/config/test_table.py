@@ -22,6 +22,7 @@ from aureus.config import (
     MemorySettings,
     RunLogSettings,
     Settings,
+    SubscriptionSettings,
     libpq,
 )
 from aureus.config.later import LATER
@@ -36,6 +37,7 @@ SECTIONS = {
     "engine": EngineSettings,
     "audit": AuditSettings,
     "ledger": LedgerSettings,
+    "subscriptions": SubscriptionSettings,
     "memory": MemorySettings,
     "events": EventSettings,
     "log": LogSettings,
