@@ -107,6 +107,18 @@ class PostgresHome:
         server.start()
         return server
 
+    def new_standby(self, primary: PostgresServer) -> PostgresServer:
+        """Make and start a server that streams everything from another one and is read from meanwhile."""
+        if self._programs is None:
+            raise AssertionError("a standby needs a primary of this home")
+        folder = self._path / str(len(self._servers) + 1)
+        folder.mkdir(mode=0o700)
+        give(folder, self._account)
+        server = PostgresServer(self._programs, folder, dict(_SETTINGS))
+        self._servers.append(server)
+        server.start_as_copy(primary)
+        return server
+
 
 class PostgresServer:
     """One server with its own data; every address of it stays the same when it is stopped or killed and started."""
@@ -171,6 +183,29 @@ class PostgresServer:
         )
         self._launch_on_a_free_port()
         self._run("CREATE ROLE {} LOGIN", OWNER)
+
+    def start_as_copy(self, primary: PostgresServer) -> None:
+        """Copy the data of a running server and go on as its standby."""
+        self._programs.run(
+            "pg_basebackup",
+            *("--pgdata", str(self._data), "--dbname", primary.url(), "--write-recovery-conf"),
+            *("--checkpoint", "fast", "--no-sync"),
+        )
+        self._launch_on_a_free_port()
+
+    def dump(self, database: str) -> Path:
+        """Write a database into a file as ``pg_dump`` does, and return the file."""
+        file = self.socket_directory / f"{database}.dump"
+        self._programs.run(
+            "pg_dump", "--format", "custom", "--file", str(file), "--dbname", self.url(database)
+        )
+        return file
+
+    def restore(self, file: Path) -> str:
+        """Make a database of what ``dump`` of another server has written; return its name."""
+        name = self.create_database()
+        self._programs.run("pg_restore", "--dbname", self.url(name), "--exit-on-error", str(file))
+        return name
 
     def stop(self, mode: StopMode = "fast") -> None:
         """Ask the server to end and wait until it has; does nothing when it is not running."""
@@ -257,7 +292,7 @@ class PostgresServer:
             lines = (self._data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return False
-        return lines[:1] == [str(self.pid)] and lines[7:8] == ["ready   "]
+        return lines[:1] == [str(self.pid)] and lines[7:8] in (["ready   "], ["standby "])
 
     def _run(self, statement: LiteralString, *names: str) -> None:
         """Run one statement as the superuser, with names in its places; the connection stays for the next one."""
