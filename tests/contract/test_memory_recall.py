@@ -31,6 +31,19 @@ def at_each_stage(stage: Stage, check: Callable[[], None]) -> None:
     assert stage.stores.memories.index() == 0
 
 
+def test_a_step_of_upkeep_takes_as_many_as_it_is_told(stage: Stage) -> None:
+    memories = stage.stores.memories
+    for number in range(5):
+        memories.add(f"tide {number}", agent_id="a")
+    steps = [memories.index_step(batch_max=2) for _ in range(4)]
+    assert [(step.is_done, step.indexed_count) for step in steps] == [
+        (False, 2),
+        (False, 2),
+        (False, 1),
+        (True, 0),
+    ]
+
+
 def test_what_was_written_is_found_by_any_form_of_its_words_best_first(stage: Stage) -> None:
     add = stage.stores.memories.add
     for text in (

@@ -39,6 +39,7 @@ from aureus.errors import AureusError
 from aureus.ids import Ids
 from aureus.model.health import Health
 from aureus.retrieval.embedding import Embedder
+from aureus.retrieval.upkeep import BATCH_MAX
 from aureus.stores.health import AsyncHealthStore
 from aureus.stores.ledger import AsyncLedgerStore
 from aureus.stores.memories import AsyncMemoryStore
@@ -114,7 +115,8 @@ class AsyncAureus(AsyncStores):
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
         memories = AsyncMemoryStore(self._database, self._call(tenant_id))
-        step = await memories.index_step(pending_min=WRITES_DUE)
+        # Small steps, also behind a bulk load: callers write meanwhile.
+        step = await memories.index_step(pending_min=WRITES_DUE, batch_max=BATCH_MAX)
         return 0 if step.is_done else max(1, step.indexed_count)
 
     async def _seal(self, tenant_id: str) -> int:

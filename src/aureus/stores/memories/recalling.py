@@ -122,15 +122,24 @@ class MemoryRecall(Operations):
         )
 
     @write
-    def index_step(self, *, pending_min: int = 1, drops_dead: bool = False) -> Op[UpkeepStep]:
+    def index_step(
+        self, *, pending_min: int = 1, batch_max: int | None = None, drops_dead: bool = False
+    ) -> Op[UpkeepStep]:
         """Do one short step of the upkeep of the index, if any is due; ``index`` repeats it. Atomic.
 
         Searches find what is written with or without it; it makes them quicker. Several processes may do it at once.
-        Fewer than ``pending_min`` memories are left for later. ``drops_dead`` removes what the index still holds of
-        memories that were changed or are gone, although no search shows it.
+        Fewer than ``pending_min`` memories are left for later. A step takes 256, and 1,024 while as many wait, or as
+        ``batch_max`` says; SQLite's other writers wait until it ends. ``drops_dead`` removes what the index still holds
+        of memories that were changed or are gone, although no search shows it.
         """
-        minimum = max(1, pending_min)
-        return (yield from step(SPACE, pending_min=minimum, drops_dead=drops_dead))
+        return (
+            yield from step(
+                SPACE,
+                pending_min=max(1, pending_min),
+                batch_max=batch_max,
+                drops_dead=drops_dead,
+            )
+        )
 
 
 class _Finder:
