@@ -279,7 +279,7 @@ class TestSigning:
         assert [head.size for head in report.anchors] == [before.size, signed.size]
         entries = stage.stores.events.list(type="ledger_restored").events
         assert [(one.actor, one.action, one.payload["incarnation"]) for one in entries] == [
-            ("ada", "accept_restore", 2)
+            ("ada", "ledger.accept-restore", 2)
         ]
 
     def test_accepting_twice_happens_once(self, stage: Stage) -> None:
