@@ -61,11 +61,8 @@ def seal(stage: Stage) -> None:
 
 def proofs(stage: Stage) -> Any:
     """Return the store of proofs, which callers reach through the ledger."""
-    return (
-        stage.stores.ledger._target._stores["proofs"]
-        if hasattr(stage.stores.ledger, "_target")
-        else stage.stores.ledger._stores["proofs"]
-    )
+    ledger = stage.stores.ledger
+    return getattr(ledger, "_target", ledger)._driver.stores["proofs"]
 
 
 class TestVerifying:

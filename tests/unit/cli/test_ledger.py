@@ -176,7 +176,7 @@ def test_an_export_needs_no_database(shell: Shell) -> None:
     with Aureus(shell.url) as client:
         state = client.ledger.get_head()
         assert state is not None
-        entries = client.ledger._stores["proofs"].read_page(0, state.size)
+        entries = client.ledger._driver.stores["proofs"].read_page(0, state.size)
     lines = b"".join(range_lines(entries, {}))
     proof = ExportProof(Head.from_text(note.text), state.peaks, signed_heads=(SignedHead(note),))
     (shell.folder / "lines").write_bytes(lines)
