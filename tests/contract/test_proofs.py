@@ -61,11 +61,8 @@ def seal(stage: Stage) -> None:
 
 def proofs(stage: Stage) -> Any:
     """Return the store of proofs, which callers reach through the ledger."""
-    return (
-        stage.stores.ledger._target._stores["proofs"]
-        if hasattr(stage.stores.ledger, "_target")
-        else stage.stores.ledger._stores["proofs"]
-    )
+    ledger = stage.stores.ledger
+    return getattr(ledger, "_target", ledger)._driver.stores["proofs"]
 
 
 class TestVerifying:
@@ -279,7 +276,7 @@ class TestSigning:
         assert [head.size for head in report.anchors] == [before.size, signed.size]
         entries = stage.stores.events.list(type="ledger_restored").events
         assert [(one.actor, one.action, one.payload["incarnation"]) for one in entries] == [
-            ("ada", "accept_restore", 2)
+            ("ada", "ledger.accept-restore", 2)
         ]
 
     def test_accepting_twice_happens_once(self, stage: Stage) -> None:

@@ -23,7 +23,7 @@ from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
 from aureus.erasing import ErasureOperations
 from aureus.errors import AureusError, every_error
-from aureus.model import erasures, sessions, world_state
+from aureus.model import erasures, sessions, signed_heads, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.stores import hypotheses, profiles
@@ -82,7 +82,7 @@ STORES = {
     "erasure": ErasureOperations,
 }
 
-TELLING = (memory_facts, profiles, hypotheses, sessions, world_state, erasures)
+TELLING = (memory_facts, profiles, hypotheses, sessions, world_state, erasures, signed_heads)
 """The modules of stores that word facts: which events are audit entries, and as what."""
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus.ledger import steps
+from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof
-from aureus.ledger.steps import Scope, Steps
+from aureus.ledger.steps import Scope
 from aureus.model.events import UNKNOWN_ACTOR
 from aureus.model.heads import Head
 from aureus.model.ledger import LedgerHead
 from aureus.model.signed_heads import LedgerStatus, SignedHead
 from aureus.model.verification import Verification
-from aureus.stores.audit import AsyncAuditStore, AuditStore
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
-from aureus.stores.proofs import AsyncProofStore, ProofStore
-
-T = TypeVar("T")
 
 UNNAMED = Scope("aureus")
 """A ledger of the default name, of which nothing is kept outside the database."""
@@ -34,15 +29,11 @@ class Ledger(LedgerStore):
     def __init__(self, runner: Runner, call: Call, scope: Scope = UNNAMED) -> None:
         super().__init__(runner, call)
         self._scope = scope
-        self._stores: dict[str, Any] = {
-            "ledger": self,
-            "proofs": ProofStore(runner, call),
-            "audit": AuditStore(runner, call),
-        }
+        self._driver = Driver(runner, call)
 
     def status(self) -> LedgerStatus:
         """Return how far the ledger is sealed, signed and known outside the database. Raises ``NotFound``."""
-        return self.carry_out(steps.status(self._scope))
+        return self._driver.carry_out(steps.status(self._scope))
 
     def head(self) -> Head:
         """Return the head, proved to go on from the last one seen, and keep it outside the database.
@@ -50,7 +41,7 @@ class Ledger(LedgerStore):
         Raises ``HistoryRewound`` when the database is behind that one, ``IntegrityFailure`` when its history is
         another, and ``NotFound`` before anything was sealed.
         """
-        return self.carry_out(steps.current_head(self._scope))
+        return self._driver.carry_out(steps.current_head(self._scope))
 
     def sign(self, *keys: SigningKey) -> SignedHead:
         """Sign the head with these keys and return it as a signed note.
@@ -59,7 +50,7 @@ class Ledger(LedgerStore):
         signed one, or from the last one seen outside the database, is never signed. Raises ``HistoryRewound``,
         ``IntegrityFailure`` and ``NotFound``. Signing the same head again replaces the signatures of the same keys.
         """
-        return self.carry_out(steps.signing(self._scope, keys))
+        return self._driver.carry_out(steps.signing(self._scope, keys))
 
     def prove(self, event_id: str) -> InclusionProof:
         """Return the proof that an event is sealed, with what it says: its text is a proof file.
@@ -68,7 +59,7 @@ class Ledger(LedgerStore):
         Raises ``NotFound`` for an event that is not there or not sealed yet, ``IntegrityFailure`` when what is stored
         does not prove it.
         """
-        return self.carry_out(steps.proving(self._scope, event_id))
+        return self._driver.carry_out(steps.proving(self._scope, event_id))
 
     def verify(
         self,
@@ -84,7 +75,7 @@ class Ledger(LedgerStore):
         last verification of this host ended. A ledger that is intact becomes the last one seen. Raises ``NotFound``
         before anything was sealed.
         """
-        return self.carry_out(
+        return self._driver.carry_out(
             steps.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
         )
 
@@ -94,18 +85,7 @@ class Ledger(LedgerStore):
         The decision is an audit entry. Heads have another origin from then on, and whoever keeps one of the lost
         history will always see that it is gone. Raises ``NotFound`` when nothing is behind.
         """
-        return self.carry_out(steps.restoring(self._scope, actor))
-
-    def carry_out(self, work: Steps[T]) -> T:
-        """Do what steps ask of the stores, and return what they return."""
-        answer: Any = None
-        while True:
-            try:
-                ask = work.send(answer)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]  # the generator's own type says what it returns
-            operation = getattr(self._stores[ask.store], ask.operation)
-            answer = operation(*ask.arguments, **ask.options)
+        return self._driver.carry_out(steps.restoring(self._scope, actor))
 
 
 class AsyncLedger(AsyncLedgerStore):
@@ -114,27 +94,23 @@ class AsyncLedger(AsyncLedgerStore):
     def __init__(self, runner: AsyncRunner, call: Call, scope: Scope = UNNAMED) -> None:
         super().__init__(runner, call)
         self._scope = scope
-        self._stores: dict[str, Any] = {
-            "ledger": self,
-            "proofs": AsyncProofStore(runner, call),
-            "audit": AsyncAuditStore(runner, call),
-        }
+        self._driver = AsyncDriver(runner, call)
 
     async def status(self) -> LedgerStatus:
         """Return how far the ledger is sealed, signed and known outside the database; as ``Ledger.status``."""
-        return await self.carry_out(steps.status(self._scope))
+        return await self._driver.carry_out(steps.status(self._scope))
 
     async def head(self) -> Head:
         """Return the head, and keep it outside the database; as ``Ledger.head``."""
-        return await self.carry_out(steps.current_head(self._scope))
+        return await self._driver.carry_out(steps.current_head(self._scope))
 
     async def sign(self, *keys: SigningKey) -> SignedHead:
         """Sign the head with these keys; as ``Ledger.sign``."""
-        return await self.carry_out(steps.signing(self._scope, keys))
+        return await self._driver.carry_out(steps.signing(self._scope, keys))
 
     async def prove(self, event_id: str) -> InclusionProof:
         """Return the proof that an event is sealed; as ``Ledger.prove``."""
-        return await self.carry_out(steps.proving(self._scope, event_id))
+        return await self._driver.carry_out(steps.proving(self._scope, event_id))
 
     async def verify(
         self,
@@ -144,28 +120,10 @@ class AsyncLedger(AsyncLedgerStore):
         since_last: bool = False,
     ) -> Verification:
         """Verify all that is sealed; as ``Ledger.verify``. The work is done in a thread."""
-        return await self.carry_out(
+        return await self._driver.carry_out(
             steps.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
         )
 
     async def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> LedgerHead:
         """Go on with a database that is behind the last head seen; as ``Ledger.accept_restore``."""
-        return await self.carry_out(steps.restoring(self._scope, actor))
-
-    async def carry_out(self, work: Steps[T]) -> T:
-        """Do what steps ask of the stores, and return what they return."""
-        answer: Any = None
-        while True:
-            ask, result = await asyncio.to_thread(_advanced, work, answer)
-            if ask is None:
-                return result  # type: ignore[no-any-return]  # the generator's own type says what it returns
-            operation = getattr(self._stores[ask.store], ask.operation)
-            answer = await operation(*ask.arguments, **ask.options)
-
-
-def _advanced(work: Steps[T], answer: Any) -> tuple[Any, Any]:
-    """Return what is asked for next, or None and the result; an end cannot leave a thread as an exception."""
-    try:
-        return work.send(answer), None
-    except StopIteration as end:
-        return None, end.value
+        return await self._driver.carry_out(steps.restoring(self._scope, actor))

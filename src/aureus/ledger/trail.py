@@ -9,6 +9,7 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus.errors import Invalid
 from aureus.ledger import trail_steps
+from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.exports import ExportProof
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
@@ -32,20 +33,21 @@ class AuditTrail(AuditStore):
         super().__init__(runner, call, operations)
         self._scope = scope
         self._ledger = Ledger(runner, call, scope)
+        self._driver = Driver(runner, call)
 
     def verify_entry(self, event_id: str) -> EntryVerification:
         """Verify one entry: what is stored against its hash, and where it is sealed, its hash against the tree.
 
         An entry that is not sealed yet is verified as far as its own hash reaches. Raises ``NotFound``.
         """
-        return self._ledger.carry_out(trail_steps.verifying_entry(self._scope, event_id))
+        return self._driver.carry_out(trail_steps.verifying_entry(self._scope, event_id))
 
     def verify_range(self, first: int, end: int | None = None) -> Verification:
         """Verify the sealed entries of all kinds from a position on, before another, against the ledger's head.
 
         Takes time for the entries of the range and no others. Raises ``Invalid`` for positions that are not there.
         """
-        return self._ledger.carry_out(trail_steps.verifying_range(self._scope, first, end))
+        return self._driver.carry_out(trail_steps.verifying_range(self._scope, first, end))
 
     def verify_all(
         self,
@@ -67,7 +69,7 @@ class AuditTrail(AuditStore):
         ``verify_export`` needs nothing else but a public key. Raises ``Invalid`` and ``NotFound``.
         """
         check_choice(filters, whole=whole)
-        return self._ledger.carry_out(
+        return self._driver.carry_out(
             trail_steps.exporting(self._scope, file.write, filters, whole=whole)
         )
 
@@ -93,14 +95,15 @@ class AsyncAuditTrail(AsyncAuditStore):
         super().__init__(runner, call, operations)
         self._scope = scope
         self._ledger = AsyncLedger(runner, call, scope)
+        self._driver = AsyncDriver(runner, call)
 
     async def verify_entry(self, event_id: str) -> EntryVerification:
         """Verify one entry; as ``AuditTrail.verify_entry``."""
-        return await self._ledger.carry_out(trail_steps.verifying_entry(self._scope, event_id))
+        return await self._driver.carry_out(trail_steps.verifying_entry(self._scope, event_id))
 
     async def verify_range(self, first: int, end: int | None = None) -> Verification:
         """Verify a range of positions; as ``AuditTrail.verify_range``."""
-        return await self._ledger.carry_out(trail_steps.verifying_range(self._scope, first, end))
+        return await self._driver.carry_out(trail_steps.verifying_range(self._scope, first, end))
 
     async def verify_all(
         self,
@@ -117,6 +120,6 @@ class AsyncAuditTrail(AsyncAuditStore):
     ) -> ExportProof:
         """Write entries with their proof; as ``AuditTrail.export``. The file is written in a thread."""
         check_choice(filters, whole=whole)
-        return await self._ledger.carry_out(
+        return await self._driver.carry_out(
             trail_steps.exporting(self._scope, file.write, filters, whole=whole)
         )

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from aureus.model.events import EventType
 from aureus.model.heads import Head
 from aureus.model.plain import plain_record
+
+ACTIONS = {EventType.LEDGER_RESTORED: "ledger.accept-restore"}
+"""The audit action of each event type that tells about a ledger itself."""
+
+DECISIONS = frozenset({EventType.LEDGER_RESTORED})
+"""Those that are audit entries in mode ``decisions`` too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from aureus.model.merkle import (
     tree_of,
     verify_consistency,
 )
-from aureus.model.signed_heads import LedgerTotals, SignedHead
+from aureus.model.signed_heads import ACTIONS, DECISIONS, LedgerTotals, SignedHead
 from aureus.model.verification import SealedEntry, StoredEvent
 
 sql = Queries("proofs")
@@ -208,7 +208,11 @@ class ProofOperations(Operations):
                     "seen": seen.to_dict(),
                 },
                 actor=actor,
-                audit=AuditPoint("accept_restore", stream, is_decision=True),
+                audit=AuditPoint(
+                    ACTIONS[EventType.LEDGER_RESTORED],
+                    stream,
+                    is_decision=EventType.LEDGER_RESTORED in DECISIONS,
+                ),
             )
         )
         begun = yield from last(sql.begin_incarnation, head_of, incarnation=incarnation)

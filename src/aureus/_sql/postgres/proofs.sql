@@ -1,8 +1,8 @@
 -- Proofs on PostgreSQL.
 
 -- name: read_page :many
--- What the ledger holds from position :first on, before :end, with the event of each, as far as payloads of :bytes_max
--- bytes reach. Batches by their primary key, events and payloads by theirs; the sizes of payloads are read without them.
+-- What the ledger holds from position :first on, before :end, with the event of each: up to :bytes_max bytes of payload
+-- and one more. All by their primary keys; the sizes of payloads are read without them.
 -- A time that is infinite, which nobody appended, is NULL.
 WITH page AS MATERIALIZED (
     SELECT b.first_position + n.at - 1 AS position, n.entry_no,
@@ -23,7 +23,7 @@ WITH page AS MATERIALIZED (
     LEFT JOIN aureus.event_payloads AS z ON z.tenant_id = :tenant_id AND z.entry_no = page.entry_no
 )
 SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
-    CASE WHEN isfinite(e.occurred_at) THEN CAST(extract(epoch FROM e.occurred_at) * 1000000 AS bigint) END AS micros,
+    CASE WHEN isfinite(e.occurred_at) THEN CAST(extract(epoch FROM (e.occurred_at)) * 1000000 AS bigint) END AS micros,
     e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash, p.salt, p.payload, p.metadata
 FROM sized AS s
 LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no

@@ -1,8 +1,8 @@
 -- Proofs on SQLite.
 
 -- name: read_page :many
--- What the ledger holds from position :first on, before :end, with the event of each, as far as payloads of :bytes_max
--- bytes reach. Batches by their primary key, events and payloads by theirs; the sizes of payloads are read without them.
+-- What the ledger holds from position :first on, before :end, with the event of each: up to :bytes_max bytes of payload
+-- and one more. All by their primary keys; the sizes of payloads are read without them.
 WITH page AS MATERIALIZED (
     SELECT b.first_position + n.key AS position, n.value AS entry_no,
         substr(b.leaf_hashes, 32 * n.key + 1, 32) AS leaf_hash
@@ -21,8 +21,8 @@ WITH page AS MATERIALIZED (
     LEFT JOIN aureus.event_payloads AS z ON z.tenant_id = :tenant_id AND z.entry_no = page.entry_no
 )
 SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
-    e.occurred_at AS micros, e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash, p.salt, p.payload,
-    p.metadata
+    e.occurred_at AS micros, e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash,
+    p.salt, p.payload, p.metadata
 FROM sized AS s
 LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no
 LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
