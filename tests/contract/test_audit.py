@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from itertools import combinations
 from typing import Any
 
@@ -21,6 +22,7 @@ from aureus.errors import (
     NotFound,
 )
 from aureus.ledger.audit_modes import FOLLOW_SECONDS
+from aureus.ledger.exports import verify_export
 from aureus.model.audit import AuditEntry, references_of
 from aureus.model.differences import differences
 from tests.contract.stage import Stage, fact
@@ -477,3 +479,36 @@ def test_the_time_of_an_entry_is_that_of_who_wrote_it(stage: Stage, audit: Any) 
     half = late.occurred_at - timedelta(minutes=30)
     assert audit.list(since=half).entries == (late,)
     assert audit.list(until=half).entries == (early,)
+
+
+def test_what_was_appended_verifies_with_and_without_what_may_be_left_out(
+    stage: Stage, audit: Any
+) -> None:
+    """The example that another audit log failed: nothing but actor, action and states."""
+    given: list[dict[str, Any]] = [
+        {}, {"before": None, "after": {"a": [1, None, ""]}}, {"metadata": {}}, {"metadata": {"m": None}},
+        {"source_event_ids": ["e"]}, {"provenance": PROVENANCE}, {"provenance": Provenance()},
+        {"after": {"text": 'ünï\u2028 \\ "q"', "big": 2**63 - 1, "small": -0.0, "e": 1e-7}},
+    ]  # fmt: skip
+    entries = [audit.append("agent", "act", **options) for options in given]
+    for entry in entries:
+        assert audit.verify_entry(entry.event_id).findings == ()
+    while not stage.stores.ledger.seal().is_done:
+        pass
+    for entry in entries:
+        found = audit.verify_entry(entry.event_id)
+        assert found.is_intact
+        assert found.position is not None
+        assert found.to_dict()["is_intact"]
+    assert audit.verify_all().is_intact
+    assert audit.verify_range(1).entry_count == len(stage.stores.events.list(limit=100).events) - 1
+
+
+def test_an_export_holds_what_the_filters_let_through(audit: Any) -> None:
+    for number in range(4):
+        audit.append("ada" if number % 2 else "bob", "x", after=number)
+    lines = BytesIO()
+    proof = audit.export(lines, actor="ada")
+    assert verify_export(BytesIO(lines.getvalue()), proof).entry_count == 2
+    with pytest.raises(Invalid, match="takes no filters"):
+        audit.export(BytesIO(), whole=True, actor="ada")

@@ -219,17 +219,17 @@ def verify(
     if (export is None) != (export_proof is None) or (proof is not None and export is not None):
         raise Invalid("--export and --export-proof belong together, and --proof stands alone")
     settings = settings_of(flags)
-    trusted = _public_keys(keys, settings)
+    trusted = public_keys(keys, settings)
     if proof is not None:
         _verify_proof(proof, trusted, as_json=as_json)
         return
     if export is not None and export_proof is not None:
-        report = _verify_export(export, export_proof, trusted)
+        report = verify_export_files(export, export_proof, trusted)
     else:
         notes = [_note(path) for path in heads]
         with opened(flags) as client:
             report = client.ledger.verify(keys=trusted, notes=notes, since_last=since_last)
-    _show_report(report, as_json=as_json)
+    show_report(report, as_json=as_json)
 
 
 @ledger.command("accept-restore")
@@ -257,7 +257,7 @@ def _key_path(given: Path | None, settings: Settings) -> Path:
     return Path(settings.ledger.key_file)
 
 
-def _public_keys(given: Sequence[str], settings: Settings) -> list[PublicKey]:
+def public_keys(given: Sequence[str], settings: Settings) -> list[PublicKey]:
     """Return the keys that are given, each as its line or in a file, or those of the settings."""
     from aureus.ledger.keys import PublicKey, read_public_keys
 
@@ -300,7 +300,8 @@ def _verify_proof(path: Path, keys: Sequence[PublicKey], *, as_json: bool) -> No
     click.echo(found.summary)
 
 
-def _verify_export(lines: Path, proof: Path, keys: Sequence[PublicKey]) -> Verification:
+def verify_export_files(lines: Path, proof: Path, keys: Sequence[PublicKey]) -> Verification:
+    """Return what there is to say about exported lines and their proof."""
     from aureus.ledger.exports import ExportProof, read_lines, verify_export
 
     described = ExportProof.from_text(_read(proof))
@@ -311,7 +312,8 @@ def _verify_export(lines: Path, proof: Path, keys: Sequence[PublicKey]) -> Verif
         raise NotFound(f"there is no file {lines}", path=str(lines)) from error
 
 
-def _show_report(report: Verification, *, as_json: bool) -> None:
+def show_report(report: Verification, *, as_json: bool) -> None:
+    """Print what a verification found, and end with its exit code when something is wrong."""
     if as_json:
         show_json(report.to_dict())
     else:

@@ -63,6 +63,11 @@ COMMANDS: dict[str, Entry] = {
         "hypotheses",
         "List and show what agents believe, and how well they learn.",
     ),
+    "audit": Entry(
+        "aureus.cli.audit",
+        "audit",
+        "Show, verify and export the audit trail, and say what it records.",
+    ),
     "ledger": Entry(
         "aureus.cli.ledger",
         "ledger",

@@ -75,6 +75,14 @@ def is_what_was_sealed(entry: SealedEntry) -> bool:
     return commitment(event.salt, event.payload, event.metadata) == event.commitment
 
 
+def has_sealed_payload(entry: SealedEntry) -> bool:
+    """Return whether the payload of an entry is there and what its commitment says."""
+    event = entry.event
+    if event is None or event.salt is None or event.payload is None:
+        return False
+    return commitment(event.salt, event.payload, event.metadata) == event.commitment
+
+
 def json_object(line: bytes | str, what: str) -> dict[str, Any]:
     """Return the object that a line holds. Raises ``IntegrityFailure`` when it is none."""
     try:
