@@ -103,8 +103,9 @@ class Stores:
     ) -> Consumer[OpenTransaction]:
         """Return a consumer of a subscription: iterate over it, or call ``handle_each``.
 
-        The subscription is made when there is none; without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
-        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        The subscription is made when there is none; without filters it is the one of this name as it is. One consumer
+        at a time: whoever begins last takes over, and the other one gets ``LeaseLost``. With ``live=False`` it ends
+        when it has caught up.
         """
         return consumer(
             self._means,
@@ -176,8 +177,9 @@ class AsyncStores:
     ) -> AsyncConsumer[AsyncOpenTransaction]:
         """Return a consumer of a subscription: iterate over it, or call ``handle_each``.
 
-        The subscription is made when there is none; without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
-        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        The subscription is made when there is none; without filters it is the one of this name as it is. One consumer
+        at a time: whoever begins last takes over, and the other one gets ``LeaseLost``. With ``live=False`` it ends
+        when it has caught up.
         """
         return async_consumer(
             self._means,
