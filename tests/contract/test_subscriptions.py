@@ -384,7 +384,7 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(
 
 
 def test_a_subscription_is_not_followed_inside_a_transaction(stage: Stage) -> None:
-    with stage.backend.transaction("acme") as tx, pytest.raises(Invalid, match="handle"):
+    with stage.backend.transaction("acme") as tx, pytest.raises(Invalid, match="handle_each"):
         getattr(tx, "_stores", tx).subscription("s")
 
 

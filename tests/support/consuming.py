@@ -41,14 +41,14 @@ class Reader:
     def handle(self, function: Handler, **options: Any) -> None:
         """Have events handled by a function, which calls the stores of its transaction like any others."""
         if self._thread is None:
-            self.consumer.handle(function, **options)
+            self.consumer.handle_each(function, **options)
             return
         thread = self._thread
 
         async def handler(tx: Any, event: Event) -> None:
             await asyncio.to_thread(function, _CalledStores(thread, tx), event)
 
-        thread.run(self.consumer.handle(handler, **options))
+        thread.run(self.consumer.handle_each(handler, **options))
 
     def close(self) -> None:
         """Close the consumer."""

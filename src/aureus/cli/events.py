@@ -1,4 +1,8 @@
-"""``aureus events``: append to streams, read them, and follow what is committed."""
+"""``aureus events``: append to streams, read them, and follow what is committed.
+
+``tail`` shows what is committed at once and remembers nothing; ``subscribe`` waits for it to be sealed, and goes on the
+next time where it had come to.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from aureus.cli.session import (
     run_log_options,
     settings_of,
 )
+from aureus.cli.subscriptions import subscribe
 from aureus.model.events import category_of
 from aureus.model.plain import plain
 from aureus.model.runs import stream_of
@@ -157,6 +162,9 @@ def tail(
         wanted: EventFilters = {"stream": stream, "type": type_, "category": category}
         for event in follow(client, wanted, lines):
             _show(event, as_json=as_json, with_stream=stream is None)
+
+
+events.add_command(subscribe)
 
 
 def follow(client: Aureus, wanted: EventFilters, lines: int) -> Iterator[Event]:

@@ -38,6 +38,11 @@ COMMANDS: dict[str, Entry] = {
     "events": Entry(
         "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
     ),
+    "subscriptions": Entry(
+        "aureus.cli.subscriptions",
+        "subscriptions",
+        "List and show subscriptions, and decide about what they could not handle.",
+    ),
     "memory": Entry(
         "aureus.cli.memories",
         "memory",

@@ -125,10 +125,11 @@ class Stores:
         from_position: Start = "start",
         live: bool = True,
     ) -> Consumer[OpenTransaction]:
-        """Return a consumer of a subscription, which is made when there is none; iterate over it, or call ``handle``.
+        """Return a consumer of a subscription: iterate over it, or call ``handle_each``.
 
-        Without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
-        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        The subscription is made when there is none; without filters it is the one of this name as it is. One consumer
+        at a time: whoever begins last takes over, and the other one gets ``LeaseLost``. With ``live=False`` it ends
+        when it has caught up.
         """
         return consumer(
             self._means,
@@ -202,10 +203,11 @@ class AsyncStores:
         from_position: Start = "start",
         live: bool = True,
     ) -> AsyncConsumer[AsyncOpenTransaction]:
-        """Return a consumer of a subscription, which is made when there is none; iterate over it, or call ``handle``.
+        """Return a consumer of a subscription: iterate over it, or call ``handle_each``.
 
-        Without filters it is the one of this name as it is. One consumer at a time: whoever begins last takes over, and
-        the other one gets ``LeaseLost``. With ``live=False`` it ends when it has caught up.
+        The subscription is made when there is none; without filters it is the one of this name as it is. One consumer
+        at a time: whoever begins last takes over, and the other one gets ``LeaseLost``. With ``live=False`` it ends
+        when it has caught up.
         """
         return async_consumer(
             self._means,

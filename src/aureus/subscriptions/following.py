@@ -97,6 +97,8 @@ class Following:
         self._shared_at = -plan.lease_seconds
         self._looked_at = self._checked_at = clock.monotonic()
         self._has_joined = False
+        self._in_hand: tuple[int, int] | None = None
+        """Bucket and position of the event that was handed out, until the next one is asked for."""
 
     def steps(self) -> Steps[None]:
         """Follow, for ever, or until everything that is there is handled."""
@@ -139,6 +141,13 @@ class Following:
             yield from self._check_held()
             was_woken = yield Rest(self._rest_seconds())
 
+    def acknowledge(self) -> None:
+        """Count the event that was handed out last as handled, before the next one is asked for."""
+        if self._in_hand is not None:
+            bucket, position = self._in_hand
+            if self.progress.holds(bucket):
+                self.progress.passed(bucket, position, is_handled=True)
+
     def finish(self) -> Steps[None]:
         """Store what is handled, and leave a group."""
         held = self.progress.unstored(everything=True)
@@ -155,6 +164,7 @@ class Following:
 
     def _begin(self) -> Steps[None]:
         plan = self.plan
+        self._in_hand = None
         yield from self._store(everything=True)
         found: Subscription | None = yield from self._ask(
             lambda: SubscriptionOperations().find(plan.name), is_read=True
@@ -271,7 +281,9 @@ class Following:
     def _tell(self, event: Event, bucket: int) -> Steps[None]:
         """Have one event handled."""
         if self.handling is None:
+            self._in_hand = (bucket, _position(event))
             yield Deliver(event)
+            self._in_hand = None
             self._unstored += 1
             return
         held = self.progress.at(bucket, _position(event))

@@ -30,7 +30,7 @@ CLOSE_SECONDS_MAX = 5.0
 _log = logging.getLogger("aureus.subscriptions")
 
 
-class _HandlerFailed(Exception):
+class _FunctionFailed(Exception):
     """The caller's function raised: the transaction is rolled back with it."""
 
     def __init__(self, error: Exception) -> None:
@@ -97,7 +97,11 @@ class Consumer(Generic[T]):
             raise StopIteration
         return event
 
-    def handle(
+    def acknowledge(self) -> None:
+        """Count the event that was yielded last as handled: before a ``break``, or before something that may fail."""
+        self._following.acknowledge()
+
+    def handle_each(
         self,
         function: Callable[[T, Event], object],
         *,
@@ -213,15 +217,15 @@ class Consumer(Generic[T]):
         """Call the handler and move the position in one transaction; return what the handler raised."""
         function = self._function
         if function is None:
-            raise AssertionError("events are handled inside of handle()")
+            raise AssertionError("events are handled inside of handle_each()")
         try:
             with self._means.transact() as (transaction, runner):
                 try:
                     function(transaction, work.event)
                 except Exception as error:
-                    raise _HandlerFailed(error) from error
+                    raise _FunctionFailed(error) from error
                 runner.write(work.guard, self._means.call)
-        except _HandlerFailed as failed:
+        except _FunctionFailed as failed:
             return failed.error
         return None
 

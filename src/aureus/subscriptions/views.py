@@ -282,6 +282,6 @@ def _required(means: M | None) -> M:
     if means is None:
         raise Invalid(
             "a subscription is not followed inside a transaction, which would stay open meanwhile; "
-            "use that of the client, and handle() for a transaction with each event"
+            "use that of the client, and handle_each() for a transaction with each event"
         )
     return means

@@ -2,9 +2,11 @@
 -- are locked in their order.
 
 -- part: held
+-- What a consumer holds.
 json_to_recordset(CAST(:held AS json)) AS g (bucket integer, epoch bigint, position bigint)
 
 -- part: bucket_of
+-- The number by which a stream finds its bucket: aureus.model.subscriptions.stream_hash.
 (get_byte(sha256(convert_to(f.stream, 'UTF8')), 0) * CAST(16777216 AS bigint)
     + get_byte(sha256(convert_to(f.stream, 'UTF8')), 1) * 65536
     + get_byte(sha256(convert_to(f.stream, 'UTF8')), 2) * 256
@@ -26,7 +28,8 @@ WITH head AS MATERIALIZED (
     RETURNING name
 ), buckets AS (
     INSERT INTO aureus.subscription_buckets (tenant_id, name, bucket, position, epoch, updated_at)
-    SELECT :tenant_id, made.name, b, coalesce(CAST(:from_position AS bigint), head.size) - 1, 0, CAST(:now AS timestamptz)
+    SELECT :tenant_id, made.name, b, coalesce(CAST(:from_position AS bigint), head.size) - 1, 0,
+        CAST(:now AS timestamptz)
     FROM made CROSS JOIN head CROSS JOIN generate_series(0, CAST(:bucket_count AS integer) - 1) AS b
 )
 SELECT made.name FROM made;
@@ -34,8 +37,8 @@ SELECT made.name FROM made;
 -- name: reset_subscription :one
 -- key: name
 -- records
--- Let every bucket begin with position :from_position, or behind what is sealed now, and nothing be parked. No row: there
--- is no such subscription, or so much is not sealed.
+-- Let every bucket begin with position :from_position, or behind what is sealed now, and nothing be parked. No row:
+-- there is no such subscription, or so much is not sealed.
 WITH head AS MATERIALIZED (
     SELECT coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size
 ), locked AS MATERIALIZED (
@@ -65,8 +68,8 @@ HAVING count(*) > 0;
 
 -- name: advance_subscription :one
 -- key: name
--- Move the position of a subscription forward, from :expected_position where that is given. No row: there is none, it is
--- there or further already, or so much is not sealed.
+-- Move the position of a subscription forward, from :expected_position where that is given. No row: there is none, it
+-- is there or further already, or so much is not sealed.
 WITH moved AS (
     UPDATE aureus.subscription_buckets AS b
     SET position = CAST(:position AS bigint), operation_id = :operation_id, updated_at = CAST(:now AS timestamptz)
@@ -85,11 +88,11 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
   AND NOT EXISTS (SELECT FROM moved);
 
 -- name: read_sealed :many
--- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most :limit
--- events that the filters let through and that lie behind the position of their bucket. The first columns come in any
--- case: how much is sealed, whether there is something that is not, how many positions were looked at, the last of them,
--- and the first without its event. Events are looked up one by one by events_pkey: the range and its order leave the
--- planner no other index, whatever it knows of the table.
+-- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
+-- :limit events that the filters let through and that lie behind the position of their bucket. The first columns come
+-- in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
+-- of them, and the first without its event. Events are looked up one by one by events_pkey: the range and its order
+-- leave the planner no other index, whatever it knows of the table.
 WITH batches AS MATERIALIZED (
     SELECT b.first_position, b.entry_nos
     FROM aureus.ledger_batches AS b
@@ -151,13 +154,14 @@ ORDER BY m.position;
 
 -- name: advance_buckets :many
 -- key: name
--- Move the positions of buckets forward, each only while its epoch is the one that is held. With :is_strict a bucket that
--- is there already does not move. The rows are the buckets that did.
+-- Move the positions of buckets forward, each only while its epoch is the one that is held. With :is_strict a bucket
+-- that is there already does not move. The rows are the buckets that did.
 WITH locked AS MATERIALIZED (
     SELECT b.bucket, g.position
     FROM <<held>>
     JOIN aureus.subscription_buckets AS b ON b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = g.bucket
-    WHERE b.epoch = g.epoch AND (b.position < g.position OR b.position = g.position AND NOT CAST(:is_strict AS boolean))
+    WHERE b.epoch = g.epoch
+      AND (b.position < g.position OR b.position = g.position AND NOT CAST(:is_strict AS boolean))
     ORDER BY b.bucket
     FOR UPDATE OF b
 )

@@ -2,6 +2,7 @@
 -- writes while nothing fails; a group locks its row before its members and buckets, so that one shares out at a time.
 
 -- part: subscription
+-- A subscription, how far it has come, and how many entries are sealed.
 SELECT s.name, s.stream, s.category, s.types, s.is_group, s.bucket_count, s.created_at,
     (SELECT min(b.position) FROM aureus.subscription_buckets AS b
         WHERE b.tenant_id = :tenant_id AND b.name = s.name) AS position,
@@ -15,6 +16,7 @@ SELECT s.name, s.stream, s.category, s.types, s.is_group, s.bucket_count, s.crea
 FROM aureus.subscriptions AS s
 
 -- part: parked
+-- A parked stream.
 SELECT p.stream, p.bucket, p.position, p.attempt_count, p.error, p.is_replaying, p.first_failed_at, p.last_failed_at,
     p.operation_id
 FROM aureus.subscription_parked AS p
@@ -74,8 +76,8 @@ RETURNING stream;
 -- name: skip_parked :one
 -- key: name
 -- records
--- Give up the event at which a stream is parked, and let the consumer go on behind it. No row: it is parked elsewhere, or
--- not at all.
+-- Give up the event at which a stream is parked, and let the consumer go on behind it. No row: it is parked elsewhere,
+-- or not at all.
 UPDATE aureus.subscription_parked SET position = :position + 1, is_replaying = true, operation_id = :operation_id
 WHERE tenant_id = :tenant_id AND name = :name AND stream = :stream AND position = :position
 RETURNING stream;

@@ -1,5 +1,5 @@
--- Subscriptions on SQLite. What a consumer holds comes as one JSON array of bucket, epoch and position. CROSS JOIN keeps
--- what is given outside, and the table inside.
+-- Subscriptions on SQLite. What a consumer holds comes as one JSON array of bucket, epoch and position. CROSS JOIN
+-- keeps what is given outside, and the table inside.
 
 -- name: create_subscription :one
 -- key: name
@@ -16,16 +16,18 @@ WITH RECURSIVE number (bucket) AS (
 )
 INSERT INTO aureus.subscription_buckets (tenant_id, name, bucket, position, epoch, updated_at)
 SELECT :tenant_id, :name, number.bucket,
-    coalesce(:from_position, (SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) - 1, 0, :now
+    coalesce(:from_position, (SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) - 1,
+    0, :now
 FROM number;
 
 -- name: reset_subscription :one
 -- key: name
 -- records
--- Let every bucket begin with position :from_position, or behind what is sealed now, and nothing be parked. No row: there
--- is no such subscription, or so much is not sealed.
+-- Let every bucket begin with position :from_position, or behind what is sealed now, and nothing be parked. No row:
+-- there is no such subscription, or so much is not sealed.
 UPDATE aureus.subscription_buckets
-SET position = coalesce(:from_position, (SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) - 1,
+SET position = coalesce(:from_position,
+        (SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) - 1,
     epoch = epoch + 1, operation_id = :operation_id, updated_at = :now
 WHERE tenant_id = :tenant_id AND name = :name AND operation_id IS NOT :operation_id
   AND coalesce(:from_position, 0)
@@ -38,8 +40,8 @@ HAVING count(*) > 0;
 
 -- name: advance_subscription :one
 -- key: name
--- Move the position of a subscription forward, from :expected_position where that is given. No row: there is none, it is
--- there or further already, or so much is not sealed.
+-- Move the position of a subscription forward, from :expected_position where that is given. No row: there is none, it
+-- is there or further already, or so much is not sealed.
 UPDATE aureus.subscription_buckets SET position = :position, operation_id = :operation_id, updated_at = :now
 WHERE tenant_id = :tenant_id AND name = :name AND bucket = 0
   AND EXISTS (SELECT 1 FROM aureus.subscriptions AS s
@@ -52,10 +54,10 @@ SELECT b.position FROM aureus.subscription_buckets AS b
 WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operation_id = :operation_id;
 
 -- name: read_sealed :many
--- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most :limit
--- events that the filters let through and that lie behind the position of their bucket. The first columns come in any
--- case: how much is sealed, whether there is something that is not, how many positions were looked at, the last of them,
--- and the first without its event.
+-- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
+-- :limit events that the filters let through and that lie behind the position of their bucket. The first columns come
+-- in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
+-- of them, and the first without its event.
 WITH head AS MATERIALIZED (
     SELECT coalesce(max(h.size), 0) AS size, coalesce(max(h.last_entry_no), 0) AS last_entry_no
     FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id
@@ -109,8 +111,8 @@ ORDER BY m.position;
 
 -- name: advance_buckets :many
 -- key: name
--- Move the positions of buckets forward, each only while its epoch is the one that is held. With :is_strict a bucket that
--- is there already does not move. The rows are the buckets that did.
+-- Move the positions of buckets forward, each only while its epoch is the one that is held. With :is_strict a bucket
+-- that is there already does not move. The rows are the buckets that did.
 UPDATE aureus.subscription_buckets AS b
 SET position = g.value ->> 'position', updated_at = :now
 FROM json_each(:held) AS g

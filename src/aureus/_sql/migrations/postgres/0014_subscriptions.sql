@@ -1,10 +1,10 @@
 -- why: readers that are told every sealed event once, in order, and remember how far they have come
 -- breaking: no
 --
--- A subscription has one bucket, a consumer group a fixed number of them; each bucket has a position of its own: the last
--- one that is handled, -1 before the first. epoch rises with whoever takes the bucket, and is asked for by each move of
--- its position, so that one who was taken over moves nothing. A member of a group lives until expires_at, by the clock of
--- the database; the buckets of one who is gone are free.
+-- A subscription has one bucket, a consumer group a fixed number of them; each bucket has a position of its own: the
+-- last one that is handled, -1 before the first. epoch rises with whoever takes the bucket, and is asked for by each
+-- move of its position, so that one who was taken over moves nothing. A member of a group lives until expires_at, by
+-- the clock of the database; the buckets of one who is gone are free.
 --
 -- subscription_parked holds streams of which an event could not be handled: it and what follows it in that stream wait.
 --

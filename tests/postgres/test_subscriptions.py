@@ -1,0 +1,321 @@
+"""Subscriptions on PostgreSQL: late commits, idle transactions, killed sealers and poolers hide nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from aureus.errors import IntegrityFailure
+from aureus.model.events import Event
+from tests.contract.stage import Stage
+from tests.postgres.conftest import MakeStage
+from tests.postgres.test_appends import appended_late
+from tests.support import subscription_program as program
+from tests.support.consuming import Reader, reader, seal, told
+from tests.support.pooling_proxy import PoolingProxy
+from tests.support.postgres import PostgresDatabase
+from tests.support.traffic import Traffic, all_are_told, check, crowd
+from tests.support.waiting import eventually
+
+OFTEN: dict[str, Any] = {"subscriptions.poll_seconds": 0.05}
+SELDOM: dict[str, Any] = {"subscriptions.poll_seconds": 3600}
+
+
+def streams(events: list[Event]) -> list[str]:
+    """Return the streams of events."""
+    return [event.stream for event in events]
+
+
+class Live:
+    """What a reader in a thread of its own is told."""
+
+    def __init__(self, one: Reader) -> None:
+        self.told: list[Event] = []
+        self._came = threading.Condition()
+        self._reader = one
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while (event := self._reader.next()) is not None:
+            with self._came:
+                self.told.append(event)
+                self._came.notify_all()
+
+    def wait(self, count: int) -> list[Event]:
+        """Return what was told once it is so much."""
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.told) >= count, 60), self.told
+            return list(self.told)
+
+    def close(self) -> None:
+        """End the reader."""
+        self._reader.close()
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_is_committed_late_is_told_late_and_nothing_waits_for_it(
+    make_stage: MakeStage, is_async: bool
+) -> None:
+    """A writer stands between insert and commit, another one rolls back: the numbers they took are no obstacle."""
+    stage = make_stage(is_async=is_async)
+    live = Live(reader(stage, "s", live=True))
+    late, first = appended_late(stage, "late")
+    lost, second = appended_late(stage, "rolled back", keeps=False)
+    stage.stores.events.append("early", "t", {})
+    assert streams(live.wait(1)) == ["early"]
+    lost.set()
+    second.join()
+    stage.stores.events.append("early", "t", {})
+    assert streams(live.wait(2)) == ["early", "early"]
+    late.set()
+    first.join()
+    found = live.wait(3)
+    live.close()
+    assert streams(found) == ["early", "early", "late"]
+    assert [event.position for event in found] == [0, 1, 2]
+    assert found[2].entry_no < found[0].entry_no
+
+
+def test_an_open_transaction_elsewhere_delays_nobody(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage = make_stage()
+    with psycopg.connect(postgres_database.server.url()) as idle:
+        idle.execute("CREATE TEMPORARY TABLE something (n integer)")
+        idle.execute("SELECT pg_current_xact_id()")
+        stage.stores.events.append("a", "t", {})
+        assert streams(told(stage, "s")) == ["a"]
+        idle.rollback()
+
+
+def test_what_a_killed_writer_left_unsealed_is_told(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage = make_stage(**OFTEN)
+    live = Live(reader(stage, "s", live=True))
+    writer = program.start("append", postgres_database.url(), "a", 3)
+    program.heard(writer, "appended")
+    program.kill(writer)
+    assert streams(live.wait(3)) == ["a"] * 3
+    live.close()
+
+
+def test_a_sealer_that_is_killed_in_the_middle_is_followed_by_another(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage = make_stage(**OFTEN, **{"ledger.sealing": "off"})
+    reading = make_stage(**OFTEN)
+    stage.stores.events.append("a", "t", {})
+    sealer = program.start("seal", postgres_database.url())
+    assert program.heard(sealer, "sealing") == "sealing 1"
+    live = Live(reader(reading, "s", live=True))
+    stage.stores.events.append("a", "t", {})
+    assert reading.stores.subscriptions.list() is not None
+    assert live.told == []
+    program.kill(sealer)
+    found = live.wait(2)
+    live.close()
+    assert [event.position for event in found] == [0, 1]
+
+
+def test_a_reader_is_woken_by_what_another_process_seals(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    """It looks by itself only once in an hour."""
+    stage = make_stage(**SELDOM)
+    writer = program.start("append_and_close", postgres_database.url(), "a", 1)
+    program.heard(writer, "ready")
+    live = Live(reader(stage, "s", live=True))
+    eventually(lambda: listening(postgres_database), "a connection that listens")
+    for count in range(1, 6):
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+        assert len(live.wait(count)) == count
+    live.close()
+    writer.communicate(timeout=60)
+    eventually(lambda: not listening(postgres_database), "the end of listening")
+
+
+def listening(database: PostgresDatabase) -> list[int]:
+    """Return the server processes of connections that listen."""
+    with psycopg.connect(database.url(), autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND datname = current_database()"
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+def test_a_broken_listener_connects_again_and_polling_goes_on_meanwhile(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage, writing = make_stage(**OFTEN), make_stage()
+    live = Live(reader(stage, "s", live=True))
+    (first,) = eventually(lambda: listening(postgres_database), "a connection that listens")
+    with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(%s)", [first])
+    writing.stores.events.append("a", "t", {})
+    assert streams(live.wait(1)) == ["a"]
+    eventually(lambda: listening(postgres_database) not in ([], [first]), "another connection")
+    live.close()
+
+
+def test_behind_a_pooler_without_a_way_around_it_there_is_polling_and_no_listening(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    server = postgres_database.server
+    with PoolingProxy(server.port, server.host, pool_size=3) as proxy:
+        direct = {"database.direct_url": None, "database.prepared_statements": "off"}
+        stage = make_stage(port=proxy.port, **OFTEN, **direct)
+        writing = make_stage()
+        live = Live(reader(stage, "s", live=True))
+        writing.stores.events.append("a", "t", {})
+        assert streams(live.wait(1)) == ["a"]
+        assert listening(postgres_database) == []
+        live.close()
+        stage.backend.close()
+
+
+def test_a_server_that_is_away_for_a_moment_is_waited_for(
+    own_stage: Callable[..., Stage], own_postgres_server: Any
+) -> None:
+    stage = own_stage(**OFTEN)
+    stage.stores.events.append("a", "t", {})
+    live = Live(reader(stage, "s", live=True))
+    live.wait(1)
+    own_postgres_server.stop("immediate")
+    own_postgres_server.start()
+    eventually(lambda: stage.backend.client.health().is_healthy, "the server")
+    stage.stores.events.append("b", "t", {})
+    assert streams(live.wait(2)) == ["a", "b"]
+    live.close()
+
+
+@pytest.fixture
+def own_stage(own_postgres_server: Any, tmp_path: Any) -> Any:
+    """Give a function that opens a stage on a server of this test's own, closed at the end."""
+    from tests.support.backends import Backend, settings_for
+    from tests.support.migrated import migrate_template
+    from tests.support.postgres import OWNER
+
+    name = own_postgres_server.create_database()
+    migrate_template(own_postgres_server.url(name, user=OWNER))
+    opened: list[Backend] = []
+
+    def make(**more: Any) -> Stage:
+        opened.append(
+            Backend(settings_for(own_postgres_server.url(name), tmp_path, **more), is_async=False)
+        )
+        return Stage(opened[-1], "acme")
+
+    yield make
+    for backend in opened:
+        backend.close()
+
+
+def without_triggers(database: PostgresDatabase, *statements: str) -> None:
+    """Change what nobody may change, as a superuser without triggers."""
+    with psycopg.connect(database.url(), autocommit=True) as connection:
+        connection.execute("SET session_replication_role = replica")
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def test_an_event_whose_content_was_erased_is_told_without_it(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage = make_stage()
+    for number in range(3):
+        stage.stores.events.append("a", "t", {"n": number}, metadata={"m": number})
+    seal(stage)
+    without_triggers(postgres_database, "DELETE FROM aureus.event_payloads WHERE entry_no = 2")
+    found = told(stage, "s")
+    assert [event.payload for event in found] == [{"n": 0}, {}, {"n": 2}]
+    assert [event.is_redacted for event in found] == [False, True, False]
+    assert found[1].metadata == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM aureus.events WHERE entry_no = 2",
+        "DELETE FROM aureus.ledger_batches WHERE first_position = 1",
+        "DELETE FROM aureus.ledger_batches WHERE first_position = 2",
+    ],
+)
+def test_what_is_missing_is_an_error_and_never_passed_over(
+    make_stage: MakeStage, postgres_database: PostgresDatabase, statement: str
+) -> None:
+    stage = make_stage(**{"ledger.sealing": "off"})
+    for number in range(3):
+        stage.stores.events.append("a", "t", {"n": number})
+        seal(stage)
+    without_triggers(postgres_database, statement)
+    with pytest.raises(IntegrityFailure):
+        told(stage, "s")
+
+
+def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage = make_stage()
+    url = postgres_database.url()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE seen (n serial, event_id text, stream text, version bigint)"
+        )
+    committed = [
+        stage.stores.events.append(f"s/{number % 5}", "t", {}).event_id for number in range(60)
+    ]
+    for end in (7, 19, 33):
+        projecting = program.start("project", url, "p", "seen")
+        while int(program.heard(projecting, "put").split()[1]) < end:
+            pass
+        program.kill(projecting)
+    last = program.start("project", url, "p", "seen")
+    program.heard(last, "ended")
+    last.communicate(timeout=60)
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT event_id FROM seen ORDER BY n").fetchall()
+    assert [row[0] for row in rows] == committed
+
+
+def test_the_buckets_of_a_member_that_is_killed_are_taken_over(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    """At least once: what the killed one was told but had not stored is told again, and nothing is missing."""
+    stage = make_stage()
+    committed = {
+        stage.stores.events.append(f"s/{number}", "t", {}).event_id for number in range(30)
+    }
+    url = postgres_database.url()
+    first = program.start("belong", url, "g", "first")
+    told_ids = {program.heard(first, "told").split()[1]}
+    program.kill(first)
+    second = program.start("belong", url, "g", "second")
+    while told_ids < committed:
+        told_ids.add(program.heard(second, "told").split()[1])
+    assert told_ids == committed
+    program.kill(second)
+
+
+def test_readers_of_several_processes_worth_of_clients_agree(make_stage: MakeStage) -> None:
+    """Writers and readers have clients of their own, as different processes have."""
+    writing, others = make_stage(), [make_stage(**OFTEN), make_stage(is_async=True, **OFTEN)]
+    traffic = Traffic(writing, seed=7)
+    lists: list[list[Event]] = [[], []]
+    with crowd() as readers:
+        for stage, found in zip(others, lists, strict=True):
+            readers.follow(reader(stage, f"of {len(readers._readers)}", live=True), found)
+        traffic.run(rounds=10)
+        for found in lists:
+            all_are_told(found, lambda: len(traffic.committed))
+    for found in lists:
+        check(found, traffic)

@@ -1,0 +1,118 @@
+"""Subscriptions on SQLite: woken by other processes, exact when killed, and never past what is missing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from aureus.errors import IntegrityFailure
+from aureus.model.events import Event
+from tests.contract.stage import Stage
+from tests.support import subscription_program as program
+from tests.support.backends import Backend, settings_for
+from tests.support.consuming import reader, told
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the path of the file."""
+    return tmp_path / "aureus.db"
+
+
+@pytest.fixture
+def stage(path: Path, tmp_path: Path) -> Iterator[Stage]:
+    """Give a stage whose consumers look once in an hour by themselves."""
+    settings = settings_for(f"sqlite:///{path}", tmp_path, **{"subscriptions.poll_seconds": 3600})
+    backend = Backend(settings, is_async=False)
+    yield Stage(backend, "acme")
+    backend.close()
+
+
+def test_a_reader_is_woken_by_the_commits_of_another_process(stage: Stage, path: Path) -> None:
+    writer = program.start("append_and_close", f"sqlite:///{path}", "a", 1)
+    program.heard(writer, "ready")
+    one = reader(stage, "s", live=True)
+    found: list[Event] = []
+    came = threading.Semaphore(0)
+
+    def work() -> None:
+        while (event := one.next()) is not None:
+            found.append(event)
+            came.release()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(5):
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+        assert came.acquire(timeout=60)
+    one.close()
+    thread.join(60)
+    writer.communicate(timeout=60)
+    assert [event.position for event in found] == list(range(5))
+
+
+def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
+    stage: Stage, path: Path
+) -> None:
+    with stage.backend.transaction("acme") as tx:
+        tx.execute("CREATE TABLE seen (n INTEGER PRIMARY KEY, event_id TEXT, stream TEXT, version)")
+    committed = [
+        stage.stores.events.append(f"s/{number % 5}", "t", {}).event_id for number in range(60)
+    ]
+    url = f"sqlite:///{path}"
+    for end in (7, 19, 33):
+        projecting = program.start("project", url, "p", "seen")
+        while int(program.heard(projecting, "put").split()[1]) < end:
+            pass
+        program.kill(projecting)
+    last = program.start("project", url, "p", "seen")
+    program.heard(last, "ended")
+    last.communicate(timeout=60)
+    with stage.backend.transaction("acme") as tx:
+        rows = tx.execute("SELECT event_id FROM seen ORDER BY n")
+    assert [row[0] for row in rows] == committed
+
+
+def tampered(path: Path, *statements: str) -> None:
+    """Change what nobody may change, behind the back of the program."""
+    connection = apsw.Connection(str(path))
+    for (name,) in list(
+        connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+    ):
+        connection.execute(f'DROP TRIGGER "{name}"')
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def test_an_event_whose_content_was_erased_is_told_without_it(stage: Stage, path: Path) -> None:
+    for number in range(3):
+        stage.stores.events.append("a", "t", {"n": number})
+    tampered(path, "DELETE FROM event_payloads WHERE entry_no = 2")
+    found = told(stage, "s")
+    assert [event.payload for event in found] == [{"n": 0}, {}, {"n": 2}]
+    assert [event.is_redacted for event in found] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM events WHERE entry_no = 2",
+        "DELETE FROM ledger_batches WHERE first_position = 1",
+        "DELETE FROM ledger_batches WHERE first_position = 2",
+    ],
+)
+def test_what_is_missing_is_an_error_and_never_passed_over(
+    stage: Stage, path: Path, statement: str
+) -> None:
+    for number in range(3):
+        stage.stores.events.append("a", "t", {"n": number})
+    tampered(path, statement)
+    with pytest.raises(IntegrityFailure):
+        told(stage, "s")

@@ -1,0 +1,122 @@
+"""Programs of their own for subscriptions: `python -m tests.support.subscription_program VERB URL …`, to be killed.
+
+Each says on standard output what it knows for certain, one line at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from aureus import Aureus
+from aureus._database.drive import Call
+from aureus.config import load
+from aureus.stores.ledger import LedgerStore
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start one of these programs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.support.subscription_program", *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def heard(program: subprocess.Popen[str], word: str) -> str:
+    """Wait for a line that begins with a word and return it."""
+    assert program.stdout is not None
+    for line in program.stdout:
+        if line.startswith(word):
+            return line.strip()
+    raise AssertionError(f"the program ended without saying {word!r}")
+
+
+def kill(program: subprocess.Popen[str]) -> None:
+    """End a program by SIGKILL and wait for its end."""
+    program.kill()
+    program.communicate(timeout=60)
+
+
+def say(*words: object) -> None:
+    """Write a line; one system call, so that a killed program leaves no half line."""
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+def opened(url: str, **more: Any) -> Aureus:
+    """Open the database."""
+    return Aureus(
+        settings=load(
+            arguments={"database.url": url, "tenant": "acme", "database.pool_min": 1, **more},
+            environ={},
+            directory=Path.cwd(),
+        )
+    )
+
+
+def append(url: str, stream: str, count: str) -> None:
+    """Append events and leave them unsealed: as one who is killed right after the commit."""
+    client = opened(url, **{"ledger.sealing": "off"})
+    for number in range(int(count)):
+        client.events.append(stream, "t", {"n": number})
+    say("appended")
+    sys.stdin.read()
+
+
+def append_and_close(url: str, stream: str, count: str) -> None:
+    """Append events, sealed as usual, whenever a line comes in."""
+    with opened(url) as client:
+        say("ready")
+        for _ in sys.stdin:
+            for number in range(int(count)):
+                client.events.append(stream, "t", {"n": number})
+            say("appended")
+
+
+def seal(url: str) -> None:
+    """Seal what is pending and stay in the middle of it, with the right to seal in hand."""
+    client = opened(url, **{"ledger.sealing": "off"})
+    with client.transaction() as tx:
+        done = LedgerStore(tx._transaction, Call("acme")).seal()
+        say("sealing", done.sealed_count)
+        sys.stdin.read()
+
+
+def project(url: str, name: str, table: str) -> None:
+    """Put every event into a table of one's own, in the transaction of the position; end at the end."""
+    client = opened(url)
+    place = "%s, %s, %s" if "PostgreSQL" in client.description else "?, ?, ?"
+
+    def put(tx: Any, event: Any) -> None:
+        tx.execute(
+            f"INSERT INTO {table} (event_id, stream, version) VALUES ({place})",
+            (event.event_id, event.stream, event.version),
+        )
+        say("put", event.position)
+
+    with client.subscription(name, types=["t"], live=False) as consumer:
+        consumer.handle_each(put)
+    client.close()
+    say("ended")
+
+
+def belong(url: str, name: str, member: str) -> None:
+    """Join a group and say what is told, for ever."""
+    client = opened(url, **{"subscriptions.lease_seconds": 1, "subscriptions.poll_seconds": 0.05})
+    with client.subscriptions.group(name, bucket_count=8).join(member) as consumer:
+        for event in consumer:
+            say("told", event.event_id)
+
+
+VERBS: Final = {verb.__name__: verb for verb in (append, append_and_close, seal, project, belong)}
+
+if __name__ == "__main__":
+    VERBS[sys.argv[1]](*sys.argv[2:])
