@@ -240,7 +240,7 @@ def test_the_application_role_owns_nothing_and_can_do_little(
         ).fetchall()
         immutable = connection.execute(
             "SELECT DISTINCT privilege_type FROM information_schema.role_table_grants "
-            "WHERE grantee = 'aureus_app' AND table_name IN ('events', 'event_payloads')"
+            "WHERE grantee = 'aureus_app' AND table_name IN ('events', 'erasures', 'erased_entries')"
         ).fetchall()
     assert role == (False, False, False, False)
     assert owned == (0,)

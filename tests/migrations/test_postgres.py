@@ -142,7 +142,7 @@ def test_the_role_owns_nothing_and_may_do_what_it_must(place: Place) -> None:
     )
     granted = {name: set((rights or "").split(",")) for name, rights in rows}
     assert granted["events"] == {"INSERT", "SELECT"}
-    assert granted["event_payloads"] == {"INSERT", "SELECT"}
+    assert granted["event_payloads"] == {"DELETE", "INSERT", "SELECT"}
     assert granted["runs"] == {"INSERT", "SELECT", "UPDATE"}
     assert granted["schema_migrations"] == {"SELECT"}
     assert all(rights and rights != {""} for rights in granted.values()), granted
