@@ -16,7 +16,7 @@ from typing import Any
 from aureus._database.drive import Companion
 from aureus._database.statement import Queries, Recorded, Rows, Statement
 from aureus.clock import to_micros
-from aureus.codec import encode
+from aureus.codec import encode, encode_text
 from aureus.errors import LimitExceeded
 from aureus.ids import Ids
 from aureus.ledger.audit_modes import AuditModes
@@ -140,7 +140,7 @@ class Entry:
     def to_json(self) -> dict[str, Any]:
         """Return the entry as its statement takes it: hashes in hexadecimal, the bytes of JSON as their text."""
         fields = self.fields
-        found: dict[str, Any] = {
+        return {
             "event_id": fields.event_id,
             "type": fields.type,
             "actor": fields.actor,
@@ -154,9 +154,6 @@ class Entry:
             "payload": self.payload.decode(),
             "metadata": None if self.metadata is None else self.metadata.decode(),
         }
-        if self.fact.subjects:
-            found["subjects"] = list(dict.fromkeys(self.fact.subjects))
-        return found
 
 
 class StreamEntries:
@@ -190,6 +187,7 @@ class StreamEntries:
                 what="events",
                 bytes_max=_TEXT_BYTES_MAX,
             ).decode(),
+            "subjects": self._subjects(),
             "now": self._now,
         }
 
@@ -201,6 +199,15 @@ class StreamEntries:
             if entry.fields.action is not None
             for kind, value in references_of(entry.fact.payload)
         ]
+
+    def _subjects(self) -> str:
+        """Return whom the entries concern: pairs of an event's identifier and a subject, as JSON."""
+        pairs = [
+            [entry.fields.event_id, subject]
+            for entry in self._entries
+            for subject in dict.fromkeys(entry.fact.subjects)
+        ]
+        return encode_text(pairs, what="subjects of events") if pairs else "[]"
 
     def events(self, rows: Rows) -> list[Event]:
         """Return the events, by the version, entry number, and for one that was there its time and hash, of each."""

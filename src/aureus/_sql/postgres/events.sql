@@ -1,6 +1,6 @@
 -- Events on PostgreSQL: the stream's row is locked first, and only then are entry numbers taken, so that versions and
 -- entry numbers rise together. Entries arrive as one JSON array (aureus.ledger.recorder): hashes in hexadecimal,
--- payload and metadata as the text of their bytes.
+-- payload and metadata as the text of their bytes. Whom they concern comes beside them, as pairs of event and subject.
 
 -- name: append_events :many
 -- Append facts to one stream, in their order, behind whatever is there; nothing, unless the write before it in the same
@@ -17,9 +17,9 @@ WITH stream AS (
     SELECT nextval('aureus.entry_no') AS entry_no, stream.base + f.ordinal AS version, f.*
     FROM stream CROSS JOIN ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
         event_id text, type text, actor text, correlation_id text, action text, resource text, outcome text,
-        commitment text, leaf_hash text, salt text, payload text, metadata text, subjects json))
+        commitment text, leaf_hash text, salt text, payload text, metadata text))
         WITH ORDINALITY AS f (event_id, type, actor, correlation_id, action, resource, outcome, commitment, leaf_hash,
-            salt, payload, metadata, subjects, ordinal)
+            salt, payload, metadata, ordinal)
 ), entries AS (
     INSERT INTO aureus.events (tenant_id, entry_no, append_no, event_id, stream, version, type, actor, occurred_at,
         correlation_id, action, resource, outcome, commitment, leaf_hash)
@@ -38,8 +38,8 @@ WITH stream AS (
     FROM numbered AS n
 ), subjects AS (
     INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
-    SELECT :tenant_id, s.subject, n.entry_no
-    FROM numbered AS n CROSS JOIN LATERAL json_array_elements_text(n.subjects) AS s (subject)
+    SELECT :tenant_id, g.value ->> 1, n.entry_no
+    FROM json_array_elements(CAST(:subjects AS json)) AS g JOIN numbered AS n ON n.event_id = g.value ->> 0
 )
 SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 
@@ -54,9 +54,9 @@ SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 WITH given AS MATERIALIZED (
     SELECT f.* FROM ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
         event_id text, type text, actor text, correlation_id text, action text, resource text, outcome text,
-        commitment text, leaf_hash text, salt text, payload text, metadata text, subjects json))
+        commitment text, leaf_hash text, salt text, payload text, metadata text))
         WITH ORDINALITY AS f (event_id, type, actor, correlation_id, action, resource, outcome, commitment, leaf_hash,
-            salt, payload, metadata, subjects, ordinal)
+            salt, payload, metadata, ordinal)
 ), known AS MATERIALIZED (
     SELECT g.ordinal, e.version, e.entry_no, e.occurred_at, e.leaf_hash,
         e.stream = :stream AND e.type = g.type AND e.actor = g.actor
@@ -104,8 +104,8 @@ WITH given AS MATERIALIZED (
     FROM numbered AS n
 ), subjects AS (
     INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
-    SELECT :tenant_id, s.subject, n.entry_no
-    FROM numbered AS n CROSS JOIN LATERAL json_array_elements_text(n.subjects) AS s (subject)
+    SELECT :tenant_id, g.value ->> 1, n.entry_no
+    FROM json_array_elements(CAST(:subjects AS json)) AS g JOIN numbered AS n ON n.event_id = g.value ->> 0
 )
 SELECT r.version, r.entry_no, r.occurred_at, r.leaf_hash, set_config('aureus.mark', :mark, true)
 FROM (

@@ -1,5 +1,6 @@
 -- Events on SQLite: one writer at a time, so that the order of inserting is the order of committing. Entries arrive as
--- one JSON array (aureus.ledger.recorder): hashes in hexadecimal, payload and metadata as the text of their bytes.
+-- one JSON array (aureus.ledger.recorder): hashes in hexadecimal, payload and metadata as the text of their bytes. Whom
+-- they concern comes beside them, as pairs of event and subject, so that an append about nobody does not look for it.
 -- CROSS JOIN is SQLite's word for an order of loops, and json_each walks its array from the first item: so events are
 -- numbered in their order, and each is looked up by its own key. Left to itself the planner takes a list for long, and
 -- begins with all events of the tenant; asked for an order, it opens a sorter, which costs more than the inserts.
@@ -26,10 +27,9 @@ SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payl
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
-SELECT :tenant_id, s.value, e.entry_no
-FROM json_each(:entries) AS f
-CROSS JOIN json_each(f.value -> 'subjects') AS s
-CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
+SELECT :tenant_id, g.value ->> 1, e.entry_no
+FROM json_each(:subjects) AS g
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = g.value ->> 0;
 SELECT e.version, e.entry_no, NULL AS occurred_at, NULL AS leaf_hash
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
@@ -67,10 +67,9 @@ SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payl
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
-SELECT :tenant_id, s.value, e.entry_no
-FROM json_each(:entries) AS f
-CROSS JOIN json_each(f.value -> 'subjects') AS s
-CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
+SELECT :tenant_id, g.value ->> 1, e.entry_no
+FROM json_each(:subjects) AS g
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = g.value ->> 0;
 SELECT e.version, e.entry_no, e.occurred_at, e.leaf_hash
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id'

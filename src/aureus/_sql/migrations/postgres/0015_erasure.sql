@@ -7,7 +7,8 @@
 --
 -- Immutability. event_payloads still refuses UPDATE and TRUNCATE. A row may be deleted when erased_entries names it
 -- under a record whose event was appended before: nobody, whatever his rights, deletes by DELETE without leaving one.
--- Programs that do not know this migration cannot read an erased entry: it is breaking.
+-- A program that does not know this migration would append entries without their subjects, which no erasure finds, and
+-- could not read erased ones: it is breaking.
 --
 -- Lock order: the erasures of a tenant (advisory, for one transaction) and the row of text_indexes before all else.
 
@@ -52,13 +53,14 @@ BEGIN
             WHERE r.type = ''payloads_erased'')', TG_TABLE_SCHEMA)
         INTO is_recorded USING OLD.tenant_id, OLD.entry_no;
     IF NOT is_recorded THEN
-        RAISE EXCEPTION 'rows of % are deleted only on record of an erasure', TG_TABLE_NAME USING ERRCODE = 'AU003';
+        RAISE EXCEPTION 'rows of % are deleted only on record of an erasure', TG_TABLE_NAME
+            USING ERRCODE = 'AU003';
     END IF;
     RETURN OLD;
 END $$;
 
--- A segment that is finished kept the last term that it was built to, which may be of a document that is gone. The owner
--- may look beyond one tenant for this once.
+-- A segment that is finished kept the last term that it was built to, which may be of a document that is gone. The
+-- owner may look beyond one tenant for this once.
 
 ALTER TABLE aureus.text_index_segments NO FORCE ROW LEVEL SECURITY;
 UPDATE aureus.text_index_segments SET built_to = '' WHERE status <> 'building' AND built_to <> '';

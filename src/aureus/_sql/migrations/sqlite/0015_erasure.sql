@@ -6,7 +6,8 @@
 -- whose salt, payload and metadata that record took away.
 --
 -- Immutability. event_payloads still refuses UPDATE. A row may be deleted when erased_entries names it under a record
--- whose event was appended before. Programs that do not know this migration cannot read an erased entry: it is breaking.
+-- whose event was appended before. A program that does not know this migration would append entries without their
+-- subjects, which no erasure finds, and could not read erased ones: it is breaking.
 
 CREATE TABLE aureus.event_subjects (
     tenant_id TEXT NOT NULL CHECK (tenant_id <> ''),
@@ -39,8 +40,9 @@ DROP TRIGGER aureus.event_payloads_no_delete;
 
 CREATE TRIGGER event_payloads_recorded BEFORE DELETE ON aureus.event_payloads
 WHEN NOT EXISTS (
-    SELECT 1 FROM erased_entries AS x
-    CROSS JOIN events AS e ON e.tenant_id = x.tenant_id AND e.event_id = x.record_id AND e.type = 'payloads_erased'
+    SELECT 1 FROM aureus.erased_entries AS x
+    CROSS JOIN aureus.events AS e
+        ON e.tenant_id = x.tenant_id AND e.event_id = x.record_id AND e.type = 'payloads_erased'
     WHERE x.tenant_id = OLD.tenant_id AND x.entry_no = OLD.entry_no)
 BEGIN
     SELECT RAISE(ABORT, 'AU003: rows of event_payloads are deleted only on record of an erasure');
