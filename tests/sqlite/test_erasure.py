@@ -12,7 +12,6 @@ import apsw
 import pytest
 
 from aureus import Aureus
-from aureus.engine import facts as _facts  # noqa: F401 - the engine is part of what writes run logs
 from aureus.model.runs import stream_of
 from aureus.runlog import FsyncPolicy, RunLog, RunLogReader
 from tests.support.backends import settings_for

@@ -2,6 +2,7 @@
 -- order.
 
 -- part: columns
+-- The columns of an entry.
 e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
     e.resource, e.outcome, e.leaf_hash
 

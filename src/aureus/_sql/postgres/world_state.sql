@@ -114,6 +114,6 @@ WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = ANY (CAST(
 -- name: list_written_values :many
 -- The values that certain operations gave to keys; served by world_state_versions_operation.
 SELECT v.state_key, v.version, v.value, v.created_at
-FROM json_to_recordset(CAST(:wanted AS json)) AS g (key text, operation_id text)
+FROM json_to_recordset(CAST(:wanted AS json)) AS g ("key" text, operation_id text)
 JOIN aureus.world_state_versions AS v
-  ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.key AND v.operation_id = g.operation_id;
+  ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g."key" AND v.operation_id = g.operation_id;

@@ -1,6 +1,7 @@
 -- The audit trail on SQLite; see the shared file, and events.sql for the order of loops.
 
 -- part: columns
+-- The columns of an entry.
 e.event_id, e.stream, e.version, e.entry_no, e.type, e.actor, e.occurred_at, e.correlation_id, e.action,
     e.resource, e.outcome, e.leaf_hash
 

@@ -81,7 +81,8 @@ WHERE CASE WHEN e.leaf_hash = unhex(f.value ->> 'leaf_hash') THEN 1 ELSE NOT EXI
         WHERE k.tenant_id = :tenant_id AND k.event_id = g.value ->> 'event_id' AND k.stream = :stream
           AND k.type = g.value ->> 'type' AND k.actor = g.value ->> 'actor'
           AND k.correlation_id IS g.value ->> 'correlation_id' AND k.action IS g.value ->> 'action'
-          AND k.resource IS g.value ->> 'resource' AND k.outcome IS g.value ->> 'outcome' AND p.payload = CAST(g.value ->> 'payload' AS BLOB)
+          AND k.resource IS g.value ->> 'resource' AND k.outcome IS g.value ->> 'outcome'
+          AND p.payload = CAST(g.value ->> 'payload' AS BLOB)
           AND p.metadata IS CAST(g.value ->> 'metadata' AS BLOB))) END;
 
 -- name: find_taken_id :one
