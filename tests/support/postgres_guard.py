@@ -21,9 +21,14 @@ _POLL_SECONDS = 0.05
 def main(folder: Path) -> None:
     """Wait for the end of input, then stop what runs under the folder and remove it."""
     sys.stdin.buffer.read()
-    for pid_file in folder.rglob("data/postmaster.pid"):
-        _stop(pid_file)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(_POLLS_MAX):
+        for pid_file in folder.rglob("data/postmaster.pid"):
+            _stop(pid_file)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        # Worker processes outlive the one that started them for a moment, and write.
+        time.sleep(_POLL_SECONDS)  # noqa: TID251 - they are not our children, nothing signals their end
 
 
 def _stop(pid_file: Path) -> None:
