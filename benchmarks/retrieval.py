@@ -4,6 +4,8 @@ Every question of a corpus is asked once, one at a time, for ten memories. ``rec
 which a document that answers is among the first k; MRR the mean of 1 / place of the first one, 0 beyond the tenth;
 ``empty`` the share of questions that nothing was found for. Where sessions are asked for, the right one counts.
 
+Vectors are those of the small model that the extra ``embed`` installs, where it is there.
+
 ``python -m benchmarks retrieval`` asks the project's own manual; with ``--corpus FILE``, which may be given again, it
 asks others (``benchmarks.corpus`` has the format, and converters).
 """
@@ -14,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -21,7 +24,7 @@ from typing import Final, Literal, Protocol
 import apsw
 import psycopg
 
-from aureus import Aureus
+from aureus import Aureus, Embedder, StaticEmbedder
 from aureus.config import Settings
 from aureus.model.memories import NewMemory
 from aureus.model.recall import Recall
@@ -179,9 +182,11 @@ class TsRank:
 class Library:
     """A database of ours that holds the documents of a corpus as memories, written and indexed as any others."""
 
-    def __init__(self, settings: Settings, corpus: Corpus) -> None:
+    def __init__(
+        self, settings: Settings, corpus: Corpus, embedder: Embedder | None = None
+    ) -> None:
         self._documents = {f"m{number}": one for number, one in enumerate(corpus.documents)}
-        self.database = Aureus(settings=settings)
+        self.database = Aureus(settings=settings, embedder=embedder)
         self.database.memories.add_all(
             NewMemory(
                 text=one.text,
@@ -253,6 +258,12 @@ def arms_of(place: Place, corpus: Corpus, stack: ExitStack) -> Iterator[Arm]:
         yield Recalled(f"Aureus on {engine}, words", "documents", library)
         if corpus.has_sessions:
             yield Recalled(f"Aureus on {engine}, words", "sessions", library)
+    if find_spec("wordllama") is not None:
+        library = Library(place.new_settings("SQLite"), corpus, StaticEmbedder.packaged())
+        stack.enter_context(closing(library))
+        yield Recalled("Aureus on SQLite, words and vectors", "documents", library)
+        if corpus.has_sessions:
+            yield Recalled("Aureus on SQLite, words and vectors", "sessions", library)
 
 
 def _row(arm: Arm, answers: Answers) -> Sequence[str]:
