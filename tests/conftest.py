@@ -52,6 +52,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         scratch.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what programs remember outside their databases in a folder of the session, not in somebody's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_home() -> Iterator[PostgresHome]:
     """Give the directory of this session's servers; each worker process has one of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,6 +250,25 @@ class TestSigning:
                 run(stage, store.sign("aureus", never, seen=Head(origin, size, root)))
             assert refused.value.seen_size == size
         assert run(stage, store.list_signed()) == []
+
+    def test_whoever_signs_meanwhile_all_signed_heads_are_of_one_history(
+        self, stage: Stage
+    ) -> None:
+        grow(stage, 3)
+
+        def work(number: int) -> str:
+            stage.stores.events.append(f"b/{number % 3}", "t", {"n": number})
+            stage.stores.ledger.seal()
+            return str(stage.stores.ledger.sign(KEY if number % 2 else NEXT_KEY).note)
+
+        with ThreadPoolExecutor(8) as pool:
+            notes = [Note.from_text(text) for text in pool.map(work, range(24))]
+        seal(stage)
+        report = stage.stores.ledger.verify(keys=[KEY.public, NEXT_KEY.public], notes=notes)
+        assert report.is_intact, report.summary
+        assert {head.size for head in report.anchors} >= {
+            Head.from_text(note.text).size for note in notes
+        }
 
     def test_a_database_behind_the_last_head_seen_is_noticed(self, stage: Stage) -> None:
         grow(stage, 5)

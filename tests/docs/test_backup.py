@@ -50,6 +50,11 @@ def test_a_dump_has_every_tenant_and_its_runs_go_on(
         with Aureus(settings=settings) as restored:
             (run,) = restored.runs.list()
             assert [event.version for event in restored.events.read_stream(run.stream)] == [1, 2, 3]
+            while not restored.ledger.seal().is_done:
+                pass
+            report = restored.ledger.verify()
+            assert report.is_intact, report.summary
+            assert report.entry_count >= 3
         assert _run(empty_database.url(user=OWNER), tenant, file, tmp_path) == "paused"
 
 

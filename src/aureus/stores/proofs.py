@@ -23,6 +23,7 @@ from aureus.model.heads import Head, origin_of
 from aureus.model.leaf import LeafFields
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import (
+    HASH_BYTES,
     TILE_LEVELS,
     Span,
     Tree,
@@ -263,9 +264,14 @@ def _hashes(spans: Iterable[Span]) -> Op[Hashes]:
             rows = yield from fetch_all(
                 sql.list_node_hashes, _hash, level=level, first=first, end=end
             )
-        else:
-            rows = yield from fetch_all(sql.list_leaf_hashes, _hash, first=first, end=end)
-        found |= {(level, at): value for at, value in rows}
+            found |= {(level, at): value for at, value in rows}
+            continue
+        runs = yield from fetch_all(sql.list_leaf_hashes, _hash, first=first, end=end)
+        found |= {
+            (0, position + at): joined[HASH_BYTES * at : HASH_BYTES * (at + 1)]
+            for position, joined in runs
+            for at in range(len(joined) // HASH_BYTES)
+        }
     return found
 
 

@@ -7,13 +7,9 @@
 WITH page AS MATERIALIZED (
     SELECT b.first_position + n.at - 1 AS position, n.entry_no,
         substring(b.leaf_hashes FROM CAST(32 * (n.at - 1) + 1 AS integer) FOR 32) AS leaf_hash
-    FROM aureus.ledger_batches AS b
+    FROM (<<covering>>) AS b
     CROSS JOIN LATERAL unnest(b.entry_nos) WITH ORDINALITY AS n (entry_no, at)
-    WHERE b.tenant_id = :tenant_id AND b.first_position < CAST(:end AS bigint)
-      AND b.first_position >= coalesce((
-        SELECT max(f.first_position) FROM aureus.ledger_batches AS f
-        WHERE f.tenant_id = :tenant_id AND f.first_position <= CAST(:first AS bigint)), 0)
-      AND b.first_position + n.at - 1 >= CAST(:first AS bigint)
+    WHERE b.first_position + n.at - 1 >= CAST(:first AS bigint)
       AND b.first_position + n.at - 1 < CAST(:end AS bigint)
 ), sized AS MATERIALIZED (
     SELECT page.position, page.entry_no, page.leaf_hash,
@@ -32,25 +28,26 @@ WHERE coalesce(s.bytes_before, 0) <= CAST(:bytes_max AS bigint)
 ORDER BY s.position;
 
 -- name: list_leaf_hashes :many
--- Leaf hashes from position :first on, before :end; by the primary key of the batches.
-SELECT b.first_position + n.at AS position,
-    substring(b.leaf_hashes FROM CAST(32 * n.at + 1 AS integer) FOR 32) AS leaf_hash
-FROM aureus.ledger_batches AS b
-CROSS JOIN LATERAL generate_series(0, b.size - 1) AS n (at)
-WHERE b.tenant_id = :tenant_id AND b.first_position < CAST(:end AS bigint)
-  AND b.first_position >= coalesce((
-    SELECT max(f.first_position) FROM aureus.ledger_batches AS f
-    WHERE f.tenant_id = :tenant_id AND f.first_position <= CAST(:first AS bigint)), 0)
-  AND b.first_position + n.at >= CAST(:first AS bigint) AND b.first_position + n.at < CAST(:end AS bigint)
+-- Leaf hashes from position :first on, before :end: one behind the other for each batch, with the position of the first
+-- of them. By the primary key of the batches; cut out once for each, since every cut reads pages.
+SELECT greatest(b.first_position, CAST(:first AS bigint)) AS position,
+    substring(b.leaf_hashes
+        FROM CAST(32 * (greatest(b.first_position, CAST(:first AS bigint)) - b.first_position) + 1 AS integer)
+        FOR CAST(32 * (least(b.first_position + b.size, CAST(:end AS bigint))
+            - greatest(b.first_position, CAST(:first AS bigint))) AS integer)) AS leaf_hashes
+FROM (<<covering>>) AS b
+WHERE b.first_position + b.size > CAST(:first AS bigint)
 ORDER BY position;
 
 -- name: get_position :one
--- The position of an entry; by ledger_batches_entries. No row: it is not sealed.
+-- The position of an entry; by ledger_batches_entries in its order, so that those behind are not looked at. No row: it
+-- is not sealed.
 SELECT b.first_position + array_position(b.entry_nos, CAST(:entry_no AS bigint)) - 1
 FROM aureus.ledger_batches AS b
 WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= CAST(:entry_no AS bigint)
   AND b.first_entry_no <= CAST(:entry_no AS bigint)
   AND b.entry_nos @> ARRAY[CAST(:entry_no AS bigint)]
+ORDER BY b.last_entry_no
 LIMIT 1;
 
 -- name: get_totals :one

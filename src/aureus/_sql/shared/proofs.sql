@@ -1,5 +1,22 @@
 -- Proofs: what is read to verify the ledger and to prove something from it, and the heads that were signed.
 
+-- part: covering
+-- The batches that hold positions from :first on, before :end: those that begin there, and the one before, where :first
+-- may lie. Two ranges of the primary key; "from the last that begins before" as one condition is not taken for a range.
+SELECT c.first_position, c.size, c.entry_nos, c.leaf_hashes
+FROM aureus.ledger_batches AS c
+WHERE c.tenant_id = :tenant_id AND c.first_position >= CAST(:first AS bigint)
+  AND c.first_position < CAST(:end AS bigint)
+UNION ALL
+SELECT l.first_position, l.size, l.entry_nos, l.leaf_hashes
+FROM (
+    SELECT d.first_position, d.size, d.entry_nos, d.leaf_hashes
+    FROM aureus.ledger_batches AS d
+    WHERE d.tenant_id = :tenant_id AND d.first_position < CAST(:first AS bigint)
+    ORDER BY d.first_position DESC
+    LIMIT 1
+) AS l
+
 -- name: get_entry_no :one
 -- The entry number of an event; by its unique key.
 SELECT e.entry_no FROM aureus.events AS e WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;

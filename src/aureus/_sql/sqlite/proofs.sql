@@ -6,13 +6,9 @@
 WITH page AS MATERIALIZED (
     SELECT b.first_position + n.key AS position, n.value AS entry_no,
         substr(b.leaf_hashes, 32 * n.key + 1, 32) AS leaf_hash
-    FROM aureus.ledger_batches AS b
+    FROM (<<covering>>) AS b
     CROSS JOIN json_each(b.entry_nos) AS n
-    WHERE b.tenant_id = :tenant_id AND b.first_position < :end
-      AND b.first_position >= coalesce((
-        SELECT max(f.first_position) FROM aureus.ledger_batches AS f
-        WHERE f.tenant_id = :tenant_id AND f.first_position <= :first), 0)
-      AND b.first_position + n.key >= :first AND b.first_position + n.key < :end
+    WHERE b.first_position + n.key >= :first AND b.first_position + n.key < :end
 ), sized AS MATERIALIZED (
     SELECT page.position, page.entry_no, page.leaf_hash,
         sum(coalesce(length(z.payload), 0) + coalesce(length(z.metadata), 0))
@@ -30,24 +26,24 @@ WHERE coalesce(s.bytes_before, 0) <= :bytes_max
 ORDER BY s.position;
 
 -- name: list_leaf_hashes :many
--- Leaf hashes from position :first on, before :end; by the primary key of the batches.
-SELECT b.first_position + n.key AS position, substr(b.leaf_hashes, 32 * n.key + 1, 32) AS leaf_hash
-FROM aureus.ledger_batches AS b
-CROSS JOIN json_each(b.entry_nos) AS n
-WHERE b.tenant_id = :tenant_id AND b.first_position < :end
-  AND b.first_position >= coalesce((
-    SELECT max(f.first_position) FROM aureus.ledger_batches AS f
-    WHERE f.tenant_id = :tenant_id AND f.first_position <= :first), 0)
-  AND b.first_position + n.key >= :first AND b.first_position + n.key < :end
+-- Leaf hashes from position :first on, before :end: one behind the other for each batch, with the position of the first
+-- of them. By the primary key of the batches.
+SELECT max(b.first_position, :first) AS position,
+    substr(b.leaf_hashes, 32 * (max(b.first_position, :first) - b.first_position) + 1,
+        32 * (min(b.first_position + b.size, :end) - max(b.first_position, :first))) AS leaf_hashes
+FROM (<<covering>>) AS b
+WHERE b.first_position + b.size > :first
 ORDER BY position;
 
 -- name: get_position :one
--- The position of an entry; by ledger_batches_entries. No row: it is not sealed.
+-- The position of an entry; by ledger_batches_entries in its order, so that those behind are not looked at. No row: it
+-- is not sealed.
 SELECT b.first_position + n.key
 FROM aureus.ledger_batches AS b
 CROSS JOIN json_each(b.entry_nos) AS n
 WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= :entry_no AND b.first_entry_no <= :entry_no
   AND n.value = :entry_no
+ORDER BY b.last_entry_no
 LIMIT 1;
 
 -- name: get_totals :one
