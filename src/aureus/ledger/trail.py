@@ -72,8 +72,17 @@ class AuditTrail(AuditStore):
         """
         batches: list[PrunedBatch] = []
         while not (batches and batches[-1].is_done):
-            batches.append(self._retention.prune_batch(before, actor=actor, reason=reason))
+            batches.append(self.prune_batch(before, actor=actor, reason=reason))
         return pruned(before, batches)
+
+    def prune_batch(
+        self, before: datetime, *, actor: str, reason: str = "", record_id: str | None = None
+    ) -> PrunedBatch:
+        """Remove what at most 500 of the oldest entries held; as ``prune``, in one transaction.
+
+        A repeated call with the same ``record_id`` removes nothing more.
+        """
+        return self._retention.prune_batch(before, actor=actor, reason=reason, record_id=record_id)
 
     def export(
         self, file: IO[bytes], *, whole: bool = False, **filters: Unpack[AuditFilters]
@@ -143,8 +152,16 @@ class AsyncAuditTrail(AsyncAuditStore):
         """Remove what the oldest sealed entries held; as ``AuditTrail.prune``."""
         batches: list[PrunedBatch] = []
         while not (batches and batches[-1].is_done):
-            batches.append(await self._retention.prune_batch(before, actor=actor, reason=reason))
+            batches.append(await self.prune_batch(before, actor=actor, reason=reason))
         return pruned(before, batches)
+
+    async def prune_batch(
+        self, before: datetime, *, actor: str, reason: str = "", record_id: str | None = None
+    ) -> PrunedBatch:
+        """Remove what at most 500 of the oldest entries held; as ``AuditTrail.prune_batch``."""
+        return await self._retention.prune_batch(
+            before, actor=actor, reason=reason, record_id=record_id
+        )
 
     async def export(
         self, file: IO[bytes], *, whole: bool = False, **filters: Unpack[AuditFilters]
