@@ -12,6 +12,7 @@ from typing import Final
 
 from benchmarks import (
     appends,
+    auditing,
     gathering,
     locked_row,
     memories,
@@ -36,6 +37,7 @@ from tests.support.postgres import PostgresHome
 PROGRAMS: Final[Mapping[str, Callable[[Place, Effort], Iterator[Table]]]] = {
     "gathering": gathering.measure,
     "appends": appends.measure,
+    "auditing": auditing.measure,
     "sealing": sealing.measure,
     "sealing_ways": sealing_ways.measure,
     "memories": memories.measure,

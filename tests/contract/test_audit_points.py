@@ -14,6 +14,7 @@ from aureus.model.audit import AuditMode
 from tests.contract.stage import Stage
 from tests.faults.test_nth_statement import OPERATIONS
 from tests.support.backends import Backend, settings_for
+from tests.support.toy_embedder import ToyEmbedder
 
 DECIDED: dict[str, list[str]] = {
     "delete_profile": ["profile.delete"],
@@ -29,6 +30,12 @@ DECIDED: dict[str, list[str]] = {
     "sweep_sessions": ["session.expire"],
     "adopt_sessions": ["session.adopt"],
     "delete_world_state": ["world-state.delete"],
+    "erase_batch": ["subject.erase"],
+    "accept_restore": ["ledger.accept-restore"],
+    "fail_to_roll_back": ["rollback.fail"],
+    "request_approval": ["rollback.request-approval"],
+    "decide_approval": ["rollback.approve"],
+    "delete_snapshot": ["snapshot.delete"],
 }
 """Writes that are decisions: the same entries under ``decisions`` and ``all``."""
 
@@ -58,10 +65,15 @@ ROUTINE: dict[str, list[str]] = {
     "set_world_state": ["world-state.set"],
     "increment_world_state": ["world-state.set"],
     "transform_world_state": ["world-state.set"],
+    "create_snapshot": ["snapshot.create"],
 }
 """Writes that are entries under ``all`` alone."""
 
-EXPLICIT: dict[str, list[str]] = {"append_audit_entry": ["x"], "set_audit_mode": ["audit.set-mode"]}
+EXPLICIT: dict[str, list[str]] = {
+    "append_audit_entry": ["x"],
+    "set_audit_mode": ["audit.set-mode"],
+    "prune_audit": ["audit.prune"],
+}
 """Writes that are entries in every mode."""
 
 MIXED: dict[str, tuple[list[str], list[str]]] = {
@@ -69,13 +81,26 @@ MIXED: dict[str, tuple[list[str], list[str]]] = {
         ["memory.delete"],
         ["memory.move", "memory.move", "memory.move", "memory.update", "memory.delete"],
     ),
+    "roll_back": (
+        ["memory.delete", "rollback.allow", "rollback.complete"],
+        [
+            "snapshot.create",
+            "session.save",
+            "world-state.set",
+            "memory.delete",
+            "memory.update",
+            "rollback.begin",
+            "rollback.allow",
+            "rollback.complete",
+        ],
+    ),
 }
 """Writes of which some events are decisions and some are not: under ``decisions``, and under ``all``."""
 
 SILENT = {
-    "save_version", "acquire", "release", "prune", "reserve", "append", "record_access", "embed_batch",
-    "delete_embeddings", "prune_sessions", "begin_index", "index_states", "drop_index", "take_pending", "begin_merge",
-    "end_merge", "prune_segment", "retire_segment", "seal",
+    "save_version", "append_about_two", "sign_head", "check_snapshot", "acquire", "release", "prune", "reserve",
+    "append", "record_access", "embed_batch", "delete_embeddings", "prune_sessions", "begin_index", "index_states",
+    "drop_index", "take_pending", "begin_merge", "end_merge", "prune_segment", "retire_segment", "seal",
 }  # fmt: skip
 """Writes that leave no entry: leases, indexes and whatever is derived, events of callers, definitions by their hash."""
 
@@ -104,7 +129,9 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         "events.routine": "off" if without else "on",
         "ledger.sealing": "off",
     }
-    backend = Backend(settings_for("sqlite://", tmp_path, **more), is_async=False)
+    backend = Backend(
+        settings_for("sqlite://", tmp_path, **more), is_async=False, embedder=ToyEmbedder()
+    )
     yield Stage(backend, "acme")
     backend.close()
 
@@ -121,5 +148,6 @@ def test_a_write_leaves_the_entries_of_its_mode(
     entries = [entry for entry in audit.walk() if entry.event_id not in before]
     mode = AuditMode(stage.backend.settings.audit.mode)
     assert [entry.action for entry in entries] == expected(getattr(prepare, "__name__", ""), mode)
-    assert {entry.outcome for entry in entries} <= {"success"}
+    outcome = "failure" if prepare.__name__ == "fail_to_roll_back" else "success"
+    assert {entry.outcome for entry in entries} <= {outcome}
     assert all(entry.resource or entry.type == "audit_entry" for entry in entries)

@@ -34,7 +34,7 @@ TABLES = [
     "text_index_segments", "text_index_postings",
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence",
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
-    "world_state", "world_state_versions", "audit_references", "audit_modes",
+    "world_state", "world_state_versions", "audit_references", "audit_modes", "audit_retention",
     "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
     "event_subjects", "erasures", "erased_entries",
     "snapshots", "snapshot_parts", "rollbacks", "rollback_approvals",
@@ -335,6 +335,17 @@ def accept_restore(stage: Stage) -> Prepared:
     return stage.stores.ledger.accept_restore  # type: ignore[no-any-return]  # any backend
 
 
+def prune_audit(stage: Stage) -> Prepared:
+    """Return the removal of the oldest payloads of the trail, as one batch."""
+    audit = stage.stores.audit
+    for number in range(3):
+        audit.append("ada", "x", after=number, provenance=Provenance("r1"))
+    stage.backend.clock.advance(60)
+    stage.stores.ledger.seal()
+    before = stage.backend.clock.now()
+    return lambda: audit.prune_batch(before, actor="root", record_id="record")
+
+
 OPERATIONS = [
     save_version, start, advance, finish, claim, request_cancel, decide, acquire, release, prune, reserve,
     update_profile, delete_profile, propose_hypothesis, add_evidence, delete_hypothesis,
@@ -343,7 +354,7 @@ OPERATIONS = [
     save_session, revive_session, append_messages, delete_session, delete_agent, reset_session, set_session_expiry,
     sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
     set_world_state, increment_world_state, transform_world_state, delete_world_state,
-    append_audit_entry, set_audit_mode,
+    append_audit_entry, set_audit_mode, prune_audit,
     *INDEX_STEPS,
     seal, sign_head, accept_restore,
     *SNAPSHOT_WRITES,

@@ -197,6 +197,30 @@ def export(*, file: Path, whole: bool, as_json: bool, **flags: Any) -> None:
         click.echo(f"{file}, {_proof_of(file)}: under the head of size {proof.head.size}")
 
 
+@audit.command()
+@click.option(
+    "--before",
+    metavar="TIME",
+    required=True,
+    help="Only entries older than this; UTC without a zone.",
+)
+@click.option("--reason", metavar="TEXT", default="", help="Why; it is recorded.")
+@actor_option
+@database_options
+@json_option
+def prune(*, before: str, reason: str, as_json: bool, **flags: Any) -> None:
+    """Remove what the oldest sealed entries held, on record; their hashes stay, and every proof holds."""
+    moment = _moment(before, "--before")
+    actor = settings_of(flags).actor
+    assert moment is not None  # noqa: S101 - the option is required
+    with opened(flags) as client:
+        done = client.audit.prune(moment, actor=actor, reason=reason)
+    if as_json:
+        show_json(done.to_dict())
+    else:
+        click.echo(f"{done.pruned_count} entries, up to position {done.pruned_to}")
+
+
 def _write(client: Aureus, file: Path, filters: AuditFilters, *, whole: bool) -> ExportProof:
     """Write both files, neither over another one, and none that is not whole."""
     from aureus.errors import AlreadyExists, Invalid

@@ -276,23 +276,45 @@ def check_references(entries: Sequence[SealedEntry], findings: Findings) -> Step
     ]
     if not audited:
         return
+    for entry in (yield from _with_other_references(audited)):
+        # Somebody may have erased it between the two reads: what a second look finds in order is in order.
+        if entry.position >= 0:
+            page = yield Ask("proofs", "read_page", (entry.position, entry.position + 1))
+        else:
+            page = [(yield Ask("audit", "get_stored", (_event_id(entry),)))]
+        for again in (yield from _with_other_references(page)):
+            message = "what audit_references says of the entry is not what its payload says"
+            findings.add(FindingKind.COLUMN, message, entry.position, entry=again)
+
+
+def _with_other_references(entries: Sequence[SealedEntry]) -> Steps[list[SealedEntry]]:
+    """Return the entries of which something else is stored as references than their payloads say."""
     stored: dict[int, set[tuple[str, str, datetime]]] = {}
-    numbers = [entry.entry_no for entry in audited]
+    numbers = [entry.entry_no for entry in entries]
     for number, kind, value, occurred_at in (yield Ask("audit", "list_references", (numbers,))):
         stored.setdefault(number, set()).add((kind, value, occurred_at))
-    for entry in audited:
-        expected = references_in(entry)
-        if expected is None or stored.get(entry.entry_no, set()) == expected:
-            continue
-        if has_sealed_payload(entry):  # a payload that was changed is told of already
-            message = "what audit_references says of the entry is not what its payload says"
-            findings.add(FindingKind.COLUMN, message, entry.position, entry=entry)
+    return [
+        entry
+        for entry in entries
+        if references_in(entry) not in {None, frozenset(stored.get(entry.entry_no, ()))}
+    ]
 
 
-def references_in(entry: SealedEntry) -> set[tuple[str, str, datetime]] | None:
-    """Return what an audit entry refers to, with its time; None where its payload is gone or is no JSON object."""
+def _event_id(entry: SealedEntry) -> str:
+    return "" if entry.event is None else entry.event.fields.event_id
+
+
+def references_in(entry: SealedEntry) -> frozenset[tuple[str, str, datetime]] | None:
+    """Return what must be stored as references of an entry: nothing for one that was erased.
+
+    None where that cannot be told, because its payload is not what was sealed; who reads it says so.
+    """
     event = entry.event
-    if event is None or event.payload is None:
+    if event is None or event.fields.action is None:
+        return None
+    if event.payload is None:
+        return frozenset()
+    if not has_sealed_payload(entry):
         return None
     try:
         payload: Any = decode(event.payload)
@@ -302,7 +324,7 @@ def references_in(entry: SealedEntry) -> set[tuple[str, str, datetime]] | None:
         return None
     occurred_at = from_micros(event.fields.occurred_at_micros)
     found = references_of(cast(dict[str, Any], payload))
-    return {(kind.value, value, occurred_at) for kind, value in found}
+    return frozenset((kind.value, value, occurred_at) for kind, value in found)
 
 
 def _read_records(verifier: Verifier, head: Head) -> Steps[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import IO, Unpack
 
 from aureus._database.database import AsyncRunner, Runner
@@ -13,9 +14,10 @@ from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.exports import ExportProof
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
+from aureus.ledger.retention import AsyncRetentionStore, RetentionStore
 from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
 from aureus.ledger.steps import Scope
-from aureus.model.audit import AuditFilters, EntryVerification
+from aureus.model.audit import AuditFilters, AuditPruning, EntryVerification, PrunedBatch
 from aureus.model.verification import Verification
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
 
@@ -34,6 +36,7 @@ class AuditTrail(AuditStore):
         self._scope = scope
         self._ledger = Ledger(runner, call, scope)
         self._driver = Driver(runner, call)
+        self._retention = RetentionStore(runner, call)
 
     def verify_entry(self, event_id: str) -> EntryVerification:
         """Verify one entry: what is stored against its hash, and where it is sealed, its hash against the tree.
@@ -59,6 +62,28 @@ class AuditTrail(AuditStore):
         """Verify all that is sealed, audit entries and events alike; as ``db.ledger.verify``."""
         return self._ledger.verify(keys=keys, notes=notes, since_last=since_last)
 
+    def prune(self, before: datetime, *, actor: str, reason: str = "") -> AuditPruning:
+        """Remove what the oldest sealed entries held, if they are older than a time; batch by batch, each on record.
+
+        What goes is payload, salt, metadata and references of audit entries up to the first one that is not older, and
+        up to the newest signed head where one was signed. Rows and hashes stay: every proof still holds, and
+        verification says by which entry each of them was redacted. A call that was interrupted is simply repeated.
+        Inside a transaction all of it is in that one. Raises ``Invalid``, and a retryable ``Conflict``.
+        """
+        batches: list[PrunedBatch] = []
+        while not (batches and batches[-1].is_done):
+            batches.append(self.prune_batch(before, actor=actor, reason=reason))
+        return pruned(before, batches)
+
+    def prune_batch(
+        self, before: datetime, *, actor: str, reason: str = "", record_id: str | None = None
+    ) -> PrunedBatch:
+        """Remove what at most 500 of the oldest entries held; as ``prune``, in one transaction.
+
+        A repeated call with the same ``record_id`` removes nothing more.
+        """
+        return self._retention.prune_batch(before, actor=actor, reason=reason, record_id=record_id)
+
     def export(
         self, file: IO[bytes], *, whole: bool = False, **filters: Unpack[AuditFilters]
     ) -> ExportProof:
@@ -82,6 +107,13 @@ def check_choice(filters: AuditFilters, *, whole: bool) -> None:
         )
 
 
+def pruned(before: datetime, batches: Sequence[PrunedBatch]) -> AuditPruning:
+    """Return what all batches have done."""
+    records = tuple(one.record_id for one in batches if one.record_id is not None)
+    count = sum(one.pruned_count for one in batches)
+    return AuditPruning(before, batches[-1].pruned_to, count, records)
+
+
 class AsyncAuditTrail(AsyncAuditStore):
     """The audit trail of one tenant, awaited; as `AuditTrail`."""
 
@@ -96,6 +128,7 @@ class AsyncAuditTrail(AsyncAuditStore):
         self._scope = scope
         self._ledger = AsyncLedger(runner, call, scope)
         self._driver = AsyncDriver(runner, call)
+        self._retention = AsyncRetentionStore(runner, call)
 
     async def verify_entry(self, event_id: str) -> EntryVerification:
         """Verify one entry; as ``AuditTrail.verify_entry``."""
@@ -114,6 +147,21 @@ class AsyncAuditTrail(AsyncAuditStore):
     ) -> Verification:
         """Verify all that is sealed; as ``AuditTrail.verify_all``."""
         return await self._ledger.verify(keys=keys, notes=notes, since_last=since_last)
+
+    async def prune(self, before: datetime, *, actor: str, reason: str = "") -> AuditPruning:
+        """Remove what the oldest sealed entries held; as ``AuditTrail.prune``."""
+        batches: list[PrunedBatch] = []
+        while not (batches and batches[-1].is_done):
+            batches.append(await self.prune_batch(before, actor=actor, reason=reason))
+        return pruned(before, batches)
+
+    async def prune_batch(
+        self, before: datetime, *, actor: str, reason: str = "", record_id: str | None = None
+    ) -> PrunedBatch:
+        """Remove what at most 500 of the oldest entries held; as ``AuditTrail.prune_batch``."""
+        return await self._retention.prune_batch(
+            before, actor=actor, reason=reason, record_id=record_id
+        )
 
     async def export(
         self, file: IO[bytes], *, whole: bool = False, **filters: Unpack[AuditFilters]

@@ -43,6 +43,9 @@ ACTIONS = {
 }
 """What the audit trail calls what happens to itself."""
 
+PRUNE_ACTION = "audit.prune"
+"""What the trail calls the removal of its oldest payloads; its type is that of every record of an erasure."""
+
 DECISIONS = frozenset(ACTIONS)
 """What is an audit entry in every mode, ``off`` included: a trail that ends in silence proves nothing."""
 
@@ -151,6 +154,35 @@ class TenantAuditMode:
     is_default: bool
     changed_by: str | None
     changed_at: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedBatch:
+    """What one batch of a pruning has done."""
+
+    pruned_to: int
+    """The position before which the trail is pruned now."""
+    pruned_count: int
+    """The entries of this batch whose payload is gone."""
+    record_id: str | None
+    """The entry that records it; None where there was nothing to remove."""
+    is_done: bool
+    """Whether nothing is left that may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPruning:
+    """What pruning the trail has done."""
+
+    before: datetime
+    pruned_to: int
+    pruned_count: int
+    record_ids: tuple[str, ...]
+    """The entries that record it, one for each batch."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

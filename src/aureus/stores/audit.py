@@ -135,13 +135,13 @@ class AuditOperations(Operations):
             ("action", action, ACTION_CHARACTERS_MAX),
             ("outcome", outcome, ACTION_CHARACTERS_MAX),
         ):
-            _check_name(text, what, most)
+            check_name(text, what, most)
         for what, given, most in (
             ("resource", resource, RESOURCE_CHARACTERS_MAX),
             ("correlation_id", correlation_id, NAME_CHARACTERS_MAX),
         ):
             if given is not None:
-                _check_name(given, what, most)
+                check_name(given, what, most)
         for what, value in (("before", before), ("after", after)):
             if value is not ABSENT:
                 check(value, what)
@@ -197,9 +197,9 @@ class AuditOperations(Operations):
         unknown mode, and a retryable ``Conflict`` when somebody else changed it in the same moment.
         """
         chosen = None if mode is None else _mode(mode)
-        _check_name(actor, "actor", NAME_CHARACTERS_MAX)
+        check_name(actor, "actor", NAME_CHARACTERS_MAX)
         operation = (yield from new_id()) if operation_id is None else operation_id
-        _check_name(operation, "operation_id", NAME_CHARACTERS_MAX)
+        check_name(operation, "operation_id", NAME_CHARACTERS_MAX)
         now = yield from current_time()
         standing = yield from fetch_one(sql.get_audit_mode, _own_mode)
         if standing is not None and standing.operation_id == operation:
@@ -380,7 +380,7 @@ def _mode(mode: AuditMode | str) -> AuditMode:
         ) from error
 
 
-def _check_name(text: Any, what: str, characters_max: int) -> None:
+def check_name(text: Any, what: str, characters_max: int) -> None:
     """Raise ``Invalid`` or ``LimitExceeded`` unless this is text of at least one character that can be stored."""
     if not isinstance(text, str) or not text:
         raise Invalid(f"{what} is {text!r}; it is text of at least one character", what=what)
@@ -399,18 +399,19 @@ def _check_references(source_event_ids: Sequence[str], provenance: Provenance | 
             limit=SOURCE_EVENTS_MAX,
         )
     for event_id in source_event_ids:
-        _check_name(event_id, "an id of source_event_ids", REFERENCE_CHARACTERS_MAX)
+        check_name(event_id, "an id of source_event_ids", REFERENCE_CHARACTERS_MAX)
     if provenance is None:
         return
     for name in ("run_id", "task_id", "step_id", "source_event_id"):
         value = getattr(provenance, name)
         if value is not None:
-            _check_name(value, f"provenance.{name}", REFERENCE_CHARACTERS_MAX)
+            check_name(value, f"provenance.{name}", REFERENCE_CHARACTERS_MAX)
     if provenance.occurred_at is not None:
-        _check_moment(provenance.occurred_at, "provenance.occurred_at")
+        check_moment(provenance.occurred_at, "provenance.occurred_at")
 
 
-def _check_moment(moment: Any, what: str) -> None:
+def check_moment(moment: Any, what: str) -> None:
+    """Raise ``Invalid`` for a time without a zone, or something that is no time."""
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise Invalid(f"{what} is {moment!r}; it is a time with a zone, such as UTC", what=what)
 
@@ -423,9 +424,9 @@ def _wanted(filters: AuditFilters) -> _Wanted:
     given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
     for name in ("since", "until"):
         if name in given:
-            _check_moment(given.pop(name), name)
+            check_moment(given.pop(name), name)
     for name, value in given.items():
-        _check_name(value, name, _LIMITS.get(name, NAME_CHARACTERS_MAX))
+        check_name(value, name, _LIMITS.get(name, NAME_CHARACTERS_MAX))
     references = [(name, kind, given[name]) for name, kind in _REFERENCES.items() if name in given]
     served = references[0][0] if references else next((n for n in _PATHS if n in given), None)
     kind, value = references.pop(0)[1:] if references else (None, None)

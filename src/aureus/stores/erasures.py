@@ -61,7 +61,7 @@ def list_payloads(entry_nos: Sequence[int]) -> Op[Payloads]:
 
 
 def erase_payloads(payloads: Payloads, *, erasure_id: str, record_id: str, fact: Fact) -> Op[None]:
-    """State the record of a batch, and delete salt, payload and metadata of the entries that it names.
+    """State the record of a batch, and delete salt, payload, metadata and references of the entries that it names.
 
     ``fact`` is the record: of type ``payloads_erased`` where there are entries, with ``record_id`` as its event's
     identifier and the identifiers of their events under ``event_ids``. ``payloads`` come from ``list_payloads`` in
@@ -75,6 +75,7 @@ def erase_payloads(payloads: Payloads, *, erasure_id: str, record_id: str, fact:
     entry_nos = [entry_no for entry_no, _ in payloads]
     yield from fetch_all(sql.mark_entries, bool, entry_nos=entry_nos, record_id=record_id)
     gone = yield from fetch_all(sql.delete_payloads, bool, entry_nos=entry_nos)
+    yield from fetch_all(sql.delete_references, bool, entry_nos=entry_nos)
     if len(gone) != len(payloads):
         raise Conflict("payloads changed in the same moment; nothing was erased, repeat the call")
 

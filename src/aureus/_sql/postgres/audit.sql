@@ -47,6 +47,34 @@ SELECT r.entry_no, r.kind, r.value, r.occurred_at
 FROM aureus.audit_references AS r
 WHERE r.tenant_id = :tenant_id AND r.entry_no = ANY (CAST(:entry_nos AS bigint[]));
 
+-- name: list_prunable :many
+-- The sealed audit entries from position :first on, before :end, and whether each has its payload; batches by their
+-- primary key, events and payloads by theirs.
+SELECT page.position, page.entry_no, e.event_id, e.type, e.occurred_at, p.entry_no IS NOT NULL
+FROM (
+    SELECT b.first_position + n.at - 1 AS position, n.entry_no
+    FROM aureus.ledger_batches AS b
+    CROSS JOIN LATERAL unnest(b.entry_nos) WITH ORDINALITY AS n (entry_no, at)
+    WHERE b.tenant_id = :tenant_id AND b.first_position < CAST(:end AS bigint)
+      AND b.first_position >= coalesce((
+        SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+        WHERE f.tenant_id = :tenant_id AND f.first_position <= CAST(:first AS bigint)), 0)
+      AND b.first_position + n.at - 1 >= CAST(:first AS bigint)
+      AND b.first_position + n.at - 1 < CAST(:end AS bigint)
+    OFFSET 0
+) AS page
+CROSS JOIN LATERAL (
+    SELECT e.event_id, e.type, e.occurred_at, e.action FROM aureus.events AS e
+    WHERE e.tenant_id = :tenant_id AND e.entry_no BETWEEN page.entry_no AND page.entry_no
+    ORDER BY e.entry_no
+    LIMIT 1) AS e
+LEFT JOIN LATERAL (
+    SELECT p.entry_no FROM aureus.event_payloads AS p
+    WHERE p.tenant_id = :tenant_id AND p.entry_no = page.entry_no
+    OFFSET 0) AS p ON true
+WHERE e.action IS NOT NULL
+ORDER BY page.position;
+
 -- name: scan_audit_entries :many
 -- A bounded look through audit entries between two places, in the order of time or against it: at most :scan of those
 -- that one index finds (:path says by which and from which end), and of these at most :limit that every filter lets

@@ -28,8 +28,8 @@ GRANT SELECT, INSERT ON aureus.ledger_batches, aureus.ledger_nodes TO aureus_app
 GRANT SELECT, INSERT, UPDATE ON aureus.signed_heads TO aureus_app;
 GRANT SELECT, UPDATE ON aureus.anchor_heads TO aureus_app;
 GRANT SELECT, INSERT ON aureus.anchors, aureus.anchor_nodes TO aureus_app;
-GRANT SELECT, INSERT ON aureus.audit_references TO aureus_app;
-GRANT SELECT, INSERT, UPDATE ON aureus.audit_modes TO aureus_app;
+GRANT SELECT, INSERT, DELETE ON aureus.audit_references TO aureus_app;
+GRANT SELECT, INSERT, UPDATE ON aureus.audit_modes, aureus.audit_retention TO aureus_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.subscriptions, aureus.subscription_members,
     aureus.subscription_buckets, aureus.subscription_parked TO aureus_app;
 -- A payload is deleted only on record (a trigger); that is what erasing a person needs, and nothing else does.

@@ -8,6 +8,18 @@ SELECT m.mode, m.changed_by, m.changed_at, m.version, m.operation_id
 FROM aureus.audit_modes AS m
 WHERE m.tenant_id = :tenant_id;
 
+-- name: get_pruned_to :one
+-- Before which position the trail was pruned.
+SELECT r.pruned_to FROM aureus.audit_retention AS r WHERE r.tenant_id = :tenant_id;
+
+-- name: set_pruned_to :one
+-- Note how far the trail was pruned; it never goes back.
+INSERT INTO aureus.audit_retention AS r (tenant_id, pruned_to, pruned_at)
+VALUES (:tenant_id, :pruned_to, :now)
+ON CONFLICT (tenant_id) DO UPDATE SET pruned_to = excluded.pruned_to, pruned_at = excluded.pruned_at
+WHERE r.pruned_to <= excluded.pruned_to
+RETURNING pruned_to;
+
 -- name: set_audit_mode :one
 -- records
 -- Set the mode of a tenant, if it has the version that was read, 0 for none.

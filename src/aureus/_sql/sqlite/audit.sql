@@ -35,6 +35,22 @@ SELECT r.entry_no, r.kind, r.value, r.occurred_at
 FROM json_each(:entry_nos) AS g
 CROSS JOIN aureus.audit_references AS r ON r.tenant_id = :tenant_id AND r.entry_no = g.value;
 
+-- name: list_prunable :many
+-- The sealed audit entries from position :first on, before :end, and whether each has its payload; batches by their
+-- primary key, events and payloads by theirs.
+SELECT b.first_position + n.key AS position, n.value AS entry_no, e.event_id, e.type, e.occurred_at,
+    p.entry_no IS NOT NULL
+FROM aureus.ledger_batches AS b
+CROSS JOIN json_each(b.entry_nos) AS n
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = n.value
+LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = n.value
+WHERE b.tenant_id = :tenant_id AND b.first_position < :end
+  AND b.first_position >= coalesce((
+    SELECT max(f.first_position) FROM aureus.ledger_batches AS f
+    WHERE f.tenant_id = :tenant_id AND f.first_position <= :first), 0)
+  AND b.first_position + n.key >= :first AND b.first_position + n.key < :end AND e.action IS NOT NULL
+ORDER BY position;
+
 -- name: scan_audit_entries :many
 -- A bounded look through audit entries between two places, in the order of time or against it: at most :scan of those
 -- that one index finds (:path says by which and from which end), and of these at most :limit that every filter lets

@@ -24,6 +24,12 @@ DELETE FROM aureus.event_payloads
 WHERE tenant_id = :tenant_id AND entry_no IN (SELECT value FROM json_each(:entry_nos))
 RETURNING entry_no;
 
+-- name: delete_references :many
+-- Delete what entries refer to whose payloads a record takes away.
+DELETE FROM aureus.audit_references
+WHERE tenant_id = :tenant_id AND entry_no IN (SELECT value FROM json_each(:entry_nos))
+RETURNING entry_no;
+
 -- name: forget_subject :many
 -- Delete what says that entries concern a person.
 DELETE FROM aureus.event_subjects
