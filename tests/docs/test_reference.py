@@ -23,7 +23,7 @@ from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
 from aureus.erasing import ErasureOperations
 from aureus.errors import AureusError, every_error
-from aureus.model import erasures, sessions, signed_heads, world_state
+from aureus.model import erasures, sessions, signed_heads, subscriptions, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.stores import hypotheses, profiles
@@ -35,6 +35,7 @@ from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories import facts as memory_facts
 from aureus.stores.runs import RunOperations
 from aureus.stores.sessions import SessionOperations
+from aureus.stores.subscriptions import SubscriptionOperations
 from aureus.stores.tasks import TaskOperations
 from aureus.stores.workflows import WorkflowOperations
 from aureus.stores.world_state import WorldStateOperations
@@ -77,12 +78,22 @@ STORES = {
     "hypotheses": hypotheses.HypothesisOperations,
     "sessions": SessionOperations,
     "world_state": WorldStateOperations,
+    "subscriptions": SubscriptionOperations,
     "ledger": LedgerOperations,
     "anchors": AnchorOperations,
     "erasure": ErasureOperations,
 }
 
-TELLING = (memory_facts, profiles, hypotheses, sessions, world_state, erasures, signed_heads)
+TELLING = (
+    memory_facts,
+    profiles,
+    hypotheses,
+    sessions,
+    world_state,
+    erasures,
+    signed_heads,
+    subscriptions,
+)
 """The modules of stores that word facts: which events are audit entries, and as what."""
 
 

@@ -24,7 +24,7 @@ from tests.support.traffic import Traffic, all_are_told, check, crowd
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
-OFTEN = {"subscriptions.poll_seconds": 0.1, "subscriptions.lease_seconds": 2}
+OFTEN = {"subscriptions.poll_seconds": 0.1, "subscriptions.lease_seconds": 6}
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0)]
 
@@ -60,10 +60,10 @@ def test_told_is_committed_once_and_in_order(backends: list[Backend], url: str) 
     with crowd() as readers:
         readers.follow(reader(reading, "async", live=True), told[0])
         readers.follow(reader(writing, "threads", live=True), told[1])
-        readers.follow(member(writing, "g", "stays", live=True, bucket_count=16), of_group)
+        readers.follow(member(reading, "g", "stays", live=True, bucket_count=16), of_group)
         while clock.monotonic() < end:
             rounds += 1
-            passing = member(reading, "g", f"passing {rounds}", live=True)
+            passing = member(writing, "g", f"passing {rounds}", live=True)
             readers.follow(passing, of_group)
             sealer = program.start("seal", url)
             with suppress(AssertionError):

@@ -144,7 +144,7 @@ class Crowd:
         for thread in self._threads:
             thread.join(60)
             assert not thread.is_alive(), "a reader did not end"
-        assert self.errors == []
+        assert not self.errors, self.errors
 
 
 @contextmanager
@@ -159,9 +159,10 @@ def crowd() -> Generator[Crowd]:
 
 def all_are_told(told: list[Event], committed: Callable[[], int]) -> None:
     """Wait until as much is told as was committed."""
-    eventually(lambda: len(told) >= committed(), "readers that have caught up")
+    eventually(lambda: len(told) >= committed(), f"readers that are told of {committed()} events")
 
 
 def check(told: list[Event], traffic: Traffic, *, is_group: bool = False) -> None:
     """Fail unless what was told is what was committed: each event once, and in order."""
-    assert Delivery(traffic.committed, told).problems(is_group=is_group) == []
+    problems = Delivery(traffic.committed, told).problems(is_group=is_group)
+    assert not problems, problems

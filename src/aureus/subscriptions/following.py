@@ -15,7 +15,7 @@ from typing import Any
 
 from aureus._database.statement import Op
 from aureus.clock import Clock
-from aureus.errors import DatabaseError, LeaseLost
+from aureus.errors import AlreadyExists, DatabaseError, LeaseLost
 from aureus.model.events import Event
 from aureus.model.ledger import SealingRound
 from aureus.model.subscriptions import (
@@ -166,11 +166,14 @@ class Following:
         plan = self.plan
         self._in_hand = None
         yield from self._store(everything=True)
-        found: Subscription | None = yield from self._ask(
-            lambda: SubscriptionOperations().find(plan.name), is_read=True
-        )
+        found = yield from self._find()
         if found is None:
-            found = yield from self._create()
+            try:
+                found = yield from self._create()
+            except AlreadyExists:  # another member was faster, and made it with other buckets
+                found = yield from self._find()
+        if found is None:
+            raise missing(plan.name)
         buckets = found.bucket_count if found.is_group and plan.bucket_count else plan.bucket_count
         check_same(found, plan.wanted or found.wanted, buckets)
         self._wanted, self._bucket_count = found.wanted, found.bucket_count
@@ -182,6 +185,12 @@ class Following:
                 raise missing(plan.name)
             self.progress.hold([held])
         yield from self._load_parked()
+
+    def _find(self) -> Steps[Subscription | None]:
+        found: Subscription | None = yield from self._ask(
+            lambda: SubscriptionOperations().find(self.plan.name), is_read=True
+        )
+        return found
 
     def _create(self) -> Steps[Subscription]:
         """Make the subscription; one that begins now begins behind all that is committed."""

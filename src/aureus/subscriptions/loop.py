@@ -83,6 +83,9 @@ class AsyncConsumer(Generic[T]):
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
         self._is_finished = False
+        self._handed_to: asyncio.Task[Any] | None = None
+        """The task that has an event in hand, until it asks for the next one."""
+        self._returned = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -93,9 +96,13 @@ class AsyncConsumer(Generic[T]):
         return self
 
     async def __anext__(self) -> Event:
+        self._following.acknowledge()
         event = await self._run()
         if event is None:
+            self._returned.set()
             raise StopAsyncIteration
+        self._returned.clear()
+        self._handed_to = asyncio.current_task()
         return event
 
     def acknowledge(self) -> None:
@@ -127,12 +134,16 @@ class AsyncConsumer(Generic[T]):
     async def close(self) -> None:
         """End the waiting at once, store how far it has come, and leave a group; a second call does nothing.
 
-        May be called from any task of the loop, and by the handler. Iterating ends then.
+        May be called from any task of the loop, and by the function of ``handle_each``. Iterating ends then. An event
+        that another task has in hand is waited for, 5 seconds at most.
         """
         self._closing.set()
         self._woken.set()
+        busy = self._handed_to
+        if busy is not None and busy is not asyncio.current_task() and not busy.done():
+            await waited(self._returned, CLOSE_SECONDS_MAX)
         if self._running is asyncio.current_task():
-            return  # called by the handler: the loop ends behind it
+            return  # called by the function: the loop ends behind it
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS_MAX), self._lock:
                 await self._finish()
@@ -156,6 +167,7 @@ class AsyncConsumer(Generic[T]):
             raise Invalid(f"subscription {self.name!r} is being consumed already, by this consumer")
         async with self._lock:
             self._running = asyncio.current_task()
+            self._handed_to = None
             try:
                 return await self._go_on()
             finally:

@@ -82,6 +82,9 @@ class Consumer(Generic[T]):
         self._woken = threading.Event()
         self._closing = threading.Event()
         self._is_finished = False
+        self._handed_to: threading.Thread | None = None
+        """The thread that has an event in hand, until it asks for the next one."""
+        self._returned = threading.Event()
 
     @property
     def name(self) -> str:
@@ -92,9 +95,13 @@ class Consumer(Generic[T]):
         return self
 
     def __next__(self) -> Event:
+        self._following.acknowledge()
         event = self._run()
         if event is None:
+            self._returned.set()
             raise StopIteration
+        self._returned.clear()
+        self._handed_to = threading.current_thread()
         return event
 
     def acknowledge(self) -> None:
@@ -126,10 +133,14 @@ class Consumer(Generic[T]):
     def close(self) -> None:
         """End the waiting at once, store how far it has come, and leave a group; a second call does nothing.
 
-        May be called from any thread, and by the handler. Iterating ends then.
+        May be called from any thread, and by the function of ``handle_each``. Iterating ends then. An event that
+        another thread has in hand is waited for, 5 seconds at most.
         """
         self._closing.set()
         self._woken.set()
+        busy = self._handed_to
+        if busy is not None and busy is not threading.current_thread() and busy.is_alive():
+            self._returned.wait(CLOSE_SECONDS_MAX)
         if not self._lock.acquire(timeout=CLOSE_SECONDS_MAX):
             return  # it is in the middle of something, and ends by itself
         try:
@@ -157,6 +168,7 @@ class Consumer(Generic[T]):
             raise Invalid(f"subscription {self.name!r} is being consumed already, by this consumer")
         with self._lock:
             self._is_running = True
+            self._handed_to = None
             try:
                 return self._go_on()
             finally:
