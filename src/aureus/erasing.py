@@ -37,15 +37,20 @@ from aureus.model.erasures import (
 from aureus.model.events import STREAM_CHARACTERS_MAX, SUBJECT_BYTES_MAX
 from aureus.model.hypotheses import stream_of as hypothesis_stream_of
 from aureus.model.sessions import ID_BYTES_MAX, SessionName
+from aureus.model.snapshots import stream_of as snapshot_stream_of
 from aureus.stores import erasures as entries
 from aureus.stores.hypotheses import erase_hypotheses, list_subject_hypotheses
 from aureus.stores.memories import AsyncMemoryStore, MemoryStore
 from aureus.stores.memories import erasing as memories
 from aureus.stores.profiles import erase_profile, has_profile
 from aureus.stores.sessions.erasing import erase_session, is_session_known
+from aureus.stores.snapshots.erasing import erase_snapshots, list_subject_snapshots
 
 BATCH_MAX = 250
 """Memories, versions and hypotheses of one batch; each is several rows, and SQLite's other writers wait for all."""
+
+SNAPSHOTS_BATCH = 20
+"""Snapshots of one batch: each may have thousands of parts."""
 
 SESSIONS_BATCH = 5
 """Sessions of one batch: each takes four statements, and may have a long history."""
@@ -76,6 +81,16 @@ class ErasureOperations(Operations):
             )
             ended = len(hypothesis_ids) < BATCH_MAX
             place = replace(place, hypothesis_id=None if ended else hypothesis_ids[-1])
+        snapshot_ids: Sequence[str] = ()
+        if place.snapshot_id is not None:
+            snapshot_ids = yield from list_subject_snapshots(
+                request.subject,
+                request.sessions,
+                after_id=place.snapshot_id,
+                limit=SNAPSHOTS_BATCH,
+            )
+            ended = len(snapshot_ids) < SNAPSHOTS_BATCH
+            place = replace(place, snapshot_id=None if ended else snapshot_ids[-1])
         sessions: list[SessionName] = []
         if place.session is not None:
             end = place.session + SESSIONS_BATCH
@@ -92,9 +107,14 @@ class ErasureOperations(Operations):
             place = replace(place, has_profile=there, streams=(*streams, *rest))
             targets = replace(targets, has_profile=there)
         streams = [hypothesis_stream_of(one) for one in hypothesis_ids]
+        streams += [snapshot_stream_of(one) for one in snapshot_ids]
         place = replace(place, streams=(*place.streams, *streams))
         targets = replace(
-            targets, hypothesis_ids=tuple(hypothesis_ids), sessions=tuple(sessions), place=place
+            targets,
+            hypothesis_ids=tuple(hypothesis_ids),
+            snapshot_ids=tuple(snapshot_ids),
+            sessions=tuple(sessions),
+            place=place,
         )
         return (yield from _found_entries(request, targets))
 
@@ -217,6 +237,7 @@ def _removed_rows(request: ErasureRequest, targets: Targets) -> Op[Counter[str]]
         removed += yield from erase_hypotheses(request.subject, targets.hypothesis_ids)
     for name in targets.sessions:
         removed += yield from erase_session(name)
+    removed += yield from erase_snapshots(targets.snapshot_ids)
     return removed
 
 

@@ -70,6 +70,7 @@ def test_nothing_of_a_person_is_left_in_any_table_and_all_of_others_is(stage: St
     assert where_the_secret_is(stage) == []
     assert (report.removed["memories"], report.removed["profiles"]) == (8, 1)
     assert report.removed["hypotheses"] == report.removed["sessions"] == 1
+    assert report.removed["snapshots"] == 2
     assert {row for row in rows_of(stage, "event_subjects") if NAME in row} == set()
     kept = stage.stores.memories
     assert kept.get("bobs").text == "bob likes tea"
@@ -77,6 +78,35 @@ def test_nothing_of_a_person_is_left_in_any_table_and_all_of_others_is(stage: St
     assert [hit.memory.memory_id for hit in kept.recall("tea", agent_id="planner").hits] != []
     assert stage.stores.profiles.get("bob").goals == {"run": "far"}
     assert stage.stores.events.read_stream("talks/1")[1].payload == {"text": "weather"}
+    assert stage.stores.snapshots.get("his").snapshot_id == "his"
+
+
+def test_the_ledger_stays_intact_and_says_who_redacted_what(stage: Stage) -> None:
+    write_life(stage.stores)
+    before = stage.stores.ledger.verify()
+    report = stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
+    after = stage.stores.ledger.verify()
+    assert after.is_intact, after.summary
+    assert after.redaction_count == report.removed["event_payloads"]
+    assert all(one.redacted_by >= before.head.size for one in after.redactions)
+    since = stage.stores.ledger.verify(since_last=True)
+    assert since.is_intact, since.summary
+
+
+def test_an_erased_audit_entry_is_listed_and_verified_without_what_it_said(stage: Stage) -> None:
+    audit = stage.stores.audit
+    kept = audit.append("officer", "profile.read", before={"note": WORD}, subjects=["bob"])
+    entry = audit.append("officer", "profile.read", before={"note": WORD}, subjects=[NAME])
+    stage.stores.erasure.erase(NAME, reason="request 17")
+    found = {one.event_id: one for one in audit.list(actor="officer").entries}
+    assert found[entry.event_id].is_redacted
+    assert not found[kept.event_id].is_redacted
+    assert audit.get(entry.event_id).leaf_hash == entry.leaf_hash
+    checked = audit.verify_entry(entry.event_id)
+    assert checked.is_redacted
+    assert audit.verify_entry(kept.event_id).is_redacted is False
+    records = audit.list(action="subject.erase").entries
+    assert [one.details["reason"] for one in records] == ["request 17"]
 
 
 def test_an_erased_entry_keeps_its_place_and_its_hash_and_loses_what_it_said(stage: Stage) -> None:
@@ -146,7 +176,7 @@ def test_a_dry_run_counts_and_changes_nothing(stage: Stage) -> None:
     assert found.is_dry_run
     assert found.record_ids == ()
     done = stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
-    for table in ("memories", "profiles", "hypotheses", "sessions", "event_payloads"):
+    for table in ("memories", "profiles", "hypotheses", "snapshots", "sessions", "event_payloads"):
         assert found.removed[table] == done.removed[table], table
 
 

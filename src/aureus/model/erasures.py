@@ -43,6 +43,7 @@ NOT_SEARCHED = (
     "text inside payloads, states and results that names the person without being marked as about them",
     "world state, and inputs, results, approvals and error messages of runs",
     "sessions and streams that were not named",
+    "snapshots of others that point to memories of the person: each pointer has a hash of what the memory said",
     "names in columns of entries: stream, actor, resource, correlation and event ids are part of what is proved",
     "run logs in other directories and on other hosts, backups, replicas, archived write-ahead logs, exports",
 )
@@ -74,6 +75,7 @@ class Place:
     memory_id: str | None = ""
     version: tuple[str, int] | None = ("", 0)
     hypothesis_id: str | None = ""
+    snapshot_id: str | None = ""
     session: int | None = 0
     has_profile: bool | None = None
     entry_no: int | None = 0
@@ -88,6 +90,7 @@ class Place:
             self.memory_id is None
             and self.version is None
             and self.hypothesis_id is None
+            and self.snapshot_id is None
             and self.session is None
             and self.entry_no is None
             and self.stream >= len(self.streams)
@@ -111,6 +114,7 @@ class Targets:
     memory_ids: tuple[str, ...] = ()
     memory_versions: tuple[tuple[str, int], ...] = ()
     hypothesis_ids: tuple[str, ...] = ()
+    snapshot_ids: tuple[str, ...] = ()
     sessions: tuple[SessionName, ...] = ()
     has_profile: bool = False
     entries: tuple[FoundEntry, ...] = ()
@@ -124,6 +128,7 @@ class Targets:
             self.memory_ids
             or self.memory_versions
             or self.hypothesis_ids
+            or self.snapshot_ids
             or self.sessions
             or self.has_profile
             or self.entries
@@ -135,6 +140,7 @@ class Targets:
             memories=len(self.memory_ids),
             memory_versions=len(self.memory_versions),
             hypotheses=len(self.hypothesis_ids),
+            snapshots=len(self.snapshot_ids),
             sessions=len(self.sessions),
             profiles=int(self.has_profile),
         )
