@@ -103,12 +103,16 @@ def _session(text: str, collection: str) -> tuple[str, str, str]:
 
 
 def _confirm(found: Erasure) -> None:
-    if not sys.stdin.isatty():
+    if not _is_somebody_there():
         raise click.UsageError("nobody can be asked here; give --yes, or --dry-run to look only")
     counted = ", ".join(f"{count} {table}" for table, count in found.removed.items())
     click.confirm(
         plain_text(f"erase {counted} of {found.subject}? it cannot be undone"), abort=True, err=True
     )
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show(report: Erasure) -> None:
