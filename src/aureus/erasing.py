@@ -20,7 +20,7 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
 from aureus._database.statement import Op, new_id
-from aureus.codec import check_name, check_text
+from aureus.codec import check_name, check_names, check_text
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.erasures import (
     NAMED_MAX,
@@ -43,6 +43,7 @@ from aureus.stores.hypotheses import erase_hypotheses, list_subject_hypotheses
 from aureus.stores.memories import AsyncMemoryStore, MemoryStore
 from aureus.stores.memories import erasing as memories
 from aureus.stores.profiles import erase_profile, has_profile
+from aureus.stores.runs import erase_run, has_remains
 from aureus.stores.sessions.erasing import erase_session, is_session_known
 from aureus.stores.snapshots.erasing import erase_snapshots, list_subject_snapshots
 
@@ -52,10 +53,13 @@ BATCH_MAX = 250
 SNAPSHOTS_BATCH = 20
 """Snapshots of one batch: each may have thousands of parts."""
 
-SESSIONS_BATCH = 5
+SESSIONS_BATCH = 4
 """Sessions of one batch: each takes four statements, and may have a long history."""
 
-STREAMS_BATCH = 30
+RUNS_BATCH = 3
+"""Runs of one batch: each takes five statements, and may have thousands of tasks."""
+
+STREAMS_BATCH = 20
 """Streams that one search looks into."""
 
 DEFAULT_ACTOR: Final = "aureus"
@@ -71,6 +75,7 @@ class ErasureOperations(Operations):
     def find(self, request: ErasureRequest, place: Place) -> Op[Targets]:
         """Return what is to be erased next, some of each kind, and where the search goes on.
 
+        Raises ``IllegalTransition`` when a run that was named has not ended.
         Reads every memory of the tenant once in all, because no index holds those that are not live.
         """
         targets, place = yield from _found_memories(request, Targets(place))
@@ -98,6 +103,13 @@ class ErasureOperations(Operations):
                 if (yield from is_session_known(name)):
                     sessions.append(name)  # noqa: PERF401 - a comprehension cannot yield
             place = replace(place, session=end if end < len(request.sessions) else None)
+        run_ids: list[str] = []
+        if place.run is not None:
+            end = place.run + RUNS_BATCH
+            for run_id in request.runs[place.run : end]:
+                if (yield from has_remains(run_id)):
+                    run_ids.append(run_id)  # noqa: PERF401 - a comprehension cannot yield
+            place = replace(place, run=end if end < len(request.runs) else None)
         if place.has_profile is None:
             there = yield from has_profile(request.subject)
             streams = yield from entries.list_streams(
@@ -114,6 +126,7 @@ class ErasureOperations(Operations):
             hypothesis_ids=tuple(hypothesis_ids),
             snapshot_ids=tuple(snapshot_ids),
             sessions=tuple(sessions),
+            run_ids=tuple(run_ids),
             place=place,
         )
         return (yield from _found_entries(request, targets))
@@ -237,6 +250,8 @@ def _removed_rows(request: ErasureRequest, targets: Targets) -> Op[Counter[str]]
         removed += yield from erase_hypotheses(request.subject, targets.hypothesis_ids)
     for name in targets.sessions:
         removed += yield from erase_session(name)
+    for run_id in targets.run_ids:
+        removed += yield from erase_run(run_id)
     removed += yield from erase_snapshots(targets.snapshot_ids)
     return removed
 
@@ -276,6 +291,7 @@ class ErasureStore(Store, ErasureOperations):
         actor: str = DEFAULT_ACTOR,
         sessions: Sequence[NamedSession] = (),
         streams: Sequence[str] = (),
+        runs: Sequence[str] = (),
         erasure_id: str | None = None,
         dry_run: bool = False,
         scrub: bool | None = None,
@@ -283,15 +299,16 @@ class ErasureStore(Store, ErasureOperations):
         """Remove what the database holds about a person, and return what was removed where.
 
         The person is whoever was named so as the user or the subject of memories, profiles, hypotheses and events.
-        ``sessions`` and ``streams`` are erased with them as a whole. Entries keep their place and their hash and lose
+        ``sessions``, ``streams`` and ``runs`` that have ended are erased with them as a whole. Entries keep their place and their hash and lose
         salt, payload and metadata. Batch by batch, each atomic and each recorded by an event of
         ``erasures/<erasure_id>`` that names the person by a keyed hash only; so neither ``reason`` nor ``actor`` may
         hold the name. Repeating it is harmless and goes on where a killed one broke off.
 
         ``scrub`` says whether the file is compacted afterwards; by default on SQLite and not on PostgreSQL, where it
-        locks tables and the report says what to run instead. With ``dry_run`` nothing is changed. Raises ``Invalid``.
+        locks tables and the report says what to run instead. With ``dry_run`` nothing is changed. Raises ``Invalid``,
+        and ``IllegalTransition`` when a run has not ended.
         """
-        request = checked_request(subject, reason, actor, sessions, streams)
+        request = checked_request(subject, reason, actor, sessions, streams, runs)
         tally = Tally(request, checked_id(erasure_id) or self._new_erasure_id(), dry_run)
         while not tally.place.is_end:
             targets = self.find(request, tally.place)
@@ -333,12 +350,13 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
         actor: str = DEFAULT_ACTOR,
         sessions: Sequence[NamedSession] = (),
         streams: Sequence[str] = (),
+        runs: Sequence[str] = (),
         erasure_id: str | None = None,
         dry_run: bool = False,
         scrub: bool | None = None,
     ) -> Erasure:
         """Remove what the database holds about a person; as ``ErasureStore.erase``."""
-        request = checked_request(subject, reason, actor, sessions, streams)
+        request = checked_request(subject, reason, actor, sessions, streams, runs)
         chosen = checked_id(erasure_id) or await self._new_erasure_id()
         tally = Tally(request, chosen, dry_run)
         while not tally.place.is_end:
@@ -378,6 +396,7 @@ def checked_request(
     actor: str,
     sessions: Sequence[NamedSession],
     streams: Sequence[str],
+    runs: Sequence[str] = (),
 ) -> ErasureRequest:
     """Return whom to erase, checked. Raises ``Invalid`` and ``LimitExceeded``."""
     check_name(subject, "subject", bytes_max=SUBJECT_BYTES_MAX)
@@ -391,19 +410,15 @@ def checked_request(
                 f"the {what} names the one to be erased, and is kept for ever; say it without the name",
                 what=what,
             )
-    if isinstance(streams, str):
-        raise Invalid("streams is text; it is a list of names", what="streams")
-    for what, named in (("sessions", sessions), ("streams", streams)):
-        if len(named) > NAMED_MAX:
-            raise LimitExceeded(
-                f"{len(named):,} {what} at once; the limit is {NAMED_MAX:,}", limit=NAMED_MAX
-            )
-    for stream in streams:
-        check_name(stream, "stream", bytes_max=4 * STREAM_CHARACTERS_MAX)
+    if len(sessions) > NAMED_MAX:
+        raise LimitExceeded(
+            f"{len(sessions):,} sessions at once; the limit is {NAMED_MAX:,}", limit=NAMED_MAX
+        )
     return ErasureRequest(
         subject,
         tuple(dict.fromkeys(_session_name(one) for one in sessions)),
-        tuple(dict.fromkeys(streams)),
+        check_names(streams, "streams", count_max=NAMED_MAX, bytes_max=4 * STREAM_CHARACTERS_MAX),
+        check_names(runs, "runs", count_max=NAMED_MAX, bytes_max=4 * STREAM_CHARACTERS_MAX),
     )
 
 

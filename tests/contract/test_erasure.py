@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from aureus.errors import AlreadyExists, AureusError, Invalid, LimitExceeded, NotFound
+from aureus.errors import (
+    AlreadyExists,
+    AureusError,
+    IllegalTransition,
+    Invalid,
+    LimitExceeded,
+    NotFound,
+)
+from aureus.model.approvals import ApprovalRequest
 from aureus.model.erasures import ErasureRequest, Place, subject_mark
 from aureus.model.leaf import LeafFields, leaf_hash
-from tests.contract.stage import Stage
+from aureus.model.states import RunStatus, TaskStatus
+from aureus.model.tasks import TaskChange, TaskKey
+from tests.contract.stage import Stage, begun, fact, finished
 from tests.support.person import ERASED_WITH, NAME, WORD, write_life
 
 MOVING = {"flushes", "ledger_pending", "ledger_batches", "ledger_heads", "ledger_nodes"}
@@ -223,6 +234,54 @@ def test_sessions_that_were_not_named_stay_and_are_told_of(stage: Stage) -> None
     assert report.not_searched
 
 
+def test_a_run_that_was_named_keeps_its_journal_and_loses_what_it_was_told_and_found(
+    stage: Stage,
+) -> None:
+    ask = TaskKey("", "ask")
+    waiting = TaskChange(ask, is_new=True, status=TaskStatus.WAITING, attempt=1)
+    run = stage.start(
+        "r1",
+        inputs={"about": WORD},
+        resume_key="key",
+        changes=[begun("read"), begun("write"), waiting],
+        approvals=[ApprovalRequest(ask, f"tell {WORD}?", None, "engine")],
+    ).run
+    with pytest.raises(IllegalTransition, match="let it end"):
+        stage.stores.erasure.erase(NAME, reason="request 17", runs=["r1"])
+    stage.advance(
+        run,
+        status=RunStatus.CANCELLED,
+        keeps_lease=False,
+        changes=[
+            finished("read", f'"{WORD}"'),
+            finished("write", f'"{WORD * 500}"', 2),
+            TaskChange(ask, is_new=False, status=TaskStatus.CANCELLED, attempt=1),
+        ],
+        facts=[replace(fact("r1", "said"), payload={"text": WORD})],
+    )
+    report = stage.stores.erasure.erase(NAME, reason="request 17", runs=["r1", "nothing"])
+    assert where_the_secret_is(stage) == []
+    assert (report.removed["runs"], report.removed["task_results"]) == (1, 1)
+    assert stage.stores.runs.get("r1").status is RunStatus.CANCELLED
+    assert [task.key.name for task in stage.stores.tasks.list("r1")] == ["ask", "read", "write"]
+    assert all(one.is_redacted for one in stage.stores.events.read_stream("runs/r1"))
+    assert stage.stores.erasure.erase(NAME, reason="request 17", runs=["r1"]).is_empty
+
+
+def test_many_streams_and_sessions_are_erased_in_turns(stage: Stage) -> None:
+    for number in range(45):
+        stage.stores.events.append(f"diary/{number}", "noted", {"text": WORD})
+        stage.stores.sessions.save("planner", f"d{number}", {"text": WORD})
+    report = stage.stores.erasure.erase(
+        NAME,
+        reason="request 17",
+        streams=[f"diary/{number}" for number in range(45)],
+        sessions=[("planner", f"d{number}") for number in range(45)],
+    )
+    assert where_the_secret_is(stage) == []
+    assert report.removed["sessions"] == 45
+
+
 def test_no_other_tenant_is_touched(stage: Stage, another_stage: Callable[[str], Stage]) -> None:
     other = another_stage("globex")
     for one in (stage, other):
@@ -300,8 +359,9 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("ada", {"reason": "x", "sessions": ["s1"]}),
     ("ada", {"reason": "x", "sessions": [("a",)]}),
     ("ada", {"reason": "x", "streams": "all"}),
-    ("ada", {"reason": "x", "streams": ["s"] * 1001}),
+    ("ada", {"reason": "x", "streams": [str(n) for n in range(1001)]}),
     ("a" * 1025, {"reason": "x"}),
+    ("ada", {"reason": "x", "runs": "r1"}),
 ]
 
 
