@@ -155,7 +155,7 @@ def test_the_hash_of_an_erased_entry_follows_from_what_is_left(stage: Stage) -> 
 def test_every_batch_is_recorded_without_the_name(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aureus.erasing.BATCH_MAX", 2)
+    monkeypatch.setattr("aureus.erasing.batches.BATCH_MAX", 2)
     monkeypatch.setattr("aureus.stores.erasures.ENTRIES_MAX", 3)
     write_life(stage.stores)
     report = stage.stores.erasure.erase(NAME, reason="request 17", actor="officer", **ERASED_WITH)

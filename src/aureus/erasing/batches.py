@@ -1,46 +1,24 @@
-"""``db.erasure``: removes what the database holds about a person, batch by batch, each on record.
+"""The search for what is to be erased, and the batches that erase it: one transaction and one record each.
 
-A search and a batch take turns. The search is a read and locks nobody out; a batch is one transaction: it removes rows
-of every kind, deletes the payloads of entries, and appends the entry that says so. Lines of run logs go before the
-batch that erases their entries, so that an erasure that was killed is simply repeated: what it had not done is found
-again, and what it had done is found no more. At the end the postings of the text index are written anew, and the
-places on the disk where rows had been are overwritten where that can be done.
+Nouns are combined here: each store removes its own rows, in the order of their locks, and the entry that tells of it
+goes in with them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
-from aureus._database.database import AsyncRunner, Runner
-from aureus._database.drive import Call
-from aureus._database.operation import AsyncStore, Operations, Store, read, write
+from aureus._database.operation import Operations, read, write
 from aureus._database.statement import Op, new_id
-from aureus.codec import check_name, check_names, check_text
-from aureus.errors import Invalid, LimitExceeded
-from aureus.model.erasures import (
-    NAMED_MAX,
-    REASON_CHARACTERS_MAX,
-    Erasure,
-    ErasureRecord,
-    ErasureRequest,
-    Place,
-    Scrub,
-    Tally,
-    Targets,
-    record_fact,
-)
-from aureus.model.events import STREAM_CHARACTERS_MAX, SUBJECT_BYTES_MAX
+from aureus.model.erasures import ErasureRecord, ErasureRequest, Place, Targets, record_fact
 from aureus.model.hypotheses import stream_of as hypothesis_stream_of
-from aureus.model.sessions import ID_BYTES_MAX, SessionName
+from aureus.model.sessions import SessionName
 from aureus.model.snapshots import stream_of as snapshot_stream_of
 from aureus.stores import erasures as entries
 from aureus.stores.hypotheses import erase_hypotheses, list_subject_hypotheses
-from aureus.stores.memories import AsyncMemoryStore, MemoryStore
 from aureus.stores.memories import erasing as memories
 from aureus.stores.profiles import erase_profile, has_profile
 from aureus.stores.runs import erase_run, has_remains
@@ -63,9 +41,7 @@ STREAMS_BATCH = 20
 """Streams that one search looks into."""
 
 DEFAULT_ACTOR: Final = "aureus"
-
-NamedSession = tuple[str, str] | tuple[str, str, str]
-"""An agent, a session, and the collection where it is not ``sessions``."""
+"""Who erases when nobody says so."""
 
 
 class ErasureOperations(Operations):
@@ -254,181 +230,3 @@ def _removed_rows(request: ErasureRequest, targets: Targets) -> Op[Counter[str]]
         removed += yield from erase_run(run_id)
     removed += yield from erase_snapshots(targets.snapshot_ids)
     return removed
-
-
-@dataclass(frozen=True, slots=True)
-class Beyond:
-    """What an erasure does outside the database's transactions; wired in by the client."""
-
-    redact: Callable[[str, str, Sequence[int]], int]
-    """Takes the data of lines of a run's log away, by tenant, run and version; returns how many had any."""
-    scrub: Callable[[bool | None], Scrub]
-    """Overwrites the places on the disk where deleted rows had been; None leaves it to the engine whether."""
-
-
-_DRY = Scrub(is_done=False)
-
-_INSIDE = Scrub(
-    is_done=False,
-    to_do=("erase again outside a transaction: run logs and the places of deleted rows are left",),
-)
-
-
-class ErasureStore(Store, ErasureOperations):
-    """Erasing people of one tenant."""
-
-    def __init__(self, runner: Runner, call: Call, beyond: Beyond | None = None) -> None:
-        """Carry calls out on a runner; without ``beyond`` nothing outside the transaction is touched."""
-        super().__init__(runner, call)
-        self._beyond = beyond
-        self._memories = MemoryStore(runner, call)
-
-    def erase(
-        self,
-        subject: str,
-        *,
-        reason: str,
-        actor: str = DEFAULT_ACTOR,
-        sessions: Sequence[NamedSession] = (),
-        streams: Sequence[str] = (),
-        runs: Sequence[str] = (),
-        erasure_id: str | None = None,
-        dry_run: bool = False,
-        scrub: bool | None = None,
-    ) -> Erasure:
-        """Remove what the database holds about a person, and return what was removed where.
-
-        The person is whoever was named so as the user or the subject of memories, profiles, hypotheses and events.
-        ``sessions``, ``streams`` and ``runs`` that have ended are erased with them as a whole. Entries keep their place and their hash and lose
-        salt, payload and metadata. Batch by batch, each atomic and each recorded by an event of
-        ``erasures/<erasure_id>`` that names the person by a keyed hash only; so neither ``reason`` nor ``actor`` may
-        hold the name. Repeating it is harmless and goes on where a killed one broke off.
-
-        ``scrub`` says whether the file is compacted afterwards; by default on SQLite and not on PostgreSQL, where it
-        locks tables and the report says what to run instead. With ``dry_run`` nothing is changed. Raises ``Invalid``,
-        and ``IllegalTransition`` when a run has not ended.
-        """
-        request = checked_request(subject, reason, actor, sessions, streams, runs)
-        tally = Tally(request, checked_id(erasure_id) or self._new_erasure_id(), dry_run)
-        while not tally.place.is_end:
-            targets = self.find(request, tally.place)
-            tally.found(targets)
-            if dry_run or targets.is_empty:
-                continue
-            for run_id, versions in targets.run_versions().items():
-                tally.run_log_lines[run_id] += self._redact(run_id, versions)
-            tally.erased(
-                self.erase_batch(
-                    request, targets, erasure_id=tally.erasure_id, reason=reason, actor=actor
-                )
-            )
-        if dry_run:
-            return tally.report(_DRY)
-        self._memories.index(drops_dead=True)
-        return tally.report(_INSIDE if self._beyond is None else self._beyond.scrub(scrub))
-
-    def _redact(self, run_id: str, versions: Sequence[int]) -> int:
-        if self._beyond is None:
-            return 0
-        return self._beyond.redact(self._call.tenant_id, run_id, versions)
-
-
-class AsyncErasureStore(AsyncStore, ErasureOperations):
-    """Erasing people of one tenant, awaited."""
-
-    def __init__(self, runner: AsyncRunner, call: Call, beyond: Beyond | None = None) -> None:
-        """Carry calls out on a runner; without ``beyond`` nothing outside the transaction is touched."""
-        super().__init__(runner, call)
-        self._beyond = beyond
-        self._memories = AsyncMemoryStore(runner, call)
-
-    async def erase(
-        self,
-        subject: str,
-        *,
-        reason: str,
-        actor: str = DEFAULT_ACTOR,
-        sessions: Sequence[NamedSession] = (),
-        streams: Sequence[str] = (),
-        runs: Sequence[str] = (),
-        erasure_id: str | None = None,
-        dry_run: bool = False,
-        scrub: bool | None = None,
-    ) -> Erasure:
-        """Remove what the database holds about a person; as ``ErasureStore.erase``."""
-        request = checked_request(subject, reason, actor, sessions, streams, runs)
-        chosen = checked_id(erasure_id) or await self._new_erasure_id()
-        tally = Tally(request, chosen, dry_run)
-        while not tally.place.is_end:
-            targets = await self.find(request, tally.place)
-            tally.found(targets)
-            if dry_run or targets.is_empty:
-                continue
-            for run_id, versions in targets.run_versions().items():
-                tally.run_log_lines[run_id] += await self._redact(run_id, versions)
-            tally.erased(
-                await self.erase_batch(
-                    request, targets, erasure_id=chosen, reason=reason, actor=actor
-                )
-            )
-        if dry_run:
-            return tally.report(_DRY)
-        await self._memories.index(drops_dead=True)
-        if self._beyond is None:
-            return tally.report(_INSIDE)
-        return tally.report(await asyncio.to_thread(self._beyond.scrub, scrub))
-
-    async def _redact(self, run_id: str, versions: Sequence[int]) -> int:
-        if self._beyond is None:
-            return 0
-        tenant_id = self._call.tenant_id
-        return await asyncio.to_thread(self._beyond.redact, tenant_id, run_id, versions)
-
-
-def checked_id(erasure_id: str | None) -> str | None:
-    """Return the identifier that a caller gives an erasure. Raises ``Invalid`` and ``LimitExceeded``."""
-    return None if erasure_id is None else check_name(erasure_id, "erasure_id", bytes_max=128)
-
-
-def checked_request(
-    subject: str,
-    reason: str,
-    actor: str,
-    sessions: Sequence[NamedSession],
-    streams: Sequence[str],
-    runs: Sequence[str] = (),
-) -> ErasureRequest:
-    """Return whom to erase, checked. Raises ``Invalid`` and ``LimitExceeded``."""
-    check_name(subject, "subject", bytes_max=SUBJECT_BYTES_MAX)
-    check_name(actor, "actor", bytes_max=SUBJECT_BYTES_MAX)
-    if not reason.strip():
-        raise Invalid("an erasure has a reason, such as the request it answers", what="reason")
-    check_text(reason, "reason", characters_max=REASON_CHARACTERS_MAX)
-    for what, text in (("reason", reason), ("actor", actor)):
-        if re.search(rf"(?<!\w){re.escape(subject)}(?!\w)", text, re.IGNORECASE):
-            raise Invalid(
-                f"the {what} names the one to be erased, and is kept for ever; say it without the name",
-                what=what,
-            )
-    if len(sessions) > NAMED_MAX:
-        raise LimitExceeded(
-            f"{len(sessions):,} sessions at once; the limit is {NAMED_MAX:,}", limit=NAMED_MAX
-        )
-    return ErasureRequest(
-        subject,
-        tuple(dict.fromkeys(_session_name(one) for one in sessions)),
-        check_names(streams, "streams", count_max=NAMED_MAX, bytes_max=4 * STREAM_CHARACTERS_MAX),
-        check_names(runs, "runs", count_max=NAMED_MAX, bytes_max=4 * STREAM_CHARACTERS_MAX),
-    )
-
-
-def _session_name(given: Any) -> SessionName:
-    if isinstance(given, str) or not 2 <= len(given) <= 3:
-        raise Invalid(
-            f"{given!r} names no session; it is (agent_id, session_id) or (agent_id, session_id, collection)",
-            what="sessions",
-        )
-    name = SessionName(*given)
-    for field, value in name._asdict().items():
-        check_name(value, field, bytes_max=ID_BYTES_MAX)
-    return name
