@@ -114,6 +114,23 @@ def check_name(name: str, what: str, *, bytes_max: int) -> str:
     return name
 
 
+def check_names(names: Any, what: str, *, count_max: int, bytes_max: int) -> tuple[str, ...]:
+    """Return a list of texts that are to be parts of keys, each once.
+
+    Raises ``Invalid`` for a single text and for what ``check_name`` refuses, and ``LimitExceeded`` for too many.
+    """
+    if isinstance(names, str):
+        raise Invalid(f"{what} is text; it is a list of names", what=what)
+    found = tuple(dict.fromkeys(check_name(name, what, bytes_max=bytes_max) for name in names))
+    if len(found) > count_max:
+        raise LimitExceeded(
+            f"there are {len(found):,} {what}; the limit is {count_max:,}",
+            what=what,
+            limit=count_max,
+        )
+    return found
+
+
 def _check(value: Any, path: str, depth: int) -> None:
     kind = type(value)  # pyright: ignore[reportUnknownVariableType] - the value may be anything
     if kind is str:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aureus import Aureus, erasing
+from aureus import Aureus
+from aureus.erasing import batches
 from aureus.stores import erasures
 from tests.support.backends import settings_for
 from tests.support.person import ERASED_WITH, NAME
@@ -16,7 +17,7 @@ from tests.support.person import ERASED_WITH, NAME
 
 def main(folder: Path, batch: int) -> None:
     """Erase, and be killed."""
-    erasing.BATCH_MAX, erasures.ENTRIES_MAX = 2, 3
+    batches.BATCH_MAX, erasures.ENTRIES_MAX = 2, 3
     original, count = erasures.erase_payloads, 0
 
     def killing(*args: Any, **kwargs: Any) -> Any:

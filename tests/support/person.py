@@ -49,6 +49,12 @@ def write_life(stores: Any) -> None:
     )
     stores.events.append("talks/1", "said", {"text": "weather"})
     stores.events.append("journal/ada", "noted", {"text": WORD})
+    stores.snapshots.create("planner", snapshot_id="all", session_ids=["s1"])
+    stores.snapshots.create("planner", user_id=NAME, snapshot_id="hers", session_ids=[])
+    stores.snapshots.create("coach", user_id="bob", snapshot_id="his", session_ids=[])
+    stores.audit.append(
+        "officer", "profile.read", before={"note": WORD}, metadata={"why": WORD}, subjects=[NAME]
+    )
 
 
 ERASED_WITH = {"sessions": [("planner", "s1")], "streams": ["journal/ada"]}

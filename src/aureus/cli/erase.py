@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     "--collection", default="sessions", metavar="NAME", help="The collection of those sessions."
 )
 @click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    metavar="RUN",
+    help="Take inputs, results and messages from this run too; it must have ended.",
+)
+@click.option(
     "--stream",
     "streams",
     multiple=True,
@@ -59,6 +66,7 @@ def erase(
     sessions: Sequence[str],
     collection: str,
     streams: Sequence[str],
+    runs: Sequence[str],
     dry_run: bool,
     scrub: bool | None,
     yes: bool,
@@ -80,6 +88,7 @@ def erase(
             "actor": actor,
             "sessions": named,
             "streams": streams,
+            "runs": runs,
         }
         report = found = client.erasure.erase(subject, dry_run=True, **known)
         if not dry_run:
@@ -103,12 +112,16 @@ def _session(text: str, collection: str) -> tuple[str, str, str]:
 
 
 def _confirm(found: Erasure) -> None:
-    if not sys.stdin.isatty():
+    if not _is_somebody_there():
         raise click.UsageError("nobody can be asked here; give --yes, or --dry-run to look only")
     counted = ", ".join(f"{count} {table}" for table, count in found.removed.items())
     click.confirm(
         plain_text(f"erase {counted} of {found.subject}? it cannot be undone"), abort=True, err=True
     )
+
+
+def _is_somebody_there() -> bool:
+    return sys.stdin.isatty()
 
 
 def _show(report: Erasure) -> None:

@@ -10,7 +10,6 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
@@ -155,7 +154,7 @@ class AsyncAureus(AsyncStores):
         notes = Notes()
         async with self._database.transaction(call) as transaction:
             yield (
-                AsyncOpenTransaction(transaction, call, replace(self._wiring, note=notes.note)),
+                AsyncOpenTransaction(transaction, call, self._wiring.inside(notes.note)),
                 transaction,
             )
         if self._note is not None:

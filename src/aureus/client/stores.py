@@ -8,7 +8,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aureus._database.database import (
@@ -62,6 +62,10 @@ class Wiring:
     """What an erasure does outside of transactions."""
     note: Note | None = None
     """Who is told of what is remembered; nobody when None."""
+
+    def inside(self, note: Note) -> Wiring:
+        """Return it for a transaction, whose end nobody knows yet: nothing beyond it is touched."""
+        return replace(self, note=note, beyond=None)
 
 
 class Stores:

@@ -9,7 +9,6 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
@@ -148,7 +147,7 @@ class Aureus(Stores):
         notes = Notes()
         with self._database.transaction(call) as transaction:
             yield (
-                OpenTransaction(transaction, call, replace(self._wiring, note=notes.note)),
+                OpenTransaction(transaction, call, self._wiring.inside(notes.note)),
                 transaction,
             )
         if self._note is not None:

@@ -34,15 +34,16 @@ REASON_CHARACTERS_MAX = 500
 """Characters of the reason of an erasure."""
 
 NAMED_MAX = 1000
-"""Sessions, and streams, that one erasure names."""
+"""Sessions, streams and runs that one erasure names."""
 
 LISTED_MAX = 100
 """Sessions and streams that a report lists; there may be more."""
 
 NOT_SEARCHED = (
     "text inside payloads, states and results that names the person without being marked as about them",
-    "world state, and inputs, results, approvals and error messages of runs",
-    "sessions and streams that were not named",
+    "world state: every value that a key had stays",
+    "sessions, streams and runs that were not named",
+    "snapshots of others that point to memories of the person: each pointer has a hash of what the memory said",
     "names in columns of entries: stream, actor, resource, correlation and event ids are part of what is proved",
     "run logs in other directories and on other hosts, backups, replicas, archived write-ahead logs, exports",
 )
@@ -56,11 +57,14 @@ class ErasureRequest:
     subject: str
     sessions: tuple[SessionName, ...] = ()
     streams: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
     def own_streams(self) -> tuple[str, ...]:
         """Return the streams that are about the person as a whole, as far as names alone tell."""
         sessions = (session_stream_of(one.collection, *one[:2]) for one in self.sessions)
-        return tuple(dict.fromkeys((profile_stream_of(self.subject), *self.streams, *sessions)))
+        runs = map(run_stream_of, self.runs)
+        named = (profile_stream_of(self.subject), *self.streams, *sessions, *runs)
+        return tuple(dict.fromkeys(named))
 
     def memory_stream_ending(self) -> str:
         """Return how the streams of memories of this user end, whatever the agent."""
@@ -74,7 +78,9 @@ class Place:
     memory_id: str | None = ""
     version: tuple[str, int] | None = ("", 0)
     hypothesis_id: str | None = ""
+    snapshot_id: str | None = ""
     session: int | None = 0
+    run: int | None = 0
     has_profile: bool | None = None
     entry_no: int | None = 0
     streams: tuple[str, ...] = ()
@@ -88,7 +94,9 @@ class Place:
             self.memory_id is None
             and self.version is None
             and self.hypothesis_id is None
+            and self.snapshot_id is None
             and self.session is None
+            and self.run is None
             and self.entry_no is None
             and self.stream >= len(self.streams)
         )
@@ -111,7 +119,9 @@ class Targets:
     memory_ids: tuple[str, ...] = ()
     memory_versions: tuple[tuple[str, int], ...] = ()
     hypothesis_ids: tuple[str, ...] = ()
+    snapshot_ids: tuple[str, ...] = ()
     sessions: tuple[SessionName, ...] = ()
+    run_ids: tuple[str, ...] = ()
     has_profile: bool = False
     entries: tuple[FoundEntry, ...] = ()
     named_sessions: tuple[SessionName, ...] = ()
@@ -124,7 +134,9 @@ class Targets:
             self.memory_ids
             or self.memory_versions
             or self.hypothesis_ids
+            or self.snapshot_ids
             or self.sessions
+            or self.run_ids
             or self.has_profile
             or self.entries
         )
@@ -135,7 +147,9 @@ class Targets:
             memories=len(self.memory_ids),
             memory_versions=len(self.memory_versions),
             hypotheses=len(self.hypothesis_ids),
+            snapshots=len(self.snapshot_ids),
             sessions=len(self.sessions),
+            runs=len(self.run_ids),
             profiles=int(self.has_profile),
         )
 

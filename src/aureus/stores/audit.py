@@ -24,7 +24,7 @@ from aureus._database.statement import (
     record,
 )
 from aureus.clock import from_micros, to_micros
-from aureus.codec import check, check_text, decode, encode_made
+from aureus.codec import check, check_names, check_text, decode, encode_made
 from aureus.errors import AlreadyExists, Invalid, LimitExceeded, NotFound
 from aureus.model.audit import (
     ACTION_CHARACTERS_MAX,
@@ -43,7 +43,15 @@ from aureus.model.audit import (
     payload_of,
 )
 from aureus.model.differences import ABSENT
-from aureus.model.events import NAME_CHARACTERS_MAX, AuditPoint, Event, EventType, Fact
+from aureus.model.events import (
+    NAME_CHARACTERS_MAX,
+    SUBJECT_BYTES_MAX,
+    SUBJECTS_MAX,
+    AuditPoint,
+    Event,
+    EventType,
+    Fact,
+)
 from aureus.model.leaf import LeafFields
 from aureus.model.memories import Provenance
 from aureus.model.verification import SealedEntry, StoredEvent
@@ -116,6 +124,7 @@ class AuditOperations(Operations):
         resource: str | None = None,
         correlation_id: str | None = None,
         outcome: str = SUCCESS,
+        subjects: Sequence[str] = (),
         operation_id: str | None = None,
     ) -> Op[AuditEntry]:
         """Append an entry that says who did what, with what was before and after, and return it as it is stored.
@@ -123,6 +132,7 @@ class AuditOperations(Operations):
         Atomic, and recorded in every mode. Inside a transaction it is part of it: when it cannot be written, neither
         can the rest. What is left out of ``before`` and ``after`` is absent, which differs from None; where they differ
         is found by ``differences`` and stored with them. Entries of one actor are one stream, ``audit/<actor>``.
+        ``subjects`` are the people whom it concerns: erasing one of them erases what the entry says.
 
         ``operation_id`` becomes the entry's ``event_id``: repeating the same call returns the stored entry. Raises
         ``AlreadyExists`` when something else has that identifier, ``Invalid`` and ``LimitExceeded`` for what cannot be
@@ -157,6 +167,9 @@ class AuditOperations(Operations):
             correlation_id=correlation_id,
             audit=AuditPoint(action, resource, outcome, is_explicit=True),
             event_id=event_id,
+            subjects=check_names(
+                subjects, "subjects", count_max=SUBJECTS_MAX, bytes_max=SUBJECT_BYTES_MAX
+            ),
         )
         return (yield from self._append(fact, event_id))
 

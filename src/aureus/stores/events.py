@@ -20,8 +20,7 @@ from aureus._database.statement import (
     new_id,
     prepare,
 )
-from aureus.codec import check_name as codec_name
-from aureus.codec import check_text, decode, encode_text
+from aureus.codec import check_names, check_text, decode, encode_text
 from aureus.errors import AlreadyExists, Invalid, LimitExceeded, NotFound
 from aureus.model.appends import conflict_with, number_of_expected
 from aureus.model.event_filters import Wanted
@@ -435,24 +434,10 @@ def fact_of(stream: str, event: NewEvent, event_id: str) -> Fact:
         metadata=event.metadata,
         correlation_id=event.correlation_id,
         event_id=event_id,
-        subjects=checked_subjects(event.subjects),
+        subjects=check_names(
+            event.subjects, "subjects", count_max=SUBJECTS_MAX, bytes_max=SUBJECT_BYTES_MAX
+        ),
     )
-
-
-def checked_subjects(subjects: Any) -> tuple[str, ...]:
-    """Return the people whom an event concerns, each once. Raises ``Invalid`` and ``LimitExceeded``."""
-    if isinstance(subjects, str):
-        raise Invalid("subjects is text; it is a list of names", what="subjects")
-    found = tuple(
-        dict.fromkeys(codec_name(one, "subject", bytes_max=SUBJECT_BYTES_MAX) for one in subjects)
-    )
-    if len(found) > SUBJECTS_MAX:
-        raise LimitExceeded(
-            f"an event concerns {len(found)} subjects; the limit is {SUBJECTS_MAX}",
-            what="subjects",
-            limit=SUBJECTS_MAX,
-        )
-    return found
 
 
 def _wanted(filters: EventFilters) -> Wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from aureus._database.statement import (
 )
 from aureus.clock import to_micros
 from aureus.codec import decode, encode_text
-from aureus.errors import AlreadyExists, LeaseLost, NotFound
+from aureus.errors import AlreadyExists, IllegalTransition, LeaseLost, NotFound
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.events import Fact
 from aureus.model.runs import Run
@@ -262,4 +263,44 @@ def _approvals_json(requests: Sequence[ApprovalRequest]) -> str:
             for request in requests
         ],
         what="approvals of a transition",
+    )
+
+
+def has_remains(run_id: str) -> Op[bool]:
+    """Return whether a run holds anything that an erasure takes away; False when there is no such run.
+
+    Raises ``IllegalTransition`` when the run has not ended: it would need what is taken away.
+    """
+    found = yield from fetch_one(
+        sql.get_run_remains, lambda row: (str(row[0]), bool(row[1])), run_id=run_id
+    )
+    if found is None:
+        return False
+    status, remains = found
+    if not RunStatus(status).is_final:
+        raise IllegalTransition(
+            f"run {run_id} is {status}; let it end, or cancel it, before it is erased",
+            run_id=run_id,
+        )
+    return remains
+
+
+def erase_run(run_id: str) -> Op[Counter[str]]:
+    """Take everything from a run that it was told and has found out, for an erasure that records it; rows by table.
+
+    Its journal stays: which tasks there were, when and how they ended, and who approved.
+    """
+    run = yield from fetch_one(sql.empty_run, bool, run_id=run_id)
+    if run is None:
+        return Counter()
+    inputs = yield from fetch_all(sql.empty_run_inputs, bool, run_id=run_id)
+    tasks = yield from fetch_all(sql.empty_tasks, bool, run_id=run_id)
+    results = yield from fetch_all(sql.drop_task_results, bool, run_id=run_id)
+    approvals = yield from fetch_all(sql.empty_run_approvals, bool, run_id=run_id)
+    return Counter(
+        runs=1,
+        run_inputs=len(inputs),
+        tasks=len(tasks),
+        task_results=len(results),
+        approvals=len(approvals),
     )

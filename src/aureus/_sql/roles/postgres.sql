@@ -33,7 +33,9 @@ GRANT SELECT, INSERT, UPDATE ON aureus.audit_modes, aureus.audit_retention TO au
 GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.subscriptions, aureus.subscription_members,
     aureus.subscription_buckets, aureus.subscription_parked TO aureus_app;
 -- A payload is deleted only on record (a trigger); that is what erasing a person needs, and nothing else does.
-GRANT DELETE ON aureus.event_payloads, aureus.profiles, aureus.profile_versions, aureus.hypotheses TO aureus_app;
+GRANT DELETE ON aureus.event_payloads, aureus.profiles, aureus.profile_versions, aureus.hypotheses,
+    aureus.task_results TO aureus_app;
+GRANT UPDATE ON aureus.run_inputs TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.event_subjects TO aureus_app;
 GRANT SELECT, INSERT ON aureus.erasures, aureus.erased_entries TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.snapshots, aureus.snapshot_parts TO aureus_app;

@@ -29,3 +29,49 @@ SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 FROM aureus.runs
 WHERE tenant_id = :tenant_id AND resume_key = :resume_key AND status IN ('pending', 'running', 'paused');
+
+-- name: get_run_remains :one
+-- Whether a run has ended, and whether it holds anything that it was told or has found out.
+SELECT r.status, r.error_message IS NOT NULL
+    OR EXISTS (SELECT 1 FROM aureus.run_inputs AS i
+        WHERE i.tenant_id = :tenant_id AND i.run_id = :run_id AND CAST(i.inputs AS text) <> '{}')
+    OR EXISTS (SELECT 1 FROM aureus.tasks AS t
+        WHERE t.tenant_id = :tenant_id AND t.run_id = :run_id
+          AND (t.result IS NOT NULL OR t.error_message IS NOT NULL OR t.input_hash IS NOT NULL))
+    OR EXISTS (SELECT 1 FROM aureus.task_results AS d
+        WHERE d.tenant_id = :tenant_id AND d.run_id = :run_id)
+    OR EXISTS (SELECT 1 FROM aureus.approvals AS a
+        WHERE a.tenant_id = :tenant_id AND a.run_id = :run_id AND (a.message <> '' OR a.reason IS NOT NULL))
+FROM aureus.runs AS r
+WHERE r.tenant_id = :tenant_id AND r.run_id = :run_id;
+
+-- name: empty_run :one
+-- Take the error message of a run that has ended away; no row when it has not.
+UPDATE aureus.runs SET error_message = NULL, resume_key = NULL
+WHERE tenant_id = :tenant_id AND run_id = :run_id AND status IN ('completed', 'failed', 'cancelled')
+RETURNING run_id;
+
+-- name: empty_run_inputs :many
+-- Take the inputs of a run that is locked away.
+UPDATE aureus.run_inputs SET inputs = '{}'
+WHERE tenant_id = :tenant_id AND run_id = :run_id AND CAST(inputs AS text) <> '{}'
+RETURNING run_id;
+
+-- name: empty_tasks :many
+-- Take the results and error messages of the tasks of a run that is locked away, and the hashes of their inputs.
+UPDATE aureus.tasks SET result = NULL, error_message = NULL, input_hash = NULL
+WHERE tenant_id = :tenant_id AND run_id = :run_id
+  AND (result IS NOT NULL OR error_message IS NOT NULL OR input_hash IS NOT NULL)
+RETURNING name;
+
+-- name: drop_task_results :many
+-- Remove the large results of a run that is locked.
+DELETE FROM aureus.task_results
+WHERE tenant_id = :tenant_id AND run_id = :run_id
+RETURNING name;
+
+-- name: empty_run_approvals :many
+-- Take what was asked and answered in a run that is locked away; who answered how stays.
+UPDATE aureus.approvals SET message = '', reason = NULL
+WHERE tenant_id = :tenant_id AND run_id = :run_id AND (message <> '' OR reason IS NOT NULL)
+RETURNING name;

@@ -35,3 +35,25 @@ INSERT INTO aureus.rollbacks
 VALUES (:tenant_id, :rollback_id, :snapshot_id, :before_id, :approval_id, :risk_tier, :actor, :reason, :now, :counts,
     :kept)
 RETURNING rollback_id;
+
+-- name: list_subject_snapshots :many
+-- Snapshots of a user, or that hold one of the sessions (agent, session, collection), behind an id in the order of ids.
+SELECT s.snapshot_id
+FROM aureus.snapshots AS s
+WHERE s.tenant_id = :tenant_id AND s.snapshot_id > :after_id AND (s.user_id = :subject OR EXISTS (
+    SELECT 1 FROM json_each(:sessions) AS g
+    CROSS JOIN aureus.snapshot_parts AS p ON p.tenant_id = :tenant_id AND p.snapshot_id = s.snapshot_id
+        AND p.kind = 'session' AND p.name = g.value ->> 1 AND p.place = g.value ->> 2
+    WHERE g.value ->> 0 = s.agent_id))
+ORDER BY s.snapshot_id
+LIMIT :limit;
+
+-- name: erase_snapshots :many
+-- Remove snapshots with their parts; each row has the number of all these parts.
+SELECT s.snapshot_id, (
+    SELECT count(*) FROM json_each(:snapshot_ids) AS g
+    CROSS JOIN aureus.snapshot_parts AS p ON p.tenant_id = :tenant_id AND p.snapshot_id = g.value)
+FROM json_each(:snapshot_ids) AS o
+CROSS JOIN aureus.snapshots AS s ON s.tenant_id = :tenant_id AND s.snapshot_id = o.value;
+DELETE FROM aureus.snapshots
+WHERE tenant_id = :tenant_id AND snapshot_id IN (SELECT value FROM json_each(:snapshot_ids));
