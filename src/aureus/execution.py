@@ -38,6 +38,7 @@ from aureus.stores.runs import AsyncRunStore
 from aureus.stores.tasks import AsyncTaskStore
 from aureus.stores.workflows import AsyncWorkflowStore
 from aureus.task_memories import TaskMemories
+from aureus.task_snapshots import TaskSnapshots
 from aureus.tools import Tool, Tools
 from aureus.upkeep import AsyncNoting, Note
 
@@ -84,7 +85,11 @@ async def execution(
     renews = renewing or own
     remembering = runner if note is None else AsyncNoting(runner, note)
     operations = memories or MemoryOperations(settings.memory.policy)
-    finder = Tools(tools, memories=TaskMemories(remembering, call, sources.clock, operations))
+    finder = Tools(
+        tools,
+        memories=TaskMemories(remembering, call, sources.clock, operations),
+        snapshots=TaskSnapshots(runner, call),
+    )
     engine = Engine(
         _stores(runner, call),
         finder,

@@ -56,6 +56,16 @@ COMMANDS: dict[str, Entry] = {
         "state",
         "Read and set the world state: versioned keys that agents share.",
     ),
+    "snapshots": Entry(
+        "aureus.cli.snapshots",
+        "snapshots",
+        "Take, list, verify and delete snapshots of agents; approve going back to them.",
+    ),
+    "rollback": Entry(
+        "aureus.cli.rollback",
+        "rollback",
+        "Go back to a snapshot: world state, sessions and memories, as new versions.",
+    ),
     "approve": Entry(
         "aureus.cli.approvals", "approve", "Let a task go on that waits for approval."
     ),

@@ -12,6 +12,7 @@ import click
 
 from aureus.codec import encode_text
 from aureus.errors import (
+    ApprovalRequired,
     AureusError,
     Conflict,
     DefinitionInvalid,
@@ -36,6 +37,7 @@ EXIT_TERMINATED = 143
 
 _EXIT_CODES: Sequence[tuple[type[AureusError], int]] = (
     (Invalid, EXIT_USAGE),
+    (ApprovalRequired, EXIT_WAITING),
     (Forbidden, EXIT_FORBIDDEN),
     (IntegrityFailure, EXIT_INTEGRITY),
     (NotFound, EXIT_CONFLICT),

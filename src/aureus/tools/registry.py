@@ -15,17 +15,25 @@ from aureus.tools.inputs import suggestion
 from aureus.tools.memories import Memories, RecallTool, RememberTool
 from aureus.tools.python import PythonTool
 from aureus.tools.sleep import SleepTool
+from aureus.tools.snapshots import Snapshots, SnapshotTool
 from aureus.tools.supervision import Launcher
 
 
 class Tools:
     """The tools that the tasks of this process can call. Costs nothing until a tool starts a process.
 
-    ``memories`` is what ``remember`` and ``recall`` work on; without it they can be checked, and not run.
+    ``memories`` is what ``remember`` and ``recall`` work on, ``snapshots`` what ``snapshot`` does; without them these
+    can be checked, and not run.
     ``wait-for-approval`` is found like the others, but has no ``run``: the engine asks with ``isinstance``.
     """
 
-    def __init__(self, further: Iterable[Tool] = (), *, memories: Memories | None = None) -> None:
+    def __init__(
+        self,
+        further: Iterable[Tool] = (),
+        *,
+        memories: Memories | None = None,
+        snapshots: Snapshots | None = None,
+    ) -> None:
         self._launcher = Launcher()
         self._tools: dict[str, Tool | WaitForApproval] = {}
         built_in: tuple[Tool | WaitForApproval, ...] = (
@@ -34,6 +42,7 @@ class Tools:
             RecallTool(memories),
             RememberTool(memories),
             SleepTool(),
+            SnapshotTool(snapshots),
             WaitForApproval(),
         )
         for tool in (*built_in, *further):

@@ -33,7 +33,15 @@ class Greeting:
 
 
 def test_the_built_in_tools_are_there(tools: Tools) -> None:
-    assert tools.names == ("command", "python", "recall", "remember", "sleep", "wait-for-approval")
+    assert tools.names == (
+        "command",
+        "python",
+        "recall",
+        "remember",
+        "sleep",
+        "snapshot",
+        "wait-for-approval",
+    )
     assert [tools.find(name).name for name in tools.names] == list(tools.names)
 
 
@@ -48,7 +56,10 @@ def test_only_the_approval_is_left_to_the_engine(tools: Tools) -> None:
         ("comand", "did you mean 'command'"),
         ("Python", "did you mean 'python'"),
         ("wait_for_approval", "did you mean 'wait-for-approval'"),
-        ("xyz", "the tools are command, python, recall, remember, sleep, wait-for-approval"),
+        (
+            "xyz",
+            "the tools are command, python, recall, remember, sleep, snapshot, wait-for-approval",
+        ),
         ("", "the tools are"),
     ],
 )
