@@ -45,11 +45,8 @@ APPROVAL_SECONDS = 3600.0
 
 HASH_BYTES = 32
 
-STATE_SNAPSHOT_ACTION = "snapshot.create"
-"""What the audit entry of a new snapshot is called."""
-
-ACTIONS: Mapping[str, str] = {
-    EventType.STATE_SNAPSHOT: STATE_SNAPSHOT_ACTION,
+ACTIONS: Mapping[EventType, str] = {
+    EventType.STATE_SNAPSHOT: "snapshot.create",
     EventType.SNAPSHOT_DELETED: "snapshot.delete",
     EventType.ROLLBACK_INITIATED: "rollback.begin",
     EventType.ROLLBACK_POLICY_DECISION: "rollback.allow",
