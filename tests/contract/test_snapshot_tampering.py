@@ -56,6 +56,11 @@ EDITS = [
         "UPDATE {table} SET content = '{{}}' WHERE snapshot_id = '{id}' AND name = 's1'",
         "session sessions/s1",
     ),
+    Edit(
+        "snapshot_parts",
+        "UPDATE {table} SET content = NULL, erasure_record_id = 'r' WHERE snapshot_id = '{id}' AND name = 's1'",
+        "session sessions/s1",
+    ),
     Edit("snapshot_parts", f"UPDATE {{table}} SET version = 2 {POINTER}", "memory m1"),
     Edit("snapshot_parts", f"UPDATE {{table}} SET content_hash = {{zeros}} {POINTER}", "memory m1"),
     Edit("snapshot_parts", f"UPDATE {{table}} SET content = '1' {POINTER}", "memory m1"),

@@ -206,7 +206,7 @@ class Remedy(StrEnum):
     EXPIRED = "expired"
     """It would have expired by now, so it stays away."""
     ERASED = "erased"
-    """A memory was removed for good; nothing is left to bring back."""
+    """A memory or a session was removed for good; nothing is left to bring back."""
 
 
 UNDONE = frozenset(
@@ -236,8 +236,8 @@ class SnapshotChange:
 class Verification:
     """What verifying a snapshot found.
 
-    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are memories that were
-    removed for good since: that is no tampering, and the ledger tells of it.
+    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are memories
+    and sessions that were removed for good since: that is no tampering, and the ledger tells of it.
     """
 
     snapshot: Snapshot

@@ -70,11 +70,31 @@ LIMIT :limit;
 
 -- name: list_snapshot_parts :many
 -- Parts of a snapshot behind a number, in the order of its leaves; by the primary key.
-SELECT p.part_no, p.kind, p.place, p.name, p.version, p.content_hash, p.leaf_hash, p.content
+SELECT p.part_no, p.kind, p.place, p.name, p.version, p.content_hash, p.leaf_hash, p.content,
+    p.erasure_record_id
 FROM aureus.snapshot_parts AS p
 WHERE p.tenant_id = :tenant_id AND p.snapshot_id = :snapshot_id AND p.part_no > :after_no
 ORDER BY p.part_no
 LIMIT :limit;
+
+-- name: is_session_captured :one
+-- Whether a snapshot holds the content of a session; the snapshots of its agent by snapshots_agent, their parts by key.
+SELECT 1
+FROM aureus.snapshots AS s
+JOIN aureus.snapshot_parts AS p ON p.tenant_id = s.tenant_id AND p.snapshot_id = s.snapshot_id
+WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND s.collection = :collection AND p.kind = 'session'
+  AND p.place = :collection AND p.name = :session_id AND p.content IS NOT NULL
+LIMIT 1;
+
+-- name: erase_captured_session :many
+-- Take the content of a session away from every snapshot; one row for each.
+UPDATE aureus.snapshot_parts
+SET content = NULL, erasure_record_id = :record_id
+WHERE tenant_id = :tenant_id AND kind = 'session' AND place = :collection AND name = :session_id
+  AND content IS NOT NULL AND snapshot_id IN (
+    SELECT s.snapshot_id FROM aureus.snapshots AS s
+    WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND s.collection = :collection)
+RETURNING part_no;
 
 -- name: mark_snapshot :one
 -- key: snapshot_id
