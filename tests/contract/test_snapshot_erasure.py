@@ -64,7 +64,7 @@ def test_a_session_that_only_a_snapshot_holds_is_erased_too(stage: Stage, stores
 def test_a_version_that_was_erased_is_no_part_of_an_earlier_moment(
     stage: Stage, stores: Any
 ) -> None:
-    sizes = []
+    sizes: list[int] = []
     for change in (
         {"text": "tea", "subject": "ada"},
         {"text": "tea with bob", "subject": "bob"},
