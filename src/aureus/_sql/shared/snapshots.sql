@@ -78,22 +78,22 @@ ORDER BY p.part_no
 LIMIT :limit;
 
 -- name: is_session_captured :one
--- Whether a snapshot holds the content of a session; the snapshots of its agent by snapshots_agent, their parts by key.
+-- Whether a snapshot holds the content of a session; served by snapshot_parts_session.
 SELECT 1
-FROM aureus.snapshots AS s
-JOIN aureus.snapshot_parts AS p ON p.tenant_id = s.tenant_id AND p.snapshot_id = s.snapshot_id
-WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND s.collection = :collection AND p.kind = 'session'
-  AND p.place = :collection AND p.name = :session_id AND p.content IS NOT NULL
+FROM aureus.snapshot_parts AS p
+JOIN aureus.snapshots AS s ON s.tenant_id = p.tenant_id AND s.snapshot_id = p.snapshot_id
+WHERE p.tenant_id = :tenant_id AND p.kind = 'session' AND p.place = :collection AND p.name = :session_id
+  AND p.content IS NOT NULL AND s.agent_id = :agent_id
 LIMIT 1;
 
 -- name: erase_captured_session :many
--- Take the content of a session away from every snapshot; one row for each.
-UPDATE aureus.snapshot_parts
+-- Take the content of a session away from every snapshot; one row for each. Served by snapshot_parts_session.
+UPDATE aureus.snapshot_parts AS p
 SET content = NULL, erasure_record_id = :record_id
-WHERE tenant_id = :tenant_id AND kind = 'session' AND place = :collection AND name = :session_id
-  AND content IS NOT NULL AND snapshot_id IN (
-    SELECT s.snapshot_id FROM aureus.snapshots AS s
-    WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND s.collection = :collection)
+WHERE p.tenant_id = :tenant_id AND p.kind = 'session' AND p.place = :collection AND p.name = :session_id
+  AND p.content IS NOT NULL AND EXISTS (
+    SELECT 1 FROM aureus.snapshots AS s
+    WHERE s.tenant_id = :tenant_id AND s.snapshot_id = p.snapshot_id AND s.agent_id = :agent_id)
 RETURNING part_no;
 
 -- name: mark_snapshot :one

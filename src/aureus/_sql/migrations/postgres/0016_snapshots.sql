@@ -62,6 +62,8 @@ CREATE TABLE aureus.snapshot_parts (
 
 CREATE INDEX snapshot_parts_memory ON aureus.snapshot_parts (tenant_id, name, created_at, snapshot_id)
     WHERE kind = 'memory';
+CREATE INDEX snapshot_parts_session ON aureus.snapshot_parts (tenant_id, place, name, snapshot_id)
+    WHERE kind = 'session' AND content IS NOT NULL;
 
 -- What going back to snapshots did; a snapshot may be deleted later.
 
