@@ -153,8 +153,8 @@ def _modes(engine: Engine, effort: Effort, samples: _Samples) -> Table:
         "all ÷ off",
     )  # fmt: skip
     note = (
-        "One call is what the first column says; it leaves an event in each mode, which `all` makes an entry. µs is the "
-        "processor time of a call in the calling process and in PostgreSQL together."
+        "One call is what the first column says; it leaves an event in each mode, which `all` makes an entry. µs is "
+        "the processor time of a call in the calling process and in PostgreSQL together."
     )
     return Table(f"Audit modes on {engine}", columns, rows, note)
 
@@ -177,7 +177,7 @@ def _entries(engine: Engine, effort: Effort, samples: _Samples) -> Table:
             )  # fmt: skip
     columns = ("append", "threads", "/s", "÷ events", "p50 ms", "client µs", "server µs")
     note = (
-        "Entries have two states of 120 bytes, of which two places differ; events say the same. Each caller is an actor "
-        "and a stream of its own, except in the third."
+        "Entries have two states of 120 bytes, of which two places differ; events say the same. Each caller is an "
+        "actor and a stream of its own, except in the third."
     )
     return Table(f"Audit entries on {engine}", columns, rows, note)

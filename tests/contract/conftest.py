@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.contract.stage import Stage
@@ -77,3 +78,33 @@ def stage(backend: Backend) -> Stage:
 def another_stage(backend: Backend) -> Callable[[str], Stage]:
     """Give the stores of further tenants on the same database."""
     return lambda tenant: Stage(backend, tenant)
+
+
+@pytest.fixture
+def tamper(request: pytest.FixtureRequest) -> Callable[[Stage, str, str], None]:
+    """Give a function that edits a table of a stage's database, as somebody whom no trigger and no right holds."""
+
+    def as_superuser(statement: str) -> None:
+        database: PostgresDatabase = request.getfixturevalue("postgres_database")
+        with psycopg.connect(database.url()) as connection:
+            connection.execute("SET LOCAL session_replication_role = replica")
+            connection.execute(statement.encode())
+
+    def without_triggers(stage: Stage, table: str, statement: str) -> None:
+        with stage.backend.transaction(stage.tenant) as tx:
+            triggers = tx.execute(
+                f"SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '{table}'"
+            )
+            for trigger, _ in triggers:
+                tx.execute(f"DROP TRIGGER {trigger}")
+            tx.execute(statement)
+            for _, text in triggers:
+                tx.execute(text)
+
+    def edit(stage: Stage, table: str, statement: str) -> None:
+        if stage.table(table) == table:
+            without_triggers(stage, table, statement)
+        else:
+            as_superuser(statement)
+
+    return edit

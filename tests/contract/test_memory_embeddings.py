@@ -31,7 +31,7 @@ class World:
 
     def using(self, embedder: ToyEmbedder, tenant: str | None = None) -> Any:
         """Return the memories as a client with this embedder has them."""
-        self.stage.backend.client._embedder = embedder
+        self.stage.backend.use(embedder)
         return self.stage.backend.tenant(tenant or self.stage.tenant).memories
 
     def found(self, text: str, **more: Any) -> list[str]:

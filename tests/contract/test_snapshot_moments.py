@@ -10,7 +10,7 @@ import pytest
 
 from aureus.errors import AlreadyExists, IntegrityFailure, Invalid
 from tests.contract.stage import Stage
-from tests.contract.test_snapshot_tampering import tamper
+from tests.contract.test_snapshot_tampering import Tamper
 
 
 def held(stores: Any) -> dict[str, Any]:
@@ -132,16 +132,14 @@ def test_a_moment_that_is_not_there_or_not_proved_is_refused(stage: Stage) -> No
         reconstruct(world_scope="w", size=head.size, snapshot_id="s")
 
 
-def test_a_value_that_was_edited_is_not_brought_back(stage: Stage) -> None:
+def test_a_value_that_was_edited_is_not_brought_back(stage: Stage, tamper: Tamper) -> None:
     stores = stage.stores
     stores.world_state.set("k", 1)
     head = sealed_head(stores)
     versions = stage.table("world_state_versions")
-    with stage.backend.transaction(stage.tenant) as tx:
-        tamper(stage, tx, "world_state_versions", f"UPDATE {versions} SET value = '2'")
+    tamper(stage, "world_state_versions", f"UPDATE {versions} SET value = '2'")
     with pytest.raises(IntegrityFailure, match="key 'k' of the scope default had another value"):
         stores.snapshots.reconstruct(world_scope="default", size=head.size)
-    with stage.backend.transaction(stage.tenant) as tx:
-        tamper(stage, tx, "world_state_versions", f"DELETE FROM {versions}")
+    tamper(stage, "world_state_versions", f"DELETE FROM {versions}")
     with pytest.raises(Invalid, match="does not tell of every write"):
         stores.snapshots.reconstruct(world_scope="default", size=head.size)

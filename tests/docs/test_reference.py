@@ -23,9 +23,10 @@ from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
 from aureus.erasing import ErasureOperations
 from aureus.errors import AureusError, every_error
-from aureus.model import erasures, sessions, signed_heads, subscriptions, world_state
+from aureus.model import erasures, sessions, signed_heads, snapshots, subscriptions, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
+from aureus.snapshots import SnapshotOperations
 from aureus.stores import hypotheses, profiles
 from aureus.stores.anchors import AnchorOperations
 from aureus.stores.approvals import ApprovalOperations
@@ -82,6 +83,7 @@ STORES = {
     "ledger": LedgerOperations,
     "anchors": AnchorOperations,
     "erasure": ErasureOperations,
+    "snapshots": SnapshotOperations,
 }
 
 TELLING = (
@@ -93,6 +95,7 @@ TELLING = (
     erasures,
     signed_heads,
     subscriptions,
+    snapshots,
 )
 """The modules of stores that word facts: which events are audit entries, and as what."""
 

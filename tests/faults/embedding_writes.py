@@ -14,7 +14,7 @@ Prepared = Callable[[], Any]
 
 def embedding(stage: Stage) -> Any:
     """Return memories as a client with an embedder has them."""
-    stage.backend.client._embedder = ToyEmbedder()
+    stage.backend.use(ToyEmbedder())
     return stage.backend.tenant(stage.tenant).memories
 
 

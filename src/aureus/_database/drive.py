@@ -41,8 +41,8 @@ R = TypeVar("R")
 STATEMENTS_MAX = 64
 """Statements of one operation; a loop over rows belongs into one statement."""
 
-WHOLE_STATEMENTS_MAX = 4096
-"""Statements of one whole operation, which reads and writes page by page."""
+WHOLE_STATEMENTS_MAX = 16_384
+"""Statements of one whole operation: a rollback of 10,000 keys takes one for each, and some for what else there is."""
 
 
 class OperationBug(AssertionError):

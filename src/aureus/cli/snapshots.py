@@ -79,6 +79,7 @@ def list_snapshots(*, limit: int, as_json: bool, **flags: Any) -> None:
     "--session", "session_ids", metavar="ID", multiple=True, help="Only this session; repeatable."
 )
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag; repeatable.")
+@click.option("--id", "snapshot_id", metavar="ID", help="Its id; the same again returns it.")
 @click.option("--risk", "risk_tier", type=_TIERS, help="How bad going back may be.")
 @click.option(
     "--at-size",
@@ -99,7 +100,9 @@ def create(
     **flags: Any,
 ) -> None:
     """Take a snapshot of an agent, of a scope of the world state, or of both; print its id."""
-    names = ("agent_id", "user_id", "namespace", "world_scope", "tags", "risk_tier")
+    names = (
+        "agent_id", "user_id", "namespace", "world_scope", "tags", "risk_tier", "snapshot_id",
+    )  # fmt: skip
     given = {name: flags.pop(name) for name in names}
     actor = settings_of(flags).actor
     if root is not None and size is None:

@@ -24,6 +24,7 @@ from aureus.stores.profiles import erase_profile, has_profile
 from aureus.stores.runs import erase_run, has_remains
 from aureus.stores.sessions.erasing import erase_session, is_session_known
 from aureus.stores.snapshots.erasing import erase_snapshots, list_subject_snapshots
+from aureus.stores.snapshots.rows import erase_captured_session, is_session_captured
 
 BATCH_MAX = 250
 """Memories, versions and hypotheses of one batch; each is several rows, and SQLite's other writers wait for all."""
@@ -65,10 +66,7 @@ class ErasureOperations(Operations):
         snapshot_ids: Sequence[str] = ()
         if place.snapshot_id is not None:
             snapshot_ids = yield from list_subject_snapshots(
-                request.subject,
-                request.sessions,
-                after_id=place.snapshot_id,
-                limit=SNAPSHOTS_BATCH,
+                request.subject, after_id=place.snapshot_id, limit=SNAPSHOTS_BATCH
             )
             ended = len(snapshot_ids) < SNAPSHOTS_BATCH
             place = replace(place, snapshot_id=None if ended else snapshot_ids[-1])
@@ -76,7 +74,7 @@ class ErasureOperations(Operations):
         if place.session is not None:
             end = place.session + SESSIONS_BATCH
             for name in request.sessions[place.session : end]:
-                if (yield from is_session_known(name)):
+                if (yield from is_session_known(name)) or (yield from is_session_captured(name)):
                     sessions.append(name)  # noqa: PERF401 - a comprehension cannot yield
             place = replace(place, session=end if end < len(request.sessions) else None)
         run_ids: list[str] = []
@@ -128,7 +126,7 @@ class ErasureOperations(Operations):
         earlier = yield from entries.find_record(chosen)
         if earlier is not None:
             return earlier
-        removed = yield from _removed_rows(request, targets)
+        removed = yield from _removed_rows(request, targets, chosen)
         entry_nos = [entry.entry_no for entry in targets.entries]
         payloads = yield from entries.list_payloads(entry_nos)
         removed["event_payloads"] = len(payloads)
@@ -212,7 +210,7 @@ def _found_entries(request: ErasureRequest, targets: Targets) -> Op[Targets]:
     return replace(targets, entries=tuple(unique.values()), place=place)
 
 
-def _removed_rows(request: ErasureRequest, targets: Targets) -> Op[Counter[str]]:
+def _removed_rows(request: ErasureRequest, targets: Targets, record_id: str) -> Op[Counter[str]]:
     """Remove rows of every kind, in the order of locks; return how many by table."""
     removed: Counter[str] = Counter()
     if targets.memory_ids or targets.memory_versions:
@@ -226,6 +224,7 @@ def _removed_rows(request: ErasureRequest, targets: Targets) -> Op[Counter[str]]
         removed += yield from erase_hypotheses(request.subject, targets.hypothesis_ids)
     for name in targets.sessions:
         removed += yield from erase_session(name)
+        removed["snapshot_parts"] += yield from erase_captured_session(name, record_id)
     for run_id in targets.run_ids:
         removed += yield from erase_run(run_id)
     removed += yield from erase_snapshots(targets.snapshot_ids)

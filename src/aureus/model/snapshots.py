@@ -45,11 +45,8 @@ APPROVAL_SECONDS = 3600.0
 
 HASH_BYTES = 32
 
-STATE_SNAPSHOT_ACTION = "snapshot.create"
-"""What the audit entry of a new snapshot is called."""
-
-ACTIONS: Mapping[str, str] = {
-    EventType.STATE_SNAPSHOT: STATE_SNAPSHOT_ACTION,
+ACTIONS: Mapping[EventType, str] = {
+    EventType.STATE_SNAPSHOT: "snapshot.create",
     EventType.SNAPSHOT_DELETED: "snapshot.delete",
     EventType.ROLLBACK_INITIATED: "rollback.begin",
     EventType.ROLLBACK_POLICY_DECISION: "rollback.allow",
@@ -209,7 +206,7 @@ class Remedy(StrEnum):
     EXPIRED = "expired"
     """It would have expired by now, so it stays away."""
     ERASED = "erased"
-    """A memory was removed for good; nothing is left to bring back."""
+    """A memory or a session was removed for good; nothing is left to bring back."""
 
 
 UNDONE = frozenset(
@@ -239,8 +236,8 @@ class SnapshotChange:
 class Verification:
     """What verifying a snapshot found.
 
-    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are memories that were
-    removed for good since: that is no tampering, and the ledger tells of it.
+    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are memories
+    and sessions that were removed for good since: that is no tampering, and the ledger tells of it.
     """
 
     snapshot: Snapshot

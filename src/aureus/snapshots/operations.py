@@ -349,7 +349,7 @@ def _held(snapshot: Snapshot) -> Op[Holdings]:
     parts: list[SnapshotPart] = []
     while True:
         page = yield from stored_parts(snapshot.snapshot_id, len(parts), PAGE)
-        parts += [part for _, part, _ in page]
+        parts += [stored.part for stored in page]
         if len(page) < PAGE:
             return Holdings.of(parts)
 

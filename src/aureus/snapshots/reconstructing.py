@@ -32,7 +32,8 @@ from aureus.model.world_state import stream_of as stream_of_key
 from aureus.snapshots.capturing import PAGE, part_of_key
 from aureus.stores.entries import Told, told_between
 from aureus.stores.ledger import Cut
-from aureus.stores.memories.rewriting import versions_of
+from aureus.stores.memories import MemoryOperations
+from aureus.stores.memories.rewriting import standing, versions_of
 from aureus.stores.world_state import count_versions, written_values
 
 _LIVE = {EventType.MEMORY_CREATED, EventType.MEMORY_UPDATED, EventType.MEMORY_RESTORED}
@@ -113,12 +114,38 @@ def _memories(scope: SnapshotScope, agent_id: str, moment: Moment) -> Op[list[Sn
     for page in _pages(pointers, PAGE):
         found = yield from versions_of([(part.name, part.version) for part in page])
         by_id = {memory.memory_id: memory for memory in found}
-        kept += [part for part in page if _belongs(by_id.get(part.name), scope, moment)]
+        over = yield from _replaced_by_what_was_erased(page, moment)
+        kept += [
+            part
+            for part in page
+            if part.name not in over and _belongs(by_id.get(part.name), scope, moment)
+        ]
     if len(kept) > MEMORIES_MAX:
         raise LimitExceeded(
             f"more than {MEMORIES_MAX:,} memories of the agent {agent_id}", limit=MEMORIES_MAX
         )
     return kept
+
+
+def _replaced_by_what_was_erased(pointers: Sequence[SnapshotPart], moment: Moment) -> Op[set[str]]:
+    """Return memories whose next version is gone and was written by then: what was live there was erased.
+
+    Nothing that is left tells of such a version, so here the time of the rows has to do.
+    """
+    following = yield from versions_of([(part.name, part.version + 1) for part in pointers])
+    there = {memory.memory_id for memory in following}
+    current = yield from standing([part.name for part in pointers if part.name not in there])
+    newest = {memory.memory_id: memory.version for memory in current}
+    over: set[str] = set()
+    for part in pointers:
+        if newest.get(part.name, 0) > part.version:
+            page = yield from MemoryOperations().history(
+                part.name, before_version=part.version + 1, limit=1
+            )
+            ended = page[0].recorded_to if page else None
+            if ended is not None and ended <= moment.at:
+                over.add(part.name)
+    return over
 
 
 def _told_of_memories(scope: SnapshotScope, agent_id: str) -> Op[list[Told]]:

@@ -96,6 +96,8 @@ def _remedy(
         return Remedy.DELETE if part is None else Remedy.SET
     if part is None:
         return Remedy.LEAVE
+    if part.content is None:
+        return Remedy.ERASED
     if change.change is Change.REMOVED and _is_over(_content(part), snapshot, now):
         return Remedy.EXPIRED
     return Remedy.SAVE

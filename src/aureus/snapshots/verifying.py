@@ -32,9 +32,10 @@ from aureus.model.snapshots import (
 )
 from aureus.snapshots.capturing import PAGE, first_leaf, part_of_memory
 from aureus.stores.entries import entry_of
+from aureus.stores.erasures import find_record, has_erased_entries
 from aureus.stores.ledger import position_of, subtrees_for
 from aureus.stores.memories.rewriting import standing, versions_of
-from aureus.stores.snapshots.rows import stored_parts
+from aureus.stores.snapshots.rows import StoredPart, stored_parts
 
 
 class _Broken(Exception):
@@ -51,7 +52,7 @@ def verified(snapshot: Snapshot, head: LedgerHead) -> Op[tuple[Verification, Hol
     parts: list[SnapshotPart] = []
     erased: list[str] = []
     try:
-        parts = yield from _own_parts(snapshot)
+        parts = yield from _own_parts(snapshot, erased)
         yield from _check_ledger(snapshot, head)
         pointers = [part for part in parts if part.kind is PartKind.MEMORY]
         for at in range(0, len(pointers), PAGE):
@@ -74,16 +75,20 @@ def raise_if_broken(verification: Verification) -> None:
         )
 
 
-def _own_parts(snapshot: Snapshot) -> Op[list[SnapshotPart]]:
-    """Return the parts of a snapshot, whose hashes lead to its root."""
+def _own_parts(snapshot: Snapshot, erased: list[str]) -> Op[list[SnapshotPart]]:
+    """Return the parts of a snapshot, whose hashes lead to its root; and note those that lost their content."""
     parts: list[SnapshotPart] = []
+    records: dict[str, bool] = {}
     while True:
         page = yield from stored_parts(snapshot.snapshot_id, len(parts), PAGE)
-        for number, part, leaf in page:
-            if number != len(parts) + 1:
+        for stored in page:
+            if stored.number != len(parts) + 1:
                 raise _Broken("parts", f"part {len(parts) + 1} is missing")
-            _check_part(part, leaf)
-            parts.append(part)
+            if (yield from _is_erased(stored, records)):
+                erased.append(f"{stored.part.place}/{stored.part.name}")
+            else:
+                _check_part(stored.part, stored.leaf)
+            parts.append(stored.part)
         if len(page) < PAGE:
             break
     if len(parts) != snapshot.part_count:
@@ -94,6 +99,16 @@ def _own_parts(snapshot: Snapshot) -> Op[list[SnapshotPart]]:
     if root_over([first_leaf(snapshot), *(part.leaf() for part in parts)]) != snapshot.root:
         raise _Broken("header", "what it says of itself and its parts do not lead to its root")
     return parts
+
+
+def _is_erased(stored: StoredPart, records: dict[str, bool]) -> Op[bool]:
+    """Return whether an erasure that is on record has taken the content of a session away."""
+    part, record_id = stored.part, stored.erasure_record_id
+    if part.kind is not PartKind.SESSION or part.content is not None or record_id is None:
+        return False
+    if record_id not in records:
+        records[record_id] = (yield from find_record(record_id)) is not None
+    return records[record_id] and part.leaf() == stored.leaf
 
 
 def _check_part(part: SnapshotPart, leaf: bytes) -> None:
@@ -124,7 +139,7 @@ def _check_ledger(snapshot: Snapshot, head: LedgerHead) -> Op[None]:
         raise _Broken("ledger", f"its first {snapshot.ledger_size:,} entries have another root")
     entry = yield from entry_of(stream_of(snapshot.snapshot_id), 1)
     if entry is None:
-        raise _Broken("ledger", "it does not tell of the snapshot")
+        raise _Broken("ledger", "it does not tell of the snapshot, or no longer")
     if entry.recomputed() != entry.leaf_hash:
         raise _Broken("ledger", "the entry that tells of the snapshot was changed")
     if decode(entry.payload).get("root") != snapshot.root.hex():
@@ -153,8 +168,11 @@ def _check_pointers(pointers: Sequence[SnapshotPart]) -> Op[list[str]]:
         elif part_of_memory(memory).hash != part.hash:
             raise _Broken(part.label, f"version {part.version} says something else than it did")
     there = yield from standing([part.name for part in missing])
-    if there:
-        name = there[0].memory_id
-        version = next(part.version for part in missing if part.name == name)
-        raise _Broken(f"memory {name}", f"its version {version} is not there any more")
+    for memory in there:
+        # An erasure takes versions that named the person away, and the payloads of what told of them.
+        if not (yield from has_erased_entries(memory.stream)):
+            version = next(part.version for part in missing if part.name == memory.memory_id)
+            raise _Broken(
+                f"memory {memory.memory_id}", f"its version {version} is not there any more"
+            )
     return [part.name for part in missing]

@@ -47,6 +47,11 @@ def find_record(record_id: str) -> Op[ErasureRecord | None]:
     )
 
 
+def has_erased_entries(stream: str) -> Op[bool]:
+    """Return whether an entry of a stream has lost its payload to an erasure."""
+    return (yield from fetch_one(sql.has_erased_entries, bool, stream=stream)) is not None
+
+
 def list_payloads(entry_nos: Sequence[int]) -> Op[Payloads]:
     """Return those of some entries that have their payload still."""
     if not entry_nos:

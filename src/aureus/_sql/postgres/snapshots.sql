@@ -37,18 +37,6 @@ VALUES (:tenant_id, :rollback_id, :snapshot_id, :before_id, :approval_id, :risk_
     CAST(:now AS timestamptz), CAST(:counts AS json), CAST(:kept AS json))
 RETURNING rollback_id;
 
--- name: list_subject_snapshots :many
--- Snapshots of a user, or that hold one of the sessions (agent, session, collection), behind an id in the order of ids.
-SELECT s.snapshot_id
-FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND s.snapshot_id > :after_id AND (s.user_id = :subject OR EXISTS (
-    SELECT FROM json_array_elements(CAST(:sessions AS json)) AS g
-    JOIN aureus.snapshot_parts AS p ON p.tenant_id = :tenant_id AND p.snapshot_id = s.snapshot_id
-        AND p.kind = 'session' AND p.name = g.value ->> 1 AND p.place = g.value ->> 2
-    WHERE g.value ->> 0 = s.agent_id))
-ORDER BY s.snapshot_id
-LIMIT :limit;
-
 -- name: erase_snapshots :many
 -- Remove snapshots with their parts; each row has the number of all these parts.
 WITH held AS MATERIALIZED (

@@ -2,6 +2,14 @@
 -- the row of its record, behind which the event of the record is appended, names the entries, and only then deletes
 -- their payloads: a trigger on event_payloads looks for all of it.
 
+-- name: has_erased_entries :one
+-- Whether an entry of a stream has lost its payload.
+SELECT 1
+FROM aureus.events AS e
+JOIN aureus.erased_entries AS x ON x.tenant_id = e.tenant_id AND x.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream
+LIMIT 1;
+
 -- name: find_record :one
 -- What a record says, if this very batch was carried out before.
 SELECT p.payload

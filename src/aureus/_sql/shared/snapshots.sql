@@ -70,11 +70,31 @@ LIMIT :limit;
 
 -- name: list_snapshot_parts :many
 -- Parts of a snapshot behind a number, in the order of its leaves; by the primary key.
-SELECT p.part_no, p.kind, p.place, p.name, p.version, p.content_hash, p.leaf_hash, p.content
+SELECT p.part_no, p.kind, p.place, p.name, p.version, p.content_hash, p.leaf_hash, p.content,
+    p.erasure_record_id
 FROM aureus.snapshot_parts AS p
 WHERE p.tenant_id = :tenant_id AND p.snapshot_id = :snapshot_id AND p.part_no > :after_no
 ORDER BY p.part_no
 LIMIT :limit;
+
+-- name: is_session_captured :one
+-- Whether a snapshot holds the content of a session; served by snapshot_parts_session.
+SELECT 1
+FROM aureus.snapshot_parts AS p
+JOIN aureus.snapshots AS s ON s.tenant_id = p.tenant_id AND s.snapshot_id = p.snapshot_id
+WHERE p.tenant_id = :tenant_id AND p.kind = 'session' AND p.place = :collection AND p.name = :session_id
+  AND p.content IS NOT NULL AND s.agent_id = :agent_id
+LIMIT 1;
+
+-- name: erase_captured_session :many
+-- Take the content of a session away from every snapshot; one row for each. Served by snapshot_parts_session.
+UPDATE aureus.snapshot_parts AS p
+SET content = NULL, erasure_record_id = :record_id
+WHERE p.tenant_id = :tenant_id AND p.kind = 'session' AND p.place = :collection AND p.name = :session_id
+  AND p.content IS NOT NULL AND EXISTS (
+    SELECT 1 FROM aureus.snapshots AS s
+    WHERE s.tenant_id = :tenant_id AND s.snapshot_id = p.snapshot_id AND s.agent_id = :agent_id)
+RETURNING part_no;
 
 -- name: mark_snapshot :one
 -- key: snapshot_id
@@ -152,3 +172,11 @@ SET status = 'used', rollback_id = :rollback_id
 WHERE tenant_id = :tenant_id AND approval_id = :approval_id AND snapshot_id = :snapshot_id AND root = :root
   AND status = 'approved' AND expires_at > :now
 RETURNING <<approval>>;
+
+-- name: list_subject_snapshots :many
+-- Snapshots of a user, behind an id in the order of ids.
+SELECT s.snapshot_id
+FROM aureus.snapshots AS s
+WHERE s.tenant_id = :tenant_id AND s.snapshot_id > :after_id AND s.user_id = :subject
+ORDER BY s.snapshot_id
+LIMIT :limit;

@@ -112,7 +112,7 @@ class SnapshotRows(RollbackApprovals):
         """Return a page of what a snapshot holds, in its order; at most 1,000. ``after_no`` counts those seen."""
         yield from get_snapshot(snapshot_id)
         rows = yield from stored_parts(snapshot_id, after_no, page_of(limit))
-        return [part for _, part, _ in rows]
+        return [stored.part for stored in rows]
 
     @write
     def delete(

@@ -1,4 +1,4 @@
-"""What erasing a person removes of snapshots: those of the user, and those that hold a session that was named.
+"""What erasing a person removes of snapshots: those of the user. A session that was named goes out of the others.
 
 Used by `aureus.erasing` inside its batches, which record what was done. Snapshots that only point to memories of the
 person stay: they hold a hash of each, and going back to them finds these memories gone.
@@ -10,22 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from aureus._database.statement import Op, Queries, fetch_all
-from aureus.codec import encode_made
-from aureus.model.sessions import SessionName
 
 sql = Queries("snapshots")
 
 
-def list_subject_snapshots(
-    subject: str, sessions: Sequence[SessionName], *, after_id: str, limit: int
-) -> Op[list[str]]:
-    """Return the ids of snapshots of a user or with one of these sessions, in their order behind one of them."""
+def list_subject_snapshots(subject: str, *, after_id: str, limit: int) -> Op[list[str]]:
+    """Return the ids of snapshots of a user, in their order behind one of them."""
     return (
         yield from fetch_all(
             sql.list_subject_snapshots,
             lambda row: str(row[0]),
             subject=subject,
-            sessions=encode_made([list(name) for name in sessions]),
             after_id=after_id,
             limit=limit,
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from aureus._database.statement import Op, Queries, Row, current_time, fetch_all, fetch_one, record
 from aureus.codec import check_text, decode, encode_made, encode_text
 from aureus.errors import IllegalTransition, Invalid, NotFound
 from aureus.model.events import AuditPoint, EventType, Fact
 from aureus.model.plain import plain
+from aureus.model.sessions import SessionName
 from aureus.model.snapshots import (
     ACTIONS,
     DECISIONS,
@@ -45,8 +46,15 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
 """Before and after every moment there is."""
 
-StoredPart = tuple[int, SnapshotPart, bytes]
-"""A part with its number and the hash of its leaf, as they are stored."""
+
+class StoredPart(NamedTuple):
+    """A part with its number and the hash of its leaf, as they are stored."""
+
+    number: int
+    part: SnapshotPart
+    leaf: bytes
+    erasure_record_id: str | None
+    """The record of the erasure that took its content away."""
 
 
 def get_snapshot(snapshot_id: str) -> Op[Snapshot]:
@@ -74,6 +82,23 @@ def stored_parts(snapshot_id: str, after_no: int, limit: int = PAGE_MAX) -> Op[l
             limit=limit,
         )
     )
+
+
+def is_session_captured(name: SessionName) -> Op[bool]:
+    """Return whether a snapshot holds the content of a session."""
+    found = yield from fetch_one(sql.is_session_captured, bool, **name._asdict())
+    return found is not None
+
+
+def erase_captured_session(name: SessionName, record_id: str) -> Op[int]:
+    """Take the content of a session away from every snapshot, on record; return from how many.
+
+    The hash of the content stays, and so the root holds: what is left is that there was a session.
+    """
+    gone = yield from fetch_all(
+        sql.erase_captured_session, bool, **name._asdict(), record_id=record_id
+    )
+    return len(gone)
 
 
 def add_snapshot(snapshot: Snapshot, parts: Sequence[SnapshotPart], fact: Fact) -> Op[None]:
@@ -292,9 +317,9 @@ def approval_of(row: Row) -> RollbackApproval:
 
 
 def _stored_part(row: Row) -> StoredPart:
-    part_no, kind, place, name, version, content_hash, leaf_hash, content = row
+    part_no, kind, place, name, version, content_hash, leaf_hash, content, record_id = row
     part = SnapshotPart(PartKind(kind), place, name, version, bytes(content_hash), content)
-    return part_no, part, bytes(leaf_hash)
+    return StoredPart(part_no, part, bytes(leaf_hash), record_id)
 
 
 def rollback_of(row: Row) -> Rollback:

@@ -40,7 +40,8 @@ CREATE INDEX snapshots_newest ON aureus.snapshots (tenant_id, created_at, snapsh
 CREATE INDEX snapshots_agent ON aureus.snapshots (tenant_id, agent_id, created_at, snapshot_id);
 CREATE INDEX snapshots_run ON aureus.snapshots (tenant_id, run_id, created_at, snapshot_id) WHERE run_id IS NOT NULL;
 
--- What a snapshot holds, in the order of its leaves: keys and sessions with their content, memories as pointers.
+-- What a snapshot holds, in the order of its leaves: keys and sessions with their content, memories as pointers. Erasing a
+-- person takes the content of a session away, on record; its hash stays, and with it the root.
 
 CREATE TABLE aureus.snapshot_parts (
     tenant_id text COLLATE "C" NOT NULL CHECK (tenant_id <> ''),
@@ -53,6 +54,7 @@ CREATE TABLE aureus.snapshot_parts (
     content_hash bytea NOT NULL CHECK (octet_length(content_hash) = 32),
     leaf_hash bytea NOT NULL CHECK (octet_length(leaf_hash) = 32),
     content text,
+    erasure_record_id text COLLATE "C",
     created_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, snapshot_id, part_no),
     FOREIGN KEY (tenant_id, snapshot_id) REFERENCES aureus.snapshots (tenant_id, snapshot_id) ON DELETE CASCADE
@@ -60,6 +62,8 @@ CREATE TABLE aureus.snapshot_parts (
 
 CREATE INDEX snapshot_parts_memory ON aureus.snapshot_parts (tenant_id, name, created_at, snapshot_id)
     WHERE kind = 'memory';
+CREATE INDEX snapshot_parts_session ON aureus.snapshot_parts (tenant_id, place, name, snapshot_id)
+    WHERE kind = 'session' AND content IS NOT NULL;
 
 -- What going back to snapshots did; a snapshot may be deleted later.
 
@@ -111,8 +115,12 @@ CREATE TRIGGER snapshots_immutable BEFORE UPDATE OF
     ON aureus.snapshots FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();
 CREATE TRIGGER snapshots_no_truncate BEFORE TRUNCATE ON aureus.snapshots
     FOR EACH STATEMENT EXECUTE FUNCTION aureus.refuse_change();
-CREATE TRIGGER snapshot_parts_immutable BEFORE UPDATE ON aureus.snapshot_parts
-    FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();
+CREATE TRIGGER snapshot_parts_immutable BEFORE UPDATE OF
+    tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, created_at
+    ON aureus.snapshot_parts FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();
+CREATE TRIGGER snapshot_parts_only_erased BEFORE UPDATE OF content, erasure_record_id ON aureus.snapshot_parts
+    FOR EACH ROW WHEN (NEW.content IS NOT NULL OR NEW.erasure_record_id IS NULL OR OLD.kind <> 'session')
+    EXECUTE FUNCTION aureus.refuse_change();
 CREATE TRIGGER snapshot_parts_no_truncate BEFORE TRUNCATE ON aureus.snapshot_parts
     FOR EACH STATEMENT EXECUTE FUNCTION aureus.refuse_change();
 CREATE TRIGGER rollbacks_immutable BEFORE UPDATE OR DELETE ON aureus.rollbacks

@@ -38,7 +38,8 @@ CREATE INDEX snapshots_newest ON aureus.snapshots (tenant_id, created_at, snapsh
 CREATE INDEX snapshots_agent ON aureus.snapshots (tenant_id, agent_id, created_at, snapshot_id);
 CREATE INDEX snapshots_run ON aureus.snapshots (tenant_id, run_id, created_at, snapshot_id) WHERE run_id IS NOT NULL;
 
--- What a snapshot holds, in the order of its leaves: keys and sessions with their content, memories as pointers.
+-- What a snapshot holds, in the order of its leaves: keys and sessions with their content, memories as pointers. Erasing a
+-- person takes the content of a session away, on record; its hash stays, and with it the root.
 
 CREATE TABLE aureus.snapshot_parts (
     tenant_id TEXT NOT NULL CHECK (tenant_id <> ''),
@@ -51,6 +52,7 @@ CREATE TABLE aureus.snapshot_parts (
     content_hash BLOB NOT NULL CHECK (length(content_hash) = 32),
     leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32),
     content TEXT,
+    erasure_record_id TEXT,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, snapshot_id, part_no),
     FOREIGN KEY (tenant_id, snapshot_id) REFERENCES aureus.snapshots (tenant_id, snapshot_id) ON DELETE CASCADE
@@ -58,6 +60,8 @@ CREATE TABLE aureus.snapshot_parts (
 
 CREATE INDEX snapshot_parts_memory ON aureus.snapshot_parts (tenant_id, name, created_at, snapshot_id)
     WHERE kind = 'memory';
+CREATE INDEX snapshot_parts_session ON aureus.snapshot_parts (tenant_id, place, name, snapshot_id)
+    WHERE kind = 'session' AND content IS NOT NULL;
 
 -- What going back to snapshots did; a snapshot may be deleted later.
 
@@ -111,7 +115,15 @@ BEGIN
     SELECT RAISE(ABORT, 'AU003: rows of snapshots are immutable');
 END;
 
-CREATE TRIGGER snapshot_parts_no_update BEFORE UPDATE ON aureus.snapshot_parts
+CREATE TRIGGER snapshot_parts_no_update BEFORE UPDATE OF
+    tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, created_at
+    ON aureus.snapshot_parts
+BEGIN
+    SELECT RAISE(ABORT, 'AU003: rows of snapshot_parts are immutable');
+END;
+
+CREATE TRIGGER snapshot_parts_only_erased BEFORE UPDATE OF content, erasure_record_id ON aureus.snapshot_parts
+WHEN NEW.content IS NOT NULL OR NEW.erasure_record_id IS NULL OR OLD.kind <> 'session'
 BEGIN
     SELECT RAISE(ABORT, 'AU003: rows of snapshot_parts are immutable');
 END;
