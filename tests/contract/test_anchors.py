@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from aureus.errors import Forbidden, IntegrityFailure, Invalid, NotFound
-from aureus.model.merkle import Tree, empty_root
+from aureus.model.merkle import Tree, empty_root, verify_consistency
 from tests.contract.stage import Stage
 from tests.contract.test_ledger import sealed
 
@@ -66,6 +66,12 @@ def test_a_tenant_is_shown_that_its_head_lies_under_the_one_root(
         assert proof.log_root == stage.stores.anchors.get_head().root
         assert not replace(proof, anchor=replace(proof.anchor, size=9)).holds()
         assert not replace(proof, hashes=proof.hashes[:-1]).holds()
+    log = stage.stores.anchors
+    first, last = Tree(), Tree()
+    first.extend(anchor.leaf_hash for anchor in log.list(limit=2))
+    last.extend(anchor.leaf_hash for anchor in log.list())
+    grown = log.prove_consistency(2, 5)
+    assert verify_consistency(2, 5, grown, first.root(), last.root())
     with pytest.raises(NotFound, match="never anchored"):
         stage.stores.anchors.prove("nobody")
 

@@ -148,6 +148,28 @@ def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
 
 
 @ledger.command()
+@_key_file_option
+@database_options
+@json_option
+def anchor(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
+    """Anchor the heads of all tenants, and print the one head that covers them, signed where there is a key."""
+    from aureus.client import ledger_scope
+    from aureus.ledger.anchoring import anchor as anchor_heads
+    from aureus.ledger.keys import SigningKey
+
+    settings = settings_of(flags)
+    has_key = key_file is not None or settings.ledger.key_file is not None
+    keys = [SigningKey.load(_key_path(key_file, settings))] if has_key else []
+    with opened(flags) as client:
+        done = anchor_heads(client.anchors, ledger_scope(settings), keys)
+    if as_json:
+        show_json(done.to_dict())
+        return
+    note(f"{done.anchored_count} heads anchored" + ("" if keys else "; not signed: no key"))
+    click.echo(done.note or done.head.text(), nl=False)
+
+
+@ledger.command()
 @click.argument("event_id", metavar="EVENT")
 @click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write it into a file.")
 @database_options

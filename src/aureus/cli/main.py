@@ -89,7 +89,9 @@ COMMANDS: dict[str, Entry] = {
         "Seal, sign, prove and verify what was recorded.",
     ),
     "erase": Entry(
-        "aureus.cli.erase", "erase", "Remove what the database holds about a person, on record."
+        "aureus.cli.erase",
+        "erase",
+        "Remove what the database holds about a person, for good and on record.",
     ),
     "db": Entry("aureus.cli.db", "db", "Create, upgrade and look at the database schema."),
     "config": Entry("aureus.cli.config", "config", "Show the settings and where they come from."),

@@ -7,7 +7,7 @@ one transaction can span them all, and the caller's own tables too.
 from __future__ import annotations
 
 from aureus.client.loop import AsyncAureus
-from aureus.client.opening import make_sources
+from aureus.client.opening import ledger_scope, make_sources
 from aureus.client.stores import AsyncOpenTransaction, AsyncStores, OpenTransaction, Stores
 from aureus.client.threads import Aureus
 
@@ -18,5 +18,6 @@ __all__ = [
     "Aureus",
     "OpenTransaction",
     "Stores",
+    "ledger_scope",
     "make_sources",
 ]

@@ -39,8 +39,12 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class AnchorHead:
-    """The state of the anchor log's tree; ``anchored_at`` is None before anything was anchored."""
+    """The state of the anchor log's tree; ``anchored_at`` is None before anything was anchored.
 
+    ``log_key`` tells this log from every other; it was drawn by chance when the database was made.
+    """
+
+    log_key: str
     size: int
     root: bytes
     peaks: bytes

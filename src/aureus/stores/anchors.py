@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
@@ -18,7 +19,16 @@ from aureus._database.statement import (
 from aureus.codec import encode
 from aureus.errors import Conflict, IntegrityFailure, Invalid, NotFound
 from aureus.model.anchors import Anchor, AnchorHead, AnchorProof, anchor_leaf
-from aureus.model.merkle import Tree, inclusion_proof, inclusion_spans, subtrees_of
+from aureus.model.merkle import (
+    Span,
+    Subtrees,
+    Tree,
+    consistency_proof,
+    consistency_spans,
+    inclusion_proof,
+    inclusion_spans,
+    subtrees_of,
+)
 
 sql = Queries("anchors")
 
@@ -97,14 +107,28 @@ class AnchorOperations(Operations):
         anchor = yield from fetch_one(sql.find_anchor, _anchor, tenant_key=tenant_key)
         if anchor is None:
             raise NotFound(f"the tree {tenant_key} was never anchored", tenant_key=tenant_key)
-        hashes: dict[tuple[int, int], bytes] = {}
-        for level, first, end in inclusion_spans(anchor.position, head.size):
-            rows = yield from fetch_all(
-                sql.list_anchor_hashes, _hash, level=level, first=first, end=end
-            )
-            hashes |= {(level, at): one for at, one in rows}
-        path = inclusion_proof(anchor.position, head.size, subtrees_of(hashes))
+        subtrees = yield from _subtrees(inclusion_spans(anchor.position, head.size))
+        path = inclusion_proof(anchor.position, head.size, subtrees)
         return AnchorProof(anchor, head.size, head.root, tuple(path))
+
+    @read
+    def prove_consistency(self, old_size: int, new_size: int) -> Op[Sequence[bytes]]:
+        """Return the proof that the log of ``new_size`` anchors begins with that of ``old_size``.
+
+        Raises ``Invalid`` for sizes that nothing can be proved between, and ``IntegrityFailure`` when hashes are gone.
+        """
+        subtrees = yield from _subtrees(consistency_spans(old_size, new_size))
+        return consistency_proof(old_size, new_size, subtrees)
+
+
+def _subtrees(spans: Sequence[Span]) -> Op[Subtrees]:
+    hashes: dict[tuple[int, int], bytes] = {}
+    for level, first, end in spans:
+        rows = yield from fetch_all(
+            sql.list_anchor_hashes, _hash, level=level, first=first, end=end
+        )
+        hashes |= {(level, at): one for at, one in rows}
+    return subtrees_of(hashes)
 
 
 def _check_limit(limit: int) -> None:
@@ -125,8 +149,8 @@ def _nothing(_: Row) -> None:
 
 
 def _head(row: Row) -> AnchorHead:
-    size, root, peaks, anchored_at = row[:4]
-    return AnchorHead(size, bytes(root), bytes(peaks), anchored_at)
+    key, size, root, peaks, anchored_at = row[:5]
+    return AnchorHead(key, size, bytes(root), bytes(peaks), anchored_at)
 
 
 def _anchor(row: Row) -> Anchor:

@@ -3,7 +3,7 @@
 -- name: begin_anchoring :one
 -- Take the right to extend the anchor log until the end of the transaction, which from here on sees the head of every
 -- tenant's tree.
-SELECT a.size, a.root, a.peaks, a.anchored_at, set_config('aureus.anchoring', 'on', true)
+SELECT a.log_key, a.size, a.root, a.peaks, a.anchored_at, set_config('aureus.anchoring', 'on', true)
 FROM aureus.anchor_heads AS a
 WHERE a.log_no = 1
 FOR UPDATE;

@@ -2,7 +2,7 @@
 
 -- name: get_anchor_head :one
 -- The state of the anchor log.
-SELECT a.size, a.root, a.peaks, a.anchored_at FROM aureus.anchor_heads AS a WHERE a.log_no = 1;
+SELECT a.log_key, a.size, a.root, a.peaks, a.anchored_at FROM aureus.anchor_heads AS a WHERE a.log_no = 1;
 
 -- name: list_unanchored :many
 -- The heads of tenants that differ from what was last anchored of them.

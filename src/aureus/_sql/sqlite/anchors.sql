@@ -2,7 +2,7 @@
 
 -- name: begin_anchoring :one
 -- Read the head of the anchor log; nobody else writes meanwhile.
-SELECT a.size, a.root, a.peaks, a.anchored_at FROM aureus.anchor_heads AS a WHERE a.log_no = 1;
+SELECT a.log_key, a.size, a.root, a.peaks, a.anchored_at FROM aureus.anchor_heads AS a WHERE a.log_no = 1;
 
 -- name: end_anchoring :one
 -- Nothing has to be hidden again here.

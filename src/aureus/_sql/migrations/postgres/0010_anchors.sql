@@ -10,14 +10,15 @@
 
 CREATE TABLE aureus.anchor_heads (
     log_no integer PRIMARY KEY CHECK (log_no = 1),
+    log_key text COLLATE "C" NOT NULL,
     size bigint NOT NULL CHECK (size >= 0),
     root bytea NOT NULL CHECK (octet_length(root) = 32),
     peaks bytea NOT NULL CHECK (octet_length(peaks) % 32 = 0),
     anchored_at timestamptz
 );
 
-INSERT INTO aureus.anchor_heads (log_no, size, root, peaks)
-VALUES (1, 0, '\xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '');
+INSERT INTO aureus.anchor_heads (log_no, log_key, size, root, peaks)
+VALUES (1, replace(CAST(gen_random_uuid() AS text), '-', ''), 0, '\xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '');
 
 CREATE TABLE aureus.anchors (
     position bigint PRIMARY KEY CHECK (position >= 0),

@@ -5,14 +5,15 @@
 
 CREATE TABLE aureus.anchor_heads (
     log_no INTEGER NOT NULL PRIMARY KEY CHECK (log_no = 1),
+    log_key TEXT NOT NULL,
     size INTEGER NOT NULL CHECK (size >= 0),
     root BLOB NOT NULL CHECK (length(root) = 32),
     peaks BLOB NOT NULL CHECK (length(peaks) % 32 = 0),
     anchored_at INTEGER
 ) STRICT;
 
-INSERT INTO aureus.anchor_heads (log_no, size, root, peaks)
-VALUES (1, 0, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', x'');
+INSERT INTO aureus.anchor_heads (log_no, log_key, size, root, peaks)
+VALUES (1, lower(hex(randomblob(16))), 0, x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', x'');
 
 CREATE TABLE aureus.anchors (
     position INTEGER NOT NULL PRIMARY KEY CHECK (position >= 0),
