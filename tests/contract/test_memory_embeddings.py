@@ -14,7 +14,7 @@ from aureus.errors import EmbedderFailed, Invalid
 from aureus.model.memories import EmbeddingModel, NewMemory
 from tests.contract.stage import Stage
 from tests.support.postgres import PostgresDatabase
-from tests.support.toy_embedder import ToyEmbedder
+from tests.support.toy_embedder import ToyEmbedder, let_use
 from tests.support.vector_index import make_vector_index
 
 WITH_EXTENSION = {"postgres", "postgres-async", "postgres-pooler"}
@@ -31,7 +31,7 @@ class World:
 
     def using(self, embedder: ToyEmbedder, tenant: str | None = None) -> Any:
         """Return the memories as a client with this embedder has them."""
-        self.stage.backend.client._embedder = embedder
+        let_use(self.stage.backend.client, embedder)
         return self.stage.backend.tenant(tenant or self.stage.tenant).memories
 
     def found(self, text: str, **more: Any) -> list[str]:

@@ -7,14 +7,14 @@ from typing import Any
 
 from aureus.model.memories import NewMemory
 from tests.contract.stage import Stage
-from tests.support.toy_embedder import ToyEmbedder
+from tests.support.toy_embedder import ToyEmbedder, let_use
 
 Prepared = Callable[[], Any]
 
 
 def embedding(stage: Stage) -> Any:
     """Return memories as a client with an embedder has them."""
-    stage.backend.client._embedder = ToyEmbedder()
+    let_use(stage.backend.client, ToyEmbedder())
     return stage.backend.tenant(stage.tenant).memories
 
 
