@@ -23,13 +23,14 @@ from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
 from aureus.erasing import ErasureOperations
 from aureus.errors import AureusError, every_error
-from aureus.model import erasures, sessions, signed_heads, snapshots, subscriptions, world_state
+from aureus.model import audit, erasures, sessions, signed_heads, snapshots, subscriptions, world_state
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.snapshots import SnapshotOperations
 from aureus.stores import hypotheses, profiles
 from aureus.stores.anchors import AnchorOperations
 from aureus.stores.approvals import ApprovalOperations
+from aureus.stores.audit import AuditOperations
 from aureus.stores.events import EventOperations
 from aureus.stores.ledger import LedgerOperations
 from aureus.stores.memories import MemoryOperations
@@ -74,6 +75,7 @@ STORES = {
     "tasks": TaskOperations,
     "approvals": ApprovalOperations,
     "events": EventOperations,
+    "audit": AuditOperations,
     "memories": MemoryOperations,
     "profiles": profiles.ProfileOperations,
     "hypotheses": hypotheses.HypothesisOperations,
@@ -96,6 +98,7 @@ TELLING = (
     signed_heads,
     subscriptions,
     snapshots,
+    audit,
 )
 """The modules of stores that word facts: which events are audit entries, and as what."""
 
@@ -186,6 +189,7 @@ def test_every_event_type_is_documented_with_its_action() -> None:
     for telling in TELLING:
         actions |= telling.ACTIONS
     written = {kind.value: action for kind, action in actions.items()}
+    written[EventType.AUDIT_ENTRY.value] = "as given"
     assert documented == written
     later = EVENTS.section("Names that nothing writes yet").code()
     assert later >= {kind.value for kind in EventType} - written.keys()

@@ -261,7 +261,8 @@ ENGINE: tuple[Setting, ...] = (
 )  # fmt: skip
 
 AUDIT = Setting(
-    "audit.mode", "choice", "decisions", "Which events are audit entries too.", choices=("decisions", "all", "off"),
+    "audit.mode", "choice", "decisions", "Which events are audit entries too, for tenants without a mode of their own.",
+    choices=("decisions", "all", "off"),
 )  # fmt: skip
 LEDGER: tuple[Setting, ...] = (
     Setting(

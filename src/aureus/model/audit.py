@@ -46,10 +46,10 @@ ACTIONS = {
 PRUNE_ACTION = "audit.prune"
 """What the trail calls the removal of its oldest payloads; its type is that of every record of an erasure."""
 
-DECISIONS = frozenset(ACTIONS)
+DECISIONS = frozenset({EventType.AUDIT_ENTRY, *ACTIONS})
 """What is an audit entry in every mode, ``off`` included: a trail that ends in silence proves nothing."""
 
-_WORDED = frozenset({EventType.AUDIT_ENTRY, *ACTIONS})
+_WORDED = DECISIONS
 """The events whose payload is worded by this module."""
 
 

@@ -26,6 +26,8 @@ class Absence(Enum):
     def __repr__(self) -> str:
         return "ABSENT"
 
+    __str__ = __repr__
+
     def __bool__(self) -> bool:
         return False
 
