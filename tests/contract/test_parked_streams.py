@@ -142,8 +142,8 @@ def test_skipping_is_a_decision_with_a_reason_and_the_rest_is_handled(stage: Sta
     projection.run()
     assert projection.seen == [["orders/1", 1], [POISON, 2]]
     assert parked(stage) == []
-    (entry,) = stage.stores.events.list_audit_entries()
-    assert (entry.action, entry.actor, entry.payload) == (
+    (entry,) = stage.stores.audit.list(action="subscription.skip").entries
+    assert (entry.action, entry.actor, entry.details) == (
         "subscription.skip",
         "ada",
         {"name": "s", "stream": POISON, "position": 0, "reason": "it is broken"},

@@ -325,7 +325,7 @@ def test_a_reset_begins_anew_and_is_a_decision(stage: Stage) -> None:
     assert stage.stores.subscriptions.reset("s", from_position=1) == 0
     assert stage.stores.subscriptions.reset("s", from_position="now") >= 2
     one.close()
-    (first, *_) = stage.stores.events.list_audit_entries()
+    (first, *_) = stage.stores.audit.list(action="subscription.reset").entries
     assert (first.type, first.action, first.actor) == (
         "subscription_reset",
         "subscription.reset",

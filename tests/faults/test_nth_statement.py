@@ -26,6 +26,7 @@ from tests.faults.index_steps import INDEX_STEPS
 from tests.faults.memory_writes import MEMORY_WRITES
 from tests.faults.nth_statement import failing
 from tests.faults.snapshot_writes import SNAPSHOT_WRITES
+from tests.faults.subscription_writes import SUBSCRIPTION_WRITES
 
 TABLES = [
     "workflows", "workflow_versions", "runs", "run_inputs", "tasks", "task_results", "idempotency_keys",
@@ -38,6 +39,7 @@ TABLES = [
     "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
     "event_subjects", "erasures", "erased_entries",
     "snapshots", "snapshot_parts", "rollbacks", "rollback_approvals",
+    "subscriptions", "subscription_members", "subscription_buckets", "subscription_parked",
 ]  # fmt: skip
 
 STATEMENTS_MAX = 120
@@ -358,6 +360,7 @@ OPERATIONS = [
     *INDEX_STEPS,
     seal, sign_head, accept_restore,
     *SNAPSHOT_WRITES,
+    *SUBSCRIPTION_WRITES,
 ]  # fmt: skip
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import click
 
-from aureus.cli.output import ago, day_time, note, plain_text, show_json, show_table, utc_now
+from aureus.cli.output import (
+    EXIT_TERMINATED,
+    ago,
+    day_time,
+    note,
+    plain_text,
+    show_json,
+    show_table,
+    utc_now,
+)
 from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from aureus.client import OpenTransaction
     from aureus.model.subscriptions import ParkedStream, Start, Subscription
@@ -231,7 +242,7 @@ def subscribe(
 ) -> None:
     """Print events as JSON lines in their sealed order, each once, and go on there the next time.
 
-    Ctrl-C ends it. After a crash a few lines may come again.
+    Ctrl-C and SIGTERM end it. After a crash a few lines may come again.
     """
     if member is not None and not in_group:
         raise click.UsageError("--member is for --group")
@@ -243,17 +254,61 @@ def subscribe(
             consumer = group.join(member, live=not no_wait)
         else:
             consumer = client.subscription(name, live=not no_wait, **wanted)
-        with consumer:
-            _print(consumer, limit)
+        with consumer, _Stopping() as stopping:
+            _print(consumer, limit, stopping)
 
 
-def _print(consumer: Consumer[OpenTransaction], limit: int | None) -> None:
+def _print(consumer: Consumer[OpenTransaction], limit: int | None, stopping: _Stopping) -> None:
     """Print events; one that is written to the pipe counts as handled."""
     for count, event in enumerate(consumer, 1):
-        show_json(event.to_dict())
-        consumer.acknowledge()
+        with stopping.later():
+            show_json(event.to_dict())
+            consumer.acknowledge()
         if count == limit:
             return
+
+
+class _Stopping:
+    """Ctrl-C and SIGTERM, which do not come between a line and its being handled.
+
+    Asked for a second time they come at once: whoever reads the lines may not read any more.
+    """
+
+    def __init__(self) -> None:
+        self._is_busy = False
+        self._asked: int | None = None
+
+    @contextmanager
+    def later(self) -> Generator[None]:
+        """Let a wish to stop wait until the block is over."""
+        self._is_busy = True
+        try:
+            yield
+        finally:
+            self._is_busy = False
+        if self._asked is not None:
+            _stop(self._asked)
+
+    def _hear(self, number: int, _: object) -> None:
+        was_asked, self._asked = self._asked is not None, number
+        if was_asked or not self._is_busy:
+            _stop(number)
+
+    def __enter__(self) -> Self:
+        self._before = {
+            number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+
+def _stop(number: int) -> NoReturn:
+    if number == signal.SIGTERM:
+        raise click.exceptions.Exit(EXIT_TERMINATED)
+    raise KeyboardInterrupt
 
 
 def _decided(left: ParkedStream, *, as_json: bool) -> None:
