@@ -188,6 +188,13 @@ def test_every_batch_is_recorded_without_the_name(
     assert named == {row[1] for row in rows_of(stage, "erased_entries")}
 
 
+def test_a_trail_that_is_switched_off_records_erasures_all_the_same(stage: Stage) -> None:
+    stage.stores.audit.set_mode("off", actor="officer")
+    stage.stores.profiles.update(NAME, goals={"run": WORD})
+    stage.stores.erasure.erase(NAME, reason="request 17", actor="officer")
+    assert len(stage.stores.audit.list(action="subject.erase").entries) == 1
+
+
 def test_a_dry_run_counts_and_changes_nothing(stage: Stage) -> None:
     write_life(stage.stores)
     before = sizes_of(stage)
