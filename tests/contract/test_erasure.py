@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -183,6 +186,13 @@ def test_every_batch_is_recorded_without_the_name(
     named = {no for record in records for no in record.payload["entryNos"]}
     assert len(named) == report.removed["event_payloads"]
     assert named == {row[1] for row in rows_of(stage, "erased_entries")}
+
+
+def test_a_trail_that_is_switched_off_records_erasures_all_the_same(stage: Stage) -> None:
+    stage.stores.audit.set_mode("off", actor="officer")
+    stage.stores.profiles.update(NAME, goals={"run": WORD})
+    stage.stores.erasure.erase(NAME, reason="request 17", actor="officer")
+    assert len(stage.stores.audit.list(action="subject.erase").entries) == 1
 
 
 def test_a_dry_run_counts_and_changes_nothing(stage: Stage) -> None:
@@ -390,3 +400,63 @@ def test_an_event_concerns_a_bounded_number_of_people(stage: Stage) -> None:
         stage.stores.events.append("x/y", "said", {}, subjects="ada")
     stage.stores.events.append("x/y", "said", {}, subjects=["ada", "ada"])
     assert len(rows_of(stage, "event_subjects")) == 1
+
+
+def test_whoever_writes_meanwhile_is_not_disturbed_and_the_next_erasure_finds_it(
+    stage: Stage,
+) -> None:
+    memories = stage.stores.memories
+    for number in range(40):
+        memories.add(f"{WORD} {number}", agent_id="a", user_id=NAME, memory_id=f"m{number}")
+    stage.stores.hypotheses.propose(WORD, agent_id="a", user_id=NAME, hypothesis_id="h1")
+    done: list[str] = []
+    known: dict[str, Any] = {"reason": "request 17", "sessions": [("planner", "s1")]}
+
+    def write(worker: int) -> None:
+        for number in range(10):
+            with suppress(NotFound):
+                memories.update(f"m{(number * 4 + worker) % 40}", text=f"{WORD} again")
+            memories.add(f"{WORD} later", agent_id=f"a{worker}", user_id=NAME)
+            memories.add("tea", agent_id=f"a{worker}", user_id="bob")
+            stage.stores.profiles.update(NAME, goals={str(worker): WORD})
+            stage.stores.sessions.append("planner", "s1", "user", WORD)
+            with suppress(NotFound):
+                stage.stores.hypotheses.add_evidence("h1", WORD, side="for")
+            done.append("bob")
+
+    with ThreadPoolExecutor(5) as pool:
+        writing = [pool.submit(write, worker) for worker in range(4)]
+        erasing = [pool.submit(stage.stores.erasure.erase, NAME, **known) for _ in range(2)]
+        for future in (*writing, *erasing):
+            future.result(60)
+    stage.stores.erasure.erase(NAME, **known)
+    assert where_the_secret_is(stage) == []
+    assert memories.count(user_id="bob") == len(done) == 40
+    assert stage.stores.ledger.verify().is_intact
+
+
+def test_an_export_of_the_trail_holds_nothing_of_what_was_erased(stage: Stage) -> None:
+    for subject in ("bob", NAME):
+        stage.stores.audit.append(
+            "officer", "profile.read", before={"note": f"{WORD} {subject}"}, subjects=[subject]
+        )
+    stage.stores.erasure.erase(NAME, reason="request 17")
+    exported = io.BytesIO()
+    stage.stores.audit.export(exported)
+    content = exported.getvalue().decode()
+    assert f"{WORD} bob" in content
+    assert f"{WORD} {NAME}" not in content
+
+
+def test_going_back_to_a_snapshot_does_not_bring_back_what_was_erased(stage: Stage) -> None:
+    stage.stores.memories.add(WORD, agent_id="a", user_id=NAME, memory_id="hers")
+    stage.stores.memories.add("tea", agent_id="a", user_id="bob", memory_id="his")
+    stage.stores.snapshots.create("a", snapshot_id="both", session_ids=[])
+    assert stage.stores.snapshots.verify("both").is_intact
+    stage.stores.erasure.erase(NAME, reason="request 17")
+    stage.stores.memories.forget("his")
+    stage.stores.snapshots.restore("both", actor="officer")
+    assert stage.stores.memories.get("his").deleted_at is None
+    assert where_the_secret_is(stage) == []
+    with pytest.raises(NotFound):
+        stage.stores.memories.get("hers")

@@ -38,6 +38,7 @@ SELECT 'big', n, n, 'e' || n, CASE WHEN n % 200 < 10 THEN 'rare' ELSE 'runs' END
     sha256('x'), sha256('x'),
     CASE WHEN n % 500 = 0 THEN 'a' END
 FROM generate_series(10, {ROWS}) n;
+INSERT INTO aureus.event_subjects SELECT 'big', 'u' || n % 1000, n FROM generate_series(1, {ROWS}) n;
 INSERT INTO aureus.event_payloads SELECT 'big', entry_no, sha256('x'), 'x', NULL FROM aureus.events;
 INSERT INTO aureus.streams
 SELECT DISTINCT 'big', stream, split_part(stream, '/', 1), 10, now(), now() FROM aureus.events;
@@ -120,6 +121,18 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         "events_tenant_id_stream_version_key",
     ),
     Query("events", "get_event"): ({"event_id": "e17"}, "events_tenant_id_event_id_key"),
+    Query("erasures", "list_subject_entries"): (
+        {"subject": "u17", "after_no": 0, "limit": 500},
+        "event_subjects_pkey",
+    ),
+    Query("erasures", "list_stream_entries"): (
+        {"stream": "runs/r17", "after_version": 0, "limit": 500},
+        "events_tenant_id_stream_version_key",
+    ),
+    Query("hypotheses", "list_subject_hypotheses"): (
+        {"user_id": "u17", "after_id": "", "limit": 250},
+        "hypotheses_of_user",
+    ),
     Query("events", "find_first_since"): ({"since": RECENTLY}, "events_time"),
     Query("events", "list_new_entries"): (
         {

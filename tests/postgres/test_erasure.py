@@ -10,6 +10,7 @@ import pytest
 
 from aureus import Aureus
 from tests.support.backends import settings_for
+from tests.support.killed_erasure import be_killed
 from tests.support.person import ERASED_WITH, NAME, bytes_with_the_word, write_life
 from tests.support.postgres import OWNER, PostgresDatabase
 from tests.support.toy_embedder import ToyEmbedder
@@ -114,3 +115,15 @@ def test_the_application_role_erases_and_nobody_else_deletes(
     ):
         superuser.execute("DELETE FROM aureus.event_payloads")
     assert client.events.read_stream("talks/1")[0].payload != {}
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_erasure_that_is_killed_goes_on_when_it_is_repeated(
+    client: Aureus, postgres_database: PostgresDatabase, tmp_path: Path, batch: int
+) -> None:
+    be_killed(postgres_database.url(), tmp_path, batch)
+    assert sum(1 for _ in client.events.replay(category="erasures")) == batch - 1
+    report = client.erasure.erase(NAME, reason="request 17", scrub=True, **ERASED_WITH)  # type: ignore[arg-type]  # both lists
+    assert not report.is_empty
+    assert found_in_files(postgres_database) == {}
+    assert client.ledger.verify().is_intact

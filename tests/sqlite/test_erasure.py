@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import apsw
@@ -15,10 +11,9 @@ from aureus import Aureus
 from aureus.model.runs import stream_of
 from aureus.runlog import FsyncPolicy, RunLog, RunLogReader
 from tests.support.backends import settings_for
+from tests.support.killed_erasure import be_killed
 from tests.support.person import ERASED_WITH, NAME, WORD, bytes_with_the_word, write_life
 from tests.support.toy_embedder import ToyEmbedder
-
-KILLED = Path(__file__).with_name("killed_erasure.py")
 
 
 def opened(folder: Path, **more: object) -> Aureus:
@@ -138,10 +133,7 @@ def test_lines_of_run_logs_lose_what_they_said_and_stay_in_order(tmp_path: Path)
 def test_an_erasure_that_is_killed_goes_on_when_it_is_repeated(tmp_path: Path, batch: int) -> None:
     with opened(tmp_path) as client:
         write_life(client)
-    command = [sys.executable, str(KILLED), str(tmp_path), str(batch)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    killed = subprocess.run(command, env=environment, timeout=60, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    be_killed(f"sqlite:///{tmp_path}/aureus.db", tmp_path, batch)
     with opened(tmp_path) as client:
         done = sum(1 for _ in client.events.replay(category="erasures"))
         assert done == batch - 1

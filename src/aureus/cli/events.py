@@ -289,7 +289,9 @@ def event_line(event: Event, *, with_stream: bool = False) -> str:
         parts.append(plain_text(f"{event.stream} {event.version}"))
     parts.append(mark(plain_text(f"{event.type:<22}"), colour))
     task = event.payload.get("taskId")
-    if task is not None:
+    if event.is_redacted:
+        parts.append("(erased)")
+    elif task is not None:
         parts.append(plain_text(str(task)))
     elif category_of(event.stream) != "runs":
         parts.append(plain_text(_shortened(event.payload)))

@@ -28,7 +28,7 @@ ACTIONS = {
 """What an audit entry calls an erasure."""
 
 DECISIONS = frozenset(ACTIONS)
-"""What is an audit entry also where only decisions are."""
+"""What is an audit entry in every mode, ``off`` included: it takes from the trail itself."""
 
 REASON_CHARACTERS_MAX = 500
 """Characters of the reason of an erasure."""
@@ -41,7 +41,7 @@ LISTED_MAX = 100
 
 NOT_SEARCHED = (
     "text inside payloads, states and results that names the person without being marked as about them",
-    "world state: every value that a key had stays",
+    "world state: every value that a key had stays, also in snapshots",
     "sessions, streams and runs that were not named",
     "snapshots of others that point to memories of the person: each pointer has a hash of what the memory said",
     "names in columns of entries: stream, actor, resource, correlation and event ids are part of what is proved",
@@ -217,7 +217,12 @@ def record_fact(
             "event_ids": [event_id for _, event_id in entries],
         },
         actor=actor,
-        audit=AuditPoint(ACTIONS[kind], stream_of(erasure_id), is_decision=kind in DECISIONS),
+        audit=AuditPoint(
+            ACTIONS[kind],
+            stream_of(erasure_id),
+            is_decision=kind in DECISIONS,
+            is_explicit=True,
+        ),
         event_id=record_id,
     )
 

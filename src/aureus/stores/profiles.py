@@ -336,6 +336,7 @@ def erase_profile(user_id: str) -> Op[Counter[str]]:
 
     Unlike ``delete`` it leaves no bare rows behind: their key is the user's name.
     """
+    yield from fetch_one(sql.lock_profile, bool, user_id=user_id, operation_id="")
     versions = yield from fetch_all(sql.erase_profile_versions, bool, user_id=user_id)
     profile = yield from fetch_one(sql.erase_profile, bool, user_id=user_id)
     return Counter(profiles=int(profile is not None), profile_versions=len(versions))

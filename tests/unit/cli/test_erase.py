@@ -82,6 +82,14 @@ def test_the_report_says_what_was_erased_what_stays_and_what_was_not_looked_into
     assert WORD.encode() not in Path("aureus.db").read_bytes()
 
 
+def test_events_that_were_erased_are_shown_as_such(shell: Shell) -> None:
+    shell.run(NAME, "--yes")
+    environment = {"AUREUS_DATABASE_URL": shell.url}
+    result = CliRunner().invoke(aureus, ["events", "read", "talks/1"], env=environment)
+    lines = result.stdout.splitlines()
+    assert [line.endswith("(erased)") for line in lines] == [True, False]
+
+
 def test_the_report_as_json_is_the_whole_report(shell: Shell) -> None:
     result = shell.run(NAME, "--yes", "--json", "--no-scrub")
     report: dict[str, Any] = json.loads(result.stdout)

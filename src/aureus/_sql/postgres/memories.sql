@@ -297,13 +297,21 @@ CROSS JOIN LATERAL (
     LIMIT :count)
 ) AS m;
 
+-- name: lock_subject_memories :many
+-- Those of some memories that are of a user or about a person, in the order of their ids, that nobody else is about to
+-- change. What removes them comes in a later statement, and so sees the versions of whoever was waited for.
+SELECT m.memory_id
+FROM aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND <<chosen>> AND (m.user_id = :subject OR m.subject = :subject)
+ORDER BY m.memory_id
+FOR UPDATE OF m;
+
 -- name: erase_memories :many
--- Remove those of some memories that are of a user or about a person, with everything that was kept of them; the rows
--- are the ids, each with the versions, tags, counts of uses and vectors that went with all of them.
+-- Remove memories that are locked, with everything that was kept of them; the rows are the ids, each with the versions,
+-- tags, counts of uses and vectors that went with all of them.
 WITH erased AS (
     DELETE FROM aureus.memories
     WHERE tenant_id = :tenant_id AND memory_id = ANY (CAST(:memory_ids AS text[]))
-      AND (user_id = :subject OR subject = :subject)
     RETURNING memory_id, tags
 ), versions AS (
     DELETE FROM aureus.memory_versions AS v USING erased AS e

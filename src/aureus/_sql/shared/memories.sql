@@ -376,11 +376,12 @@ ORDER BY m.memory_id
 LIMIT :limit;
 
 -- name: list_subject_versions :many
--- Replaced versions that name a person where the memory itself does not (any more), behind one of them.
+-- Replaced versions that name a person where the memory itself does not (any more), or is gone, behind one of them.
 SELECT v.memory_id, v.version
 FROM aureus.memory_versions AS v
-JOIN aureus.memories AS m ON m.tenant_id = v.tenant_id AND m.memory_id = v.memory_id
+LEFT JOIN aureus.memories AS m ON m.tenant_id = v.tenant_id AND m.memory_id = v.memory_id
 WHERE v.tenant_id = :tenant_id AND (v.memory_id, v.version) > (:after_id, :after_version)
-  AND (v.user_id = :subject OR v.subject = :subject) AND m.user_id <> :subject AND m.subject <> :subject
+  AND (v.user_id = :subject OR v.subject = :subject)
+  AND (m.memory_id IS NULL OR m.user_id <> :subject AND m.subject <> :subject)
 ORDER BY v.memory_id, v.version
 LIMIT :limit;

@@ -269,14 +269,21 @@ WHERE m.tenant_id = :tenant_id AND m.memory_id IN (
         ORDER BY m.memory_no
         LIMIT :count) AS a);
 
+-- name: lock_subject_memories :many
+-- Those of some memories that are of a user or about a person; nobody else writes meanwhile.
+SELECT m.memory_id
+FROM json_each(:memory_ids) AS g
+CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
+WHERE m.user_id = :subject OR m.subject = :subject
+ORDER BY m.memory_id;
+
 -- name: erase_memories :many
--- Remove those of some memories that are of a user or about a person, with everything that was kept of them; the rows
--- are the ids, each with the versions, tags, counts of uses and vectors that went with all of them.
+-- Remove memories that are locked, with everything that was kept of them; the rows are the ids, each with the versions,
+-- tags, counts of uses and vectors that went with all of them.
 WITH erased AS MATERIALIZED (
     SELECT m.memory_id, m.tags
     FROM json_each(:memory_ids) AS g
     CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
-    WHERE m.user_id = :subject OR m.subject = :subject
 )
 SELECT e.memory_id,
     (SELECT count(*) FROM erased AS g
@@ -293,23 +300,13 @@ WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
     SELECT t.value, m.memory_id
     FROM json_each(:memory_ids) AS g
     CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
-    CROSS JOIN json_each(m.tags) AS t
-    WHERE m.user_id = :subject OR m.subject = :subject);
+    CROSS JOIN json_each(m.tags) AS t);
 DELETE FROM aureus.memory_versions
-WHERE tenant_id = :tenant_id AND memory_id IN (
-    SELECT m.memory_id
-    FROM json_each(:memory_ids) AS g
-    CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
-    WHERE m.user_id = :subject OR m.subject = :subject);
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
 DELETE FROM aureus.memory_accesses
-WHERE tenant_id = :tenant_id AND memory_id IN (
-    SELECT m.memory_id
-    FROM json_each(:memory_ids) AS g
-    CROSS JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.value
-    WHERE m.user_id = :subject OR m.subject = :subject);
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
 DELETE FROM aureus.memories
-WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids))
-  AND (user_id = :subject OR subject = :subject);
+WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
 
 -- name: erase_memory_versions :many
 -- Remove replaced versions, given as pairs of id and version.

@@ -70,10 +70,16 @@ def erase_memories(
     The index must be locked.
     """
     removed: Counter[str] = Counter()
+    locked: list[str] = []
     if memory_ids:
-        rows: list[Row] = yield from fetch_all(
-            sql.erase_memories, tuple, subject=subject, memory_ids=list(memory_ids)
+        locked = yield from fetch_all(
+            sql.lock_subject_memories,
+            lambda row: str(row[0]),
+            subject=subject,
+            memory_ids=list(memory_ids),
         )
+    if locked:
+        rows: list[Row] = yield from fetch_all(sql.erase_memories, tuple, memory_ids=locked)
         if rows:
             _, version_count, tag_count, access_count, vector_count = rows[0]
             removed["memories"] = len(rows)
