@@ -97,15 +97,16 @@ FROM aureus.memories
 WHERE tenant_id = :tenant_id AND memory_id IN (SELECT value FROM json_each(:memory_ids));
 
 -- name: get_exact_versions :many
--- Certain versions of memories, whatever became of them; one that is not there has no row.
+-- Certain versions of memories, whatever became of them; one that is not there has no row. CROSS JOIN keeps SQLite from
+-- looking through all memories of the tenant instead.
 SELECT <<columns_of_m>>
 FROM json_each(:wanted) AS g
-JOIN aureus.memories AS m
+CROSS JOIN aureus.memories AS m
   ON m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.version = g.value ->> 'version'
 UNION ALL
 SELECT <<columns_of_m>>
 FROM json_each(:wanted) AS g
-JOIN aureus.memory_versions AS m
+CROSS JOIN aureus.memory_versions AS m
   ON m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.version = g.value ->> 'version';
 
 -- name: lock_memory :one

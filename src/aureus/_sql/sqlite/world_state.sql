@@ -88,6 +88,6 @@ WHERE NOT w.is_deleted;
 -- The values that certain operations gave to keys; served by world_state_versions_operation.
 SELECT v.state_key, v.version, v.value, v.created_at
 FROM json_each(:wanted) AS g
-JOIN aureus.world_state_versions AS v
+CROSS JOIN aureus.world_state_versions AS v
   ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 'key'
   AND v.operation_id = g.value ->> 'operation_id';
