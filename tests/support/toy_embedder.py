@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
-
-from aureus.stores.memories import MemoryOperations
 
 _ANGLE = re.compile(r"-?\d+")
 
@@ -34,9 +30,3 @@ class ToyEmbedder:
         angle = None if found is None else math.radians(int(found[0]))
         pair = [0.0, 0.0] if angle is None else [math.cos(angle), math.sin(angle)]
         return [*pair, *([0.0] * (self.dimensions - 2))]
-
-
-def let_use(client: Any, embedder: ToyEmbedder) -> None:
-    """Let a client make vectors with an embedder, in the stores that it gives from now on."""
-    memories = MemoryOperations(client.settings.memory.policy, embedder)
-    client._wiring = replace(client._wiring, memories=memories)
