@@ -18,7 +18,8 @@ CREATE TABLE aureus.anchor_heads (
 );
 
 INSERT INTO aureus.anchor_heads (log_no, log_key, size, root, peaks)
-VALUES (1, replace(CAST(gen_random_uuid() AS text), '-', ''), 0, '\xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '');
+VALUES (1, replace(CAST(gen_random_uuid() AS text), '-', ''), 0,
+    '\xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855', '');
 
 CREATE TABLE aureus.anchors (
     position bigint PRIMARY KEY CHECK (position >= 0),
