@@ -23,7 +23,15 @@ from aureus.engine.definition.grammar import FUNCTIONS, ROOTS
 from aureus.engine.definition.inputs import InputType
 from aureus.erasing import ErasureOperations
 from aureus.errors import AureusError, every_error
-from aureus.model import audit, erasures, sessions, signed_heads, snapshots, subscriptions, world_state
+from aureus.model import (
+    audit,
+    erasures,
+    sessions,
+    signed_heads,
+    snapshots,
+    subscriptions,
+    world_state,
+)
 from aureus.model.events import EventType
 from aureus.model.workflows import DataZone, Intent, RiskTier, RuleType, Severity, TaskType
 from aureus.snapshots import SnapshotOperations

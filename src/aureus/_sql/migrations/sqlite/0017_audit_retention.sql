@@ -15,8 +15,9 @@ DROP TRIGGER aureus.audit_references_no_delete;
 
 CREATE TRIGGER audit_references_recorded BEFORE DELETE ON aureus.audit_references
 WHEN NOT EXISTS (
-    SELECT 1 FROM erased_entries AS x
-    CROSS JOIN events AS e ON e.tenant_id = x.tenant_id AND e.event_id = x.record_id AND e.type = 'payloads_erased'
+    SELECT 1 FROM aureus.erased_entries AS x
+    CROSS JOIN aureus.events AS e
+        ON e.tenant_id = x.tenant_id AND e.event_id = x.record_id AND e.type = 'payloads_erased'
     WHERE x.tenant_id = OLD.tenant_id AND x.entry_no = OLD.entry_no)
 BEGIN
     SELECT RAISE(ABORT, 'AU003: rows of audit_references are deleted only on record of an erasure');
