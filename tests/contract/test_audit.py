@@ -231,7 +231,7 @@ def test_pages_join_without_gap_or_repetition(stage: Stage, newest_first: bool) 
 def test_a_rare_entry_is_found_page_by_page_among_many(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aureus.stores.audit.SCAN_MAX", 10)
+    monkeypatch.setattr("aureus.stores.audit.finding.SCAN_MAX", 10)
     audit = stage.stores.audit
     for n in range(45):
         audit.append("ada", "rare" if n in {3, 31, 44} else "common", after=n, outcome="odd")
