@@ -9,6 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from aureus.client import Aureus
 from aureus.errors import IntegrityFailure
 from aureus.model.events import Event
 from tests.contract.stage import Stage
@@ -116,3 +117,28 @@ def test_what_is_missing_is_an_error_and_never_passed_over(
     tampered(path, statement)
     with pytest.raises(IntegrityFailure):
         told(stage, "s")
+
+
+def test_closing_the_client_stores_how_far_an_abandoned_consumer_came(
+    path: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(f"sqlite:///{path}", tmp_path)
+    with Aureus(settings=settings) as client:
+        for number in range(3):
+            client.events.append("a", "t", {"n": number})
+        for event in client.subscription("s"):
+            if event.position == 1:
+                break
+        joined = client.subscriptions.group("g").join("m", live=False)
+        assert len(list(joined)) == 3
+        assert len(client.subscriptions.members("g")) == 1
+    with Aureus(settings=settings) as client:
+        assert client.subscriptions.get("s").position == 0
+        assert list(client.subscriptions.members("g")) == []
+
+
+def test_a_child_follows_with_connections_of_its_own(path: Path) -> None:
+    """Also while the parent waits for events, with a connection that looks for commits of others."""
+    forking = program.start("fork", f"sqlite:///{path}")
+    out, _ = forking.communicate(timeout=60)
+    assert out.splitlines() == ["child [0, 1]", "parent 1"]

@@ -116,7 +116,24 @@ def belong(url: str, name: str, member: str) -> None:
             say("told", event.event_id)
 
 
-VERBS: Final = {verb.__name__: verb for verb in (append, append_and_close, seal, project, belong)}
+def fork(url: str) -> None:
+    """Follow, fork, and follow on both sides."""
+    with opened(url) as client, client.subscription("s") as events:
+        client.events.append("a", "t", {})
+        next(events)
+        child = os.fork()
+        if child == 0:
+            client.events.append("a", "t", {})
+            mine = client.subscription("of the child", live=False)
+            say("child", [event.position for event in mine])
+            os._exit(0)
+        os.waitpid(child, 0)
+        say("parent", next(events).position)
+
+
+VERBS: Final = {
+    verb.__name__: verb for verb in (append, append_and_close, seal, project, belong, fork)
+}
 
 if __name__ == "__main__":
     VERBS[sys.argv[1]](*sys.argv[2:])

@@ -70,3 +70,8 @@ class Bell:
                 watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.stop()
+
+    def close(self) -> None:
+        """Forget everybody, and end the watcher."""
+        for wake in self._wakes:
+            self.leave(wake)

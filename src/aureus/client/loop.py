@@ -12,7 +12,6 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from weakref import WeakSet
 
 from aureus._database.bell import Bell, Wake, Watcher
 from aureus._database.database import AsyncDatabase, AsyncTransaction
@@ -81,7 +80,7 @@ class AsyncAureus(AsyncStores):
         self.settings = settings or read_settings(url, tenant)
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
-        self._consumers: WeakSet[AsyncConsumer[Any]] = WeakSet()
+        self._consumers: set[AsyncConsumer[Any]] = set()
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note, self._bell.ring)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
@@ -236,6 +235,7 @@ class AsyncAureus(AsyncStores):
         """
         try:
             await close_all(self._consumers)
+            self._bell.close()
             await self._upkeep.close()
             await self._sealing.close()
         finally:

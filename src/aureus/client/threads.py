@@ -11,7 +11,6 @@ from collections.abc import (
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from weakref import WeakSet
 
 from aureus._database.bell import Bell, Wake, Watcher
 from aureus._database.database import Database, Transaction
@@ -79,7 +78,7 @@ class Aureus(Stores):
         self.settings = settings or read_settings(url, tenant)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
-        self._consumers: WeakSet[Consumer[Any]] = WeakSet()
+        self._consumers: set[Consumer[Any]] = set()
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note, self._bell.ring)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: Database = open_database(self.settings.database, self._sources)
@@ -219,6 +218,7 @@ class Aureus(Stores):
         """
         try:
             close_all(self._consumers)
+            self._bell.close()
             self._upkeep.close()
             self._sealing.close()
         finally:

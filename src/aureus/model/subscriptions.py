@@ -183,7 +183,7 @@ def bucket_of(stream: str, bucket_count: int) -> int:
 
     Both engines compute the same in SQL; it must never change for a group that is there.
     """
-    return stream_hash(stream) % bucket_count
+    return stream_hash(stream) % bucket_count if bucket_count > 1 else 0
 
 
 def stream_hash(stream: str) -> int:

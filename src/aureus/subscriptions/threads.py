@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
-from weakref import WeakSet
 
 from aureus._database.bell import Bell
 from aureus._database.database import Runner
@@ -18,8 +17,9 @@ from aureus.clock import Clock
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids
 from aureus.model.events import Event
-from aureus.subscriptions.following import Following, Plan
+from aureus.subscriptions.following import Following
 from aureus.subscriptions.handling import ATTEMPTS_DEFAULT, BACKOFF_SECONDS_DEFAULT, Handling
+from aureus.subscriptions.holding import Plan
 from aureus.subscriptions.steps import Ask, Deliver, Effect, Pause, Rest, Steps, Work
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Means(Generic[T]):
     """Opens a transaction, as the handler sees it and as operations do."""
     bell: Bell
     clock: Clock
-    open_consumers: WeakSet[Consumer[Any]]
+    open_consumers: set[Consumer[Any]]
     """Those that are at work, to be closed before the database is."""
     ids: Ids
     poll_seconds: float
@@ -190,6 +190,8 @@ class Consumer(Generic[T]):
             raise
         if event is None:
             self._end_steps()
+            if not self._following.has_joined:
+                self._means.open_consumers.discard(self)
         return event
 
     def _drive(self, steps: Steps[None]) -> Event | None:
@@ -266,7 +268,7 @@ class Consumer(Generic[T]):
             _log.info("subscription %s: its position could not be stored: %s", self.name, error)
 
 
-def close_all(consumers: WeakSet[Consumer[Any]]) -> None:
+def close_all(consumers: set[Consumer[Any]]) -> None:
     """Close every consumer that is at work."""
     for consumer in list(consumers):
         consumer.close()

@@ -19,7 +19,7 @@ from aureus.stores.subscriptions.rows import (
     checked_start,
     checked_wanted,
 )
-from aureus.subscriptions.following import SEALING_PAUSE_SECONDS, SEALING_TRIES_MAX, Plan
+from aureus.subscriptions.holding import SEALING_PAUSE_SECONDS, SEALING_TRIES_MAX, Plan
 from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, waited
 from aureus.subscriptions.threads import Consumer, Means
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
+
+import pytest
 
 from aureus._database.bell import Bell, Wake
 
@@ -49,21 +50,18 @@ def test_the_watcher_works_while_somebody_listens() -> None:
     bell.leave(two.set)
     assert said == ["start", "stop"]
     bell.listen(one.set)
+    bell.listen(two.set)
     assert said == ["start", "stop", "start"]
+    bell.close()
+    bell.close()
+    assert said == ["start", "stop", "start", "stop"]
 
 
-def test_a_child_has_a_bell_of_its_own() -> None:
+def test_a_child_has_a_bell_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     bell = Bell(lambda ring: Watching(ring, said))
-    bell.listen(lambda: said.append("woken"))
-    heard, says = os.pipe()
-    child = os.fork()
-    if child == 0:
-        bell.listen(lambda: said.append("child"))
-        bell.ring()
-        os.write(says, ",".join(said).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(heard, 100) == b"start,start,child"
-    os.close(heard)
-    os.close(says)
+    bell.listen(lambda: said.append("parent"))
+    monkeypatch.setattr("aureus._database.bell.os.getpid", lambda: -1)
+    bell.listen(lambda: said.append("child"))
+    bell.ring()
+    assert said == ["start", "start", "child"]
