@@ -284,6 +284,38 @@ def test_a_run_that_was_named_keeps_its_journal_and_loses_what_it_was_told_and_f
     assert stage.stores.erasure.erase(NAME, reason="request 17", runs=["r1"]).is_empty
 
 
+def test_a_key_that_was_named_loses_every_value_and_keeps_its_versions(stage: Stage) -> None:
+    state = stage.stores.world_state
+    for key in ("hers", "his"):
+        state.set(key, {"text": f"{WORD if key == 'hers' else ''} 1"})
+        state.set(key, {"text": f"{WORD if key == 'hers' else ''} 2"})
+    report = stage.stores.erasure.erase(
+        NAME, reason="request 17", world_state=[("default", "hers"), ("default", "none")]
+    )
+    assert where_the_secret_is(stage) == []
+    assert (report.removed["world_state"], report.removed["world_state_versions"]) == (1, 2)
+    assert state.find("hers") is None
+    assert [one.version for one in state.history("hers")] == [2, 1]
+    assert state.get("his").value == {"text": " 2"}
+    assert state.set("hers", 1).version == 3
+    again = stage.stores.erasure.erase("eve", reason="x", world_state=[("default", "none")])
+    assert again.is_empty
+
+
+def test_a_value_cannot_be_taken_away_without_an_event_that_records_it(stage: Stage) -> None:
+    stage.stores.world_state.set("k", 1)
+    table = stage.table("world_state_versions")
+
+    def empty(record: str) -> None:
+        with stage.backend.transaction(stage.tenant) as transaction:
+            transaction.execute(f"UPDATE {table} SET value = NULL, erasure_record_id = {record}")
+
+    for record in ("NULL", "'r1'"):
+        with pytest.raises(Exception, match="on record of an erasure"):
+            empty(record)
+    assert stage.stores.world_state.read_version("k", 1).value == 1
+
+
 def test_many_streams_and_sessions_are_erased_in_turns(stage: Stage) -> None:
     for number in range(45):
         stage.stores.events.append(f"diary/{number}", "noted", {"text": WORD})
@@ -376,6 +408,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("ada", {"reason": "x", "streams": [str(n) for n in range(1001)]}),
     ("a" * 1025, {"reason": "x"}),
     ("ada", {"reason": "x", "runs": "r1"}),
+    ("ada", {"reason": "x", "world_state": ["k"]}),
+    ("ada", {"reason": "x", "world_state": [("", "k")]}),
 ]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from aureus.model.erasures import ErasureRequest, Place
 from aureus.model.sessions import SessionName
-from tests.contract.stage import Stage
+from aureus.model.states import RunStatus
+from tests.contract.stage import Stage, finished
 from tests.support.person import NAME, write_life
 
 Prepared = Callable[[], Any]
@@ -17,8 +18,19 @@ def erase_batch(stage: Stage) -> Prepared:
     """Return a batch that removes rows of every kind."""
     write_life(stage.stores)
     stage.stores.memories.index()
+    stage.stores.world_state.set("hers", 1)
+    run = stage.start("r1").run
+    stage.advance(
+        run, status=RunStatus.FAILED, keeps_lease=False, changes=[finished("read", '"x"')]
+    )
     erasure = stage.stores.erasure
-    request = ErasureRequest(NAME, (SessionName("planner", "s1"),), ("journal/ada",))
+    request = ErasureRequest(
+        NAME,
+        (SessionName("planner", "s1"),),
+        ("journal/ada",),
+        ("r1",),
+        (("default", "hers"),),
+    )
     targets = erasure.find(request, Place())
     return lambda: erasure.erase_batch(
         request, targets, erasure_id="e1", reason="request 17", record_id="record"

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
     "--collection", default="sessions", metavar="NAME", help="The collection of those sessions."
 )
 @click.option(
+    "--state",
+    "world_state",
+    nargs=2,
+    multiple=True,
+    metavar="SCOPE KEY",
+    help="Take every value that this key of the world state had, too.",
+)
+@click.option(
     "--run",
     "runs",
     multiple=True,
@@ -67,6 +75,7 @@ def erase(
     collection: str,
     streams: Sequence[str],
     runs: Sequence[str],
+    world_state: Sequence[tuple[str, str]],
     dry_run: bool,
     scrub: bool | None,
     yes: bool,
@@ -89,6 +98,7 @@ def erase(
             "sessions": named,
             "streams": streams,
             "runs": runs,
+            "world_state": world_state,
         }
         report = found = client.erasure.erase(subject, dry_run=True, **known)
         if not dry_run:

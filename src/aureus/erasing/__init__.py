@@ -17,11 +17,18 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus._database.operation import AsyncStore, Store
 from aureus.erasing.batches import DEFAULT_ACTOR, ErasureOperations
-from aureus.erasing.requests import NamedSession, checked_id, checked_request
+from aureus.erasing.requests import NamedKey, NamedSession, checked_id, checked_request
 from aureus.model.erasures import Erasure, Scrub, Tally
 from aureus.stores.memories import AsyncMemoryStore, MemoryStore
 
-__all__ = ["AsyncErasureStore", "Beyond", "ErasureOperations", "ErasureStore", "NamedSession"]
+__all__ = [
+    "AsyncErasureStore",
+    "Beyond",
+    "ErasureOperations",
+    "ErasureStore",
+    "NamedKey",
+    "NamedSession",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class ErasureStore(Store, ErasureOperations):
         sessions: Sequence[NamedSession] = (),
         streams: Sequence[str] = (),
         runs: Sequence[str] = (),
+        world_state: Sequence[NamedKey] = (),
         erasure_id: str | None = None,
         dry_run: bool = False,
         scrub: bool | None = None,
@@ -67,16 +75,17 @@ class ErasureStore(Store, ErasureOperations):
         """Remove what the database holds about a person, and return what was removed where.
 
         The person is whoever was named so as the user or the subject of memories, profiles, hypotheses and events.
-        ``sessions``, ``streams`` and ``runs`` that have ended are erased with them as a whole. Entries keep their place
-        and their hash and lose salt, payload and metadata. Batch by batch, each atomic and each recorded by an event of
-        ``erasures/<erasure_id>`` that names the person by a keyed hash only; so neither ``reason`` nor ``actor`` may
-        hold the name. Repeating it is harmless and goes on where a killed one broke off.
+        ``sessions``, ``streams``, ``runs`` that have ended and keys of the ``world_state`` are erased with them as a
+        whole. Entries keep their place and their hash and lose salt, payload and metadata. Batch by batch, each atomic
+        and each recorded by an event of ``erasures/<erasure_id>`` that names the person by a keyed hash only; so
+        neither ``reason`` nor ``actor`` may hold the name. Repeating it is harmless and goes on where a killed one
+        broke off.
 
         ``scrub`` says whether the file is compacted afterwards; by default on SQLite and not on PostgreSQL, where it
         locks tables and the report says what to run instead. With ``dry_run`` nothing is changed. Raises ``Invalid``,
         and ``IllegalTransition`` when a run has not ended.
         """
-        request = checked_request(subject, reason, actor, sessions, streams, runs)
+        request = checked_request(subject, reason, actor, sessions, streams, runs, world_state)
         tally = Tally(request, checked_id(erasure_id) or self._new_erasure_id(), dry_run)
         while not tally.place.is_end:
             targets = self.find(request, tally.place)
@@ -119,12 +128,13 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
         sessions: Sequence[NamedSession] = (),
         streams: Sequence[str] = (),
         runs: Sequence[str] = (),
+        world_state: Sequence[NamedKey] = (),
         erasure_id: str | None = None,
         dry_run: bool = False,
         scrub: bool | None = None,
     ) -> Erasure:
         """Remove what the database holds about a person; as ``ErasureStore.erase``."""
-        request = checked_request(subject, reason, actor, sessions, streams, runs)
+        request = checked_request(subject, reason, actor, sessions, streams, runs, world_state)
         chosen = checked_id(erasure_id) or await self._new_erasure_id()
         tally = Tally(request, chosen, dry_run)
         while not tally.place.is_end:

@@ -25,6 +25,7 @@ from aureus.stores.runs import erase_run, has_remains
 from aureus.stores.sessions.erasing import erase_session, is_session_known
 from aureus.stores.snapshots.erasing import erase_snapshots, list_subject_snapshots
 from aureus.stores.snapshots.rows import erase_captured_session, is_session_captured
+from aureus.stores.world_state import empty_key, empty_key_versions, has_values
 
 BATCH_MAX = 250
 """Memories, versions and hypotheses of one batch; each is several rows, and SQLite's other writers wait for all."""
@@ -34,6 +35,9 @@ SNAPSHOTS_BATCH = 20
 
 SESSIONS_BATCH = 4
 """Sessions of one batch: each takes four statements, and may have a long history."""
+
+KEYS_BATCH = 3
+"""Keys of one batch: each takes three statements, and may have had thousands of values."""
 
 RUNS_BATCH = 3
 """Runs of one batch: each takes five statements, and may have thousands of tasks."""
@@ -84,6 +88,13 @@ class ErasureOperations(Operations):
                 if (yield from has_remains(run_id)):
                     run_ids.append(run_id)  # noqa: PERF401 - a comprehension cannot yield
             place = replace(place, run=end if end < len(request.runs) else None)
+        keys: list[tuple[str, str]] = []
+        if place.key is not None:
+            end = place.key + KEYS_BATCH
+            for key in request.keys[place.key : end]:
+                if (yield from has_values(*key)):
+                    keys.append(key)  # noqa: PERF401 - a comprehension cannot yield
+            place = replace(place, key=end if end < len(request.keys) else None)
         if place.has_profile is None:
             there = yield from has_profile(request.subject)
             streams = yield from entries.list_streams(
@@ -101,6 +112,7 @@ class ErasureOperations(Operations):
             snapshot_ids=tuple(snapshot_ids),
             sessions=tuple(sessions),
             run_ids=tuple(run_ids),
+            keys=tuple(keys),
             place=place,
         )
         return (yield from _found_entries(request, targets))
@@ -146,6 +158,8 @@ class ErasureOperations(Operations):
         yield from entries.erase_payloads(
             payloads, erasure_id=erasure_id, record_id=chosen, fact=fact
         )
+        for key in targets.keys:
+            yield from empty_key_versions(*key, chosen)
         return ErasureRecord(chosen, dict(removed), tuple(entry_no for entry_no, _ in payloads))
 
     @write
@@ -228,4 +242,7 @@ def _removed_rows(request: ErasureRequest, targets: Targets, record_id: str) -> 
     for run_id in targets.run_ids:
         removed += yield from erase_run(run_id)
     removed += yield from erase_snapshots(targets.snapshot_ids)
+    for key in targets.keys:
+        value_count = yield from empty_key(*key)
+        removed += Counter(world_state=int(value_count > 0), world_state_versions=value_count)
     return removed

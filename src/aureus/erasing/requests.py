@@ -11,6 +11,10 @@ from aureus.errors import Invalid, LimitExceeded
 from aureus.model.erasures import NAMED_MAX, REASON_CHARACTERS_MAX, ErasureRequest
 from aureus.model.events import STREAM_CHARACTERS_MAX, SUBJECT_BYTES_MAX
 from aureus.model.sessions import ID_BYTES_MAX, SessionName
+from aureus.model.world_state import KEY_BYTES_MAX, SCOPE_BYTES_MAX
+
+NamedKey = tuple[str, str]
+"""A scope and a key of the world state."""
 
 NamedSession = tuple[str, str] | tuple[str, str, str]
 """An agent, a session, and the collection where it is not ``sessions``."""
@@ -28,6 +32,7 @@ def checked_request(
     sessions: Sequence[NamedSession],
     streams: Sequence[str],
     runs: Sequence[str] = (),
+    world_state: Sequence[NamedKey] = (),
 ) -> ErasureRequest:
     """Return whom to erase, checked. Raises ``Invalid`` and ``LimitExceeded``."""
     check_name(subject, "subject", bytes_max=SUBJECT_BYTES_MAX)
@@ -41,16 +46,26 @@ def checked_request(
                 f"the {what} names the one to be erased, and is kept for ever; say it without the name",
                 what=what,
             )
-    if len(sessions) > NAMED_MAX:
-        raise LimitExceeded(
-            f"{len(sessions):,} sessions at once; the limit is {NAMED_MAX:,}", limit=NAMED_MAX
-        )
+    for what, named in (("sessions", sessions), ("keys", world_state)):
+        if len(named) > NAMED_MAX:
+            raise LimitExceeded(
+                f"{len(named):,} {what} at once; the limit is {NAMED_MAX:,}", limit=NAMED_MAX
+            )
     return ErasureRequest(
         subject,
         tuple(dict.fromkeys(_session_name(one) for one in sessions)),
         check_names(streams, "streams", count_max=NAMED_MAX, bytes_max=4 * STREAM_CHARACTERS_MAX),
         check_names(runs, "runs", count_max=NAMED_MAX, bytes_max=4 * STREAM_CHARACTERS_MAX),
+        tuple(dict.fromkeys(_named_key(one) for one in world_state)),
     )
+
+
+def _named_key(given: Any) -> NamedKey:
+    if isinstance(given, str) or len(given) != 2:
+        raise Invalid(f"{given!r} names no key of the world state; it is (scope, key)", what="keys")
+    scope, key = given
+    check_name(scope, "scope", bytes_max=SCOPE_BYTES_MAX)
+    return scope, check_name(key, "key", bytes_max=KEY_BYTES_MAX)
 
 
 def _session_name(given: Any) -> SessionName:

@@ -20,6 +20,7 @@ from aureus.model.profiles import stream_of as profile_stream_of
 from aureus.model.runs import stream_of as run_stream_of
 from aureus.model.sessions import SessionName
 from aureus.model.sessions import stream_of as session_stream_of
+from aureus.model.world_state import stream_of as key_stream_of
 
 ACTIONS = {
     EventType.PAYLOADS_ERASED: "subject.erase",
@@ -34,15 +35,14 @@ REASON_CHARACTERS_MAX = 500
 """Characters of the reason of an erasure."""
 
 NAMED_MAX = 1000
-"""Sessions, streams and runs that one erasure names."""
+"""Sessions, streams, runs and keys that one erasure names, of each."""
 
 LISTED_MAX = 100
 """Sessions and streams that a report lists; there may be more."""
 
 NOT_SEARCHED = (
     "text inside payloads, states and results that names the person without being marked as about them",
-    "world state: every value that a key had stays, also in snapshots",
-    "sessions, streams and runs that were not named",
+    "keys of the world state, sessions, streams and runs that were not named; values of keys in snapshots",
     "snapshots of others that point to memories of the person: each pointer has a hash of what the memory said",
     "names in columns of entries: stream, actor, resource, correlation and event ids are part of what is proved",
     "run logs in other directories and on other hosts, backups, replicas, archived write-ahead logs, exports",
@@ -58,12 +58,15 @@ class ErasureRequest:
     sessions: tuple[SessionName, ...] = ()
     streams: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
+    """Scopes and keys of the world state."""
 
     def own_streams(self) -> tuple[str, ...]:
         """Return the streams that are about the person as a whole, as far as names alone tell."""
         sessions = (session_stream_of(one.collection, *one[:2]) for one in self.sessions)
         runs = map(run_stream_of, self.runs)
-        named = (profile_stream_of(self.subject), *self.streams, *sessions, *runs)
+        keys = (key_stream_of(*key) for key in self.keys)
+        named = (profile_stream_of(self.subject), *self.streams, *sessions, *runs, *keys)
         return tuple(dict.fromkeys(named))
 
     def memory_stream_ending(self) -> str:
@@ -81,6 +84,7 @@ class Place:
     snapshot_id: str | None = ""
     session: int | None = 0
     run: int | None = 0
+    key: int | None = 0
     has_profile: bool | None = None
     entry_no: int | None = 0
     streams: tuple[str, ...] = ()
@@ -97,6 +101,7 @@ class Place:
             and self.snapshot_id is None
             and self.session is None
             and self.run is None
+            and self.key is None
             and self.entry_no is None
             and self.stream >= len(self.streams)
         )
@@ -122,6 +127,7 @@ class Targets:
     snapshot_ids: tuple[str, ...] = ()
     sessions: tuple[SessionName, ...] = ()
     run_ids: tuple[str, ...] = ()
+    keys: tuple[tuple[str, str], ...] = ()
     has_profile: bool = False
     entries: tuple[FoundEntry, ...] = ()
     named_sessions: tuple[SessionName, ...] = ()
@@ -137,6 +143,7 @@ class Targets:
             or self.snapshot_ids
             or self.sessions
             or self.run_ids
+            or self.keys
             or self.has_profile
             or self.entries
         )
@@ -150,6 +157,7 @@ class Targets:
             snapshots=len(self.snapshot_ids),
             sessions=len(self.sessions),
             runs=len(self.run_ids),
+            world_state=len(self.keys),
             profiles=int(self.has_profile),
         )
 

@@ -452,3 +452,26 @@ def _entry(row: Row) -> WorldStateEntry:
     return WorldStateEntry(
         key, version, None if is_deleted else decode(value), updated_at, is_deleted=is_deleted
     )
+
+
+def has_values(scope: str, key: str) -> Op[bool]:
+    """Return whether a key has, or ever had, a value that was not erased."""
+    return bool(
+        (yield from fetch_one(sql.get_key_remains, lambda row: row[0], scope=scope, key=key))
+    )
+
+
+def empty_key(scope: str, key: str) -> Op[int]:
+    """Take the value of a key away and hold it; return how many values of it are left for ``empty_key_versions``."""
+    held = yield from fetch_one(sql.empty_key, bool, scope=scope, key=key)
+    if held is None:
+        return 0
+    counted = yield from fetch_one(
+        sql.count_key_values, lambda row: int(row[0]), scope=scope, key=key
+    )
+    return counted or 0
+
+
+def empty_key_versions(scope: str, key: str, record_id: str) -> Op[None]:
+    """Take every value that a key had away, once the event of the record was appended; its versions stay."""
+    yield from fetch_all(sql.empty_key_versions, bool, scope=scope, key=key, record_id=record_id)

@@ -76,7 +76,7 @@ def test_the_report_says_what_was_erased_what_stays_and_what_was_not_looked_into
     for part in (
         "recorded in the stream erasures/",
         "kept: the entries of profiles/ada",
-        "not searched: world state",
+        "not searched: keys of the world state",
     ):
         assert part in result.stderr
     assert WORD.encode() not in Path("aureus.db").read_bytes()

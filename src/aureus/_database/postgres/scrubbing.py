@@ -19,8 +19,8 @@ TABLES = (
     "memories", "memory_versions", "memory_tags", "memory_accesses", "memory_embeddings", "memory_vectors",
     "text_index_pending", "text_index_documents", "text_index_segments", "text_index_postings", "profiles",
     "profile_versions", "hypotheses", "hypothesis_evidence", "sessions", "session_states", "session_messages",
-    "session_facets", "runs", "run_inputs", "tasks", "task_results", "approvals", "snapshots", "snapshot_parts",
-    "event_payloads", "event_subjects",
+    "session_facets", "world_state", "world_state_versions", "runs", "run_inputs", "tasks", "task_results",
+    "approvals", "snapshots", "snapshot_parts", "event_payloads", "event_subjects",
 )  # fmt: skip
 """The tables from which an erasure deletes; memory_vectors is there where pgvector is."""
 

@@ -54,3 +54,28 @@ RETURNING version, is_deleted, value;
 -- name: count_world_state_versions :one
 -- How many values the keys of a scope ever had, deletions included.
 SELECT count(*) FROM aureus.world_state_versions AS v WHERE v.tenant_id = :tenant_id AND v.scope = :scope;
+
+-- name: get_key_remains :one
+-- Whether a key has, or ever had, a value that was not erased.
+SELECT w.value IS NOT NULL OR EXISTS (
+    SELECT 1 FROM aureus.world_state_versions AS v
+    WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.value IS NOT NULL)
+FROM aureus.world_state AS w
+WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = :key;
+
+-- name: empty_key :one
+-- Take the current value of a key away, and hold the key until the transaction ends; its version stands.
+UPDATE aureus.world_state SET value = NULL, is_deleted = true
+WHERE tenant_id = :tenant_id AND scope = :scope AND state_key = :key
+RETURNING version;
+
+-- name: count_key_values :one
+-- How many values a key that is held ever had.
+SELECT count(*) FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.value IS NOT NULL;
+
+-- name: empty_key_versions :many
+-- Take every value that a key had away, by a record whose event was appended before; a trigger looks for it.
+UPDATE aureus.world_state_versions SET value = NULL, erasure_record_id = :record_id
+WHERE tenant_id = :tenant_id AND scope = :scope AND state_key = :key AND value IS NOT NULL
+RETURNING version;

@@ -66,6 +66,36 @@ ALTER TABLE aureus.text_index_segments NO FORCE ROW LEVEL SECURITY;
 UPDATE aureus.text_index_segments SET built_to = '' WHERE status <> 'building' AND built_to <> '';
 ALTER TABLE aureus.text_index_segments FORCE ROW LEVEL SECURITY;
 
+-- A value of the world state may go too, on record: its version stays, and says by which.
+
+ALTER TABLE aureus.world_state_versions ADD COLUMN erasure_record_id text COLLATE "C";
+
+CREATE FUNCTION aureus.refuse_unrecorded_value() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    is_recorded boolean;
+BEGIN
+    EXECUTE format(
+        'SELECT EXISTS (
+            SELECT FROM (
+                SELECT e.type FROM %I.events AS e
+                WHERE e.tenant_id = $1 AND e.event_id BETWEEN $2 AND $2
+                ORDER BY e.event_id LIMIT 1) AS r
+            WHERE r.type IN (''payloads_erased'', ''subject_erased''))', TG_TABLE_SCHEMA)
+        INTO is_recorded USING NEW.tenant_id, NEW.erasure_record_id;
+    IF NEW.value IS NOT NULL OR NOT is_recorded THEN
+        RAISE EXCEPTION 'values of % are taken away only on record of an erasure', TG_TABLE_NAME
+            USING ERRCODE = 'AU003';
+    END IF;
+    RETURN NEW;
+END $$;
+
+DROP TRIGGER world_state_versions_immutable ON aureus.world_state_versions;
+CREATE TRIGGER world_state_versions_immutable BEFORE DELETE OR UPDATE OF
+    tenant_id, scope, state_key, version, operation_id, created_at
+    ON aureus.world_state_versions FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();
+CREATE TRIGGER world_state_versions_recorded BEFORE UPDATE OF value, erasure_record_id
+    ON aureus.world_state_versions FOR EACH ROW EXECUTE FUNCTION aureus.refuse_unrecorded_value();
+
 DROP TRIGGER event_payloads_immutable ON aureus.event_payloads;
 CREATE TRIGGER event_payloads_immutable BEFORE UPDATE ON aureus.event_payloads
     FOR EACH ROW EXECUTE FUNCTION aureus.refuse_change();

@@ -36,6 +36,28 @@ CREATE TABLE aureus.erased_entries (
 
 UPDATE aureus.text_index_segments SET built_to = '' WHERE status <> 'building' AND built_to <> '';
 
+-- A value of the world state may go too, on record: its version stays, and says by which.
+
+ALTER TABLE aureus.world_state_versions ADD COLUMN erasure_record_id TEXT;
+
+DROP TRIGGER aureus.world_state_versions_no_update;
+
+CREATE TRIGGER world_state_versions_no_update BEFORE UPDATE OF
+    tenant_id, scope, state_key, version, operation_id, created_at
+    ON aureus.world_state_versions
+BEGIN
+    SELECT RAISE(ABORT, 'AU003: rows of world_state_versions are immutable');
+END;
+
+CREATE TRIGGER world_state_versions_recorded BEFORE UPDATE OF value, erasure_record_id ON aureus.world_state_versions
+WHEN NEW.value IS NOT NULL OR NOT EXISTS (
+    SELECT 1 FROM aureus.events AS e
+    WHERE e.tenant_id = NEW.tenant_id AND e.event_id = NEW.erasure_record_id
+      AND e.type IN ('payloads_erased', 'subject_erased'))
+BEGIN
+    SELECT RAISE(ABORT, 'AU003: values of world_state_versions are taken away only on record of an erasure');
+END;
+
 DROP TRIGGER aureus.event_payloads_no_delete;
 
 CREATE TRIGGER event_payloads_recorded BEFORE DELETE ON aureus.event_payloads
