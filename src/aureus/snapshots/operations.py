@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,13 +12,9 @@ from aureus._database.statement import Op, composed, current_time, new_id, recor
 from aureus.codec import check_name
 from aureus.errors import (
     AlreadyExists,
-    ApprovalRequired,
-    Forbidden,
     IntegrityFailure,
     Invalid,
-    NotFound,
 )
-from aureus.model.events import EventType, Fact
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import root_at, root_spans
 from aureus.model.sessions import DEFAULT_COLLECTION
@@ -33,8 +28,6 @@ from aureus.model.snapshots import (
     SnapshotScope,
     Verification,
     differences,
-    needs_approval,
-    rollback_stream_of,
 )
 from aureus.model.workflows import RiskTier
 from aureus.snapshots.capturing import (
@@ -47,6 +40,7 @@ from aureus.snapshots.capturing import (
 )
 from aureus.snapshots.reconstructing import Moment, followed
 from aureus.snapshots.restoring import Undoing, planned, undone
+from aureus.snapshots.rollbacks import check_approved, counted, failed, told
 from aureus.snapshots.verifying import verified
 from aureus.stores.ledger import (
     LedgerOperations,
@@ -61,15 +55,11 @@ from aureus.stores.snapshots.rows import (
     add_snapshot,
     check_reason,
     checked_moment,
-    fact_of,
-    find_approval,
     find_rollback,
     find_snapshot,
     get_snapshot,
     mark_snapshot,
-    not_open,
     stored_parts,
-    use_approval,
 )
 
 ROLLBACK_ID_BYTES_MAX = 128
@@ -255,10 +245,10 @@ class SnapshotOperations(SnapshotRows):
         now = yield from current_time()
         verification, held = yield from verified(snapshot, head)
         if not verification.is_intact:
-            yield from record(_failed(verification, named, actor))
+            yield from record(failed(verification, named, actor))
             yield from mark_snapshot(snapshot_id, now, is_verified=False)
             return RollbackAttempt(None, verification)
-        yield from _check_approved(snapshot, approval_id, named, now)
+        yield from check_approved(snapshot, approval_id, named, now)
         present = yield from captured(snapshot.scope)
         labels = SnapshotLabels(tags=(BEFORE_TAG,), metadata={"rollback_id": named})
         yield from _taken(snapshot.scope, labels, present, head, before_id, now, actor)
@@ -274,10 +264,10 @@ class SnapshotOperations(SnapshotRows):
             actor=actor,
             reason=reason,
             created_at=now,
-            counts=_counted(changes),
+            counts=counted(changes),
             kept=tuple(change for change in changes if change.remedy not in UNDONE),
         )
-        yield from add_rollback(rollback, _told(rollback, snapshot))
+        yield from add_rollback(rollback, told(rollback, snapshot))
         return RollbackAttempt(rollback)
 
 
@@ -352,96 +342,3 @@ def _held(snapshot: Snapshot) -> Op[Holdings]:
         parts += [stored.part for stored in page]
         if len(page) < PAGE:
             return Holdings.of(parts)
-
-
-def _check_approved(
-    snapshot: Snapshot, approval_id: str | None, rollback_id: str, now: datetime
-) -> Op[None]:
-    """Use the approval up, where there is one; raise unless it is good, or where one is missing."""
-    if approval_id is None:
-        if needs_approval(snapshot.risk):
-            why = "" if snapshot.risk_tier else ", because it is not verified"
-            raise ApprovalRequired(
-                f"going back to snapshot {snapshot.snapshot_id} is a {snapshot.risk.value} risk{why}: "
-                "ask for an approval with request_approval, and call again with its approval_id",
-                snapshot_id=snapshot.snapshot_id,
-                risk=snapshot.risk.value,
-            )
-        return
-    if (yield from use_approval(approval_id, snapshot, rollback_id)):
-        return
-    approval = yield from find_approval(approval_id)
-    if approval is None:
-        raise NotFound(f"there is no approval {approval_id!r}", approval_id=approval_id)
-    if (approval.snapshot_id, approval.root) != (snapshot.snapshot_id, snapshot.root):
-        raise Forbidden(
-            f"approval {approval_id} is for snapshot {approval.snapshot_id}, and for what that held then",
-            approval_id=approval_id,
-            snapshot_id=snapshot.snapshot_id,
-        )
-    if approval.is_open(now):
-        raise ApprovalRequired(
-            f"approval {approval_id} waits for an answer",
-            approval_id=approval_id,
-            snapshot_id=snapshot.snapshot_id,
-        )
-    raise not_open(approval, now)
-
-
-def _counted(changes: Sequence[SnapshotChange]) -> dict[str, int]:
-    counts = Counter(change.remedy.value for change in changes if change.remedy is not None)
-    return dict(sorted(counts.items()))
-
-
-def _told(rollback: Rollback, snapshot: Snapshot) -> list[Fact]:
-    """Return what a rollback is told as: that it began, that it was allowed, and what it did."""
-    stream = rollback_stream_of(rollback.rollback_id)
-    resource = f"snapshots/{snapshot.snapshot_id}"
-    named = {"rollbackId": rollback.rollback_id, "snapshotId": snapshot.snapshot_id}
-    return [
-        fact_of(
-            EventType.ROLLBACK_INITIATED,
-            stream,
-            resource,
-            rollback.actor,
-            **named,
-            root=snapshot.root.hex(),
-            agentId=snapshot.scope.agent_id,
-            worldScope=snapshot.scope.world_scope,
-            reason=rollback.reason,
-        ),
-        fact_of(
-            EventType.ROLLBACK_POLICY_DECISION,
-            stream,
-            resource,
-            rollback.actor,
-            **named,
-            riskTier=rollback.risk.value,
-            approvalId=rollback.approval_id,
-        ),
-        fact_of(
-            EventType.ROLLBACK_COMPLETED,
-            stream,
-            resource,
-            rollback.actor,
-            **named,
-            beforeId=rollback.before_id,
-            counts=rollback.counts,
-            keptCount=len(rollback.kept),
-        ),
-    ]
-
-
-def _failed(verification: Verification, rollback_id: str, actor: str) -> Fact:
-    snapshot_id = verification.snapshot.snapshot_id
-    return fact_of(
-        EventType.ROLLBACK_FAILED,
-        rollback_stream_of(rollback_id),
-        f"snapshots/{snapshot_id}",
-        actor,
-        outcome="failure",
-        rollbackId=rollback_id,
-        snapshotId=snapshot_id,
-        part=verification.part,
-        problem=verification.problem,
-    )
