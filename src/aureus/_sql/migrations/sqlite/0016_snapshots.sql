@@ -38,8 +38,8 @@ CREATE INDEX snapshots_newest ON aureus.snapshots (tenant_id, created_at, snapsh
 CREATE INDEX snapshots_agent ON aureus.snapshots (tenant_id, agent_id, created_at, snapshot_id);
 CREATE INDEX snapshots_run ON aureus.snapshots (tenant_id, run_id, created_at, snapshot_id) WHERE run_id IS NOT NULL;
 
--- What a snapshot holds, in the order of its leaves: keys and sessions with their content, memories as pointers. Erasing
--- a person takes the content of a session away, on record; its hash stays, and with it the root.
+-- What a snapshot holds, in the order of its leaves: keys and sessions with their content, memories as pointers.
+-- Erasing a person takes the content of a session away, on record; its hash stays, and with it the root.
 
 CREATE TABLE aureus.snapshot_parts (
     tenant_id TEXT NOT NULL CHECK (tenant_id <> ''),
