@@ -165,7 +165,7 @@ def anchor(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
     if as_json:
         show_json(done.to_dict())
         return
-    note(f"{done.anchored_count} heads anchored" + ("" if keys else "; not signed: no key"))
+    note(f"heads anchored: {done.anchored_count}" + ("" if keys else "; not signed: no key"))
     click.echo(done.note or done.head.text(), nl=False)
 
 
