@@ -18,16 +18,19 @@ from aureus.errors import (
     Invalid,
     NotFound,
 )
+from aureus.ledger.evidence import verify_proof
 from aureus.ledger.heads import SeenHeads
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.lines import entry_of, is_what_was_sealed
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof
+from aureus.ledger.steps import Scope, verifying
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree, verify_consistency
 from aureus.model.signed_heads import LedgerTotals
 from aureus.model.verification import FindingKind, SealedEntry
 from tests.contract.stage import Stage
+from tests.support.person import ERASED_WITH, NAME, write_life
 
 KEY = SigningKey("aureus", bytes(range(32)))
 NEXT_KEY = SigningKey("aureus", bytes(32))
@@ -308,6 +311,51 @@ class TestSigning:
         assert first.incarnation == again.incarnation == 2
         with pytest.raises(Conflict):
             run(stage, store.begin_incarnation(3, lost, actor="ada"))
+
+
+class TestErasure:
+    def test_after_an_erasure_every_proof_holds_and_the_report_names_the_record(
+        self, stage: Stage
+    ) -> None:
+        write_life(stage.stores)
+        seal(stage)
+        before = stage.stores.ledger.sign(KEY)
+        stage.stores.erasure.erase(NAME, reason="request 17", actor="officer", **ERASED_WITH)
+        seal(stage)
+        report = stage.stores.ledger.verify(keys=[KEY.public])
+        assert report.is_intact, report.summary
+        assert [head.size for head in report.anchors] == [before.size]
+        assert report.redaction_count > 1
+        redaction = report.redactions[0]
+        assert redaction.position < before.size <= redaction.redacted_by
+        proof = stage.stores.ledger.prove(redaction.event_id)
+        evidence = verify_proof(str(proof), [KEY.public])
+        assert evidence.event.payload is None
+        assert "its payload was erased" in evidence.summary
+
+    def test_what_is_erased_while_it_is_verified_raises_no_alarm(self, stage: Stage) -> None:
+        write_life(stage.stores)
+        seal(stage)
+        head = stage.stores.ledger.get_head()
+        work = verifying(Scope("aureus"))
+        answer: Any = None
+        is_erased, report = False, None
+        while report is None:
+            try:
+                ask = work.send(answer)
+            except StopIteration as end:
+                report = end.value
+                continue
+            if ask.operation == "read_page" and not is_erased:
+                stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
+                is_erased = True
+            ledger = stage.stores.ledger
+            stores = getattr(ledger, "_target", ledger)._driver.stores
+            operation = getattr(stores[ask.store], ask.operation)
+            answer = run(stage, operation(*ask.arguments, **ask.options))
+        assert is_erased
+        assert report.is_intact, report.summary
+        assert (report.head.size, report.redaction_count > 1) == (head.size, True)
 
 
 def never(head: Head) -> str:

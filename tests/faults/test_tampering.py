@@ -210,6 +210,26 @@ def test_a_changed_head_is_named_and_neither_signed_nor_extended(scene: Scene) -
         scene.client.ledger.head()
 
 
+def test_numbers_beyond_all_reason_end_too(scene: Scene) -> None:
+    last = scene.ask("SELECT max(first_position) FROM ~ledger_batches")[0][0]
+    scene.ask("UPDATE ~ledger_batches SET first_position = ? WHERE first_position = ?", 2**60, last)
+    scene.ask("UPDATE ~ledger_heads SET size = ?", 2**61)
+    kinds = [kind for kind, _ in scene.found()]
+    assert FindingKind.MISSING in kinds
+    assert FindingKind.TRUNCATED in kinds
+
+
+def test_kept_roots_that_are_gone_are_named(scene: Scene) -> None:
+    scene.client.ledger.head()
+    scene.client.events.append("s/0", "noted", {})
+    while not scene.client.ledger.seal().is_done:
+        pass
+    scene.ask("DELETE FROM ~ledger_nodes")
+    assert scene.found() == [(FindingKind.COLUMN, 0), (FindingKind.COLUMN, 256)]
+    with pytest.raises(IntegrityFailure, match="its history was"):
+        scene.client.ledger.head()
+
+
 def test_a_rewrite_of_everything_is_named_by_what_was_signed(scene: Scene) -> None:
     scene.client.ledger.sign(KEY)
     rewrite(scene, AT)

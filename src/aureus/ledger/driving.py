@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
-from aureus.ledger.steps import Steps
+from aureus.errors import AureusError
+from aureus.ledger.steps import Ask, Steps
 from aureus.stores.audit import AsyncAuditStore, AuditStore
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
 from aureus.stores.proofs import AsyncProofStore, ProofStore
@@ -26,15 +29,20 @@ class Driver:
         }
 
     def carry_out(self, work: Steps[T]) -> T:
-        """Do what steps ask of the stores, and return what they return."""
-        answer: Any = None
+        """Do what steps ask of the stores, and return what they return. An error of a store is theirs to take first."""
+        step: Callable[[], Ask] = partial(work.send, None)
         while True:
             try:
-                ask = work.send(answer)
+                ask = step()
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # the generator's own type says what it returns
-            operation = getattr(self.stores[ask.store], ask.operation)
-            answer = operation(*ask.arguments, **ask.options)
+            try:
+                operation = getattr(self.stores[ask.store], ask.operation)
+                answer = operation(*ask.arguments, **ask.options)
+            except AureusError as error:
+                step = partial(work.throw, error)
+            else:
+                step = partial(work.send, answer)
 
 
 class AsyncDriver:
@@ -48,19 +56,24 @@ class AsyncDriver:
         }
 
     async def carry_out(self, work: Steps[T]) -> T:
-        """Do what steps ask of the stores, and return what they return."""
-        answer: Any = None
+        """Do what steps ask of the stores, and return what they return; what they do in between is done in a thread."""
+        step: Callable[[], Ask] = partial(work.send, None)
         while True:
-            ask, result = await asyncio.to_thread(_advanced, work, answer)
+            ask, result = await asyncio.to_thread(_advanced, step)
             if ask is None:
                 return result  # type: ignore[no-any-return]  # the generator's own type says what it returns
-            operation = getattr(self.stores[ask.store], ask.operation)
-            answer = await operation(*ask.arguments, **ask.options)
+            try:
+                operation = getattr(self.stores[ask.store], ask.operation)
+                answer = await operation(*ask.arguments, **ask.options)
+            except AureusError as error:
+                step = partial(work.throw, error)
+            else:
+                step = partial(work.send, answer)
 
 
-def _advanced(work: Steps[T], answer: Any) -> tuple[Any, Any]:
+def _advanced(step: Callable[[], Ask]) -> tuple[Ask | None, Any]:
     """Return what is asked for next, or None and the result; an end cannot leave a thread as an exception."""
     try:
-        return work.send(answer), None
+        return step(), None
     except StopIteration as end:
         return None, end.value

@@ -133,6 +133,9 @@ def _explain_nodes(evidence: Evidence) -> None:
             "the kept root of these entries is not what follows from them; the entries are right"
         )
         evidence.findings.add(FindingKind.COLUMN, message, bad.first, bad.last)
+    for level, index in structure.missing_nodes:
+        message = f"the kept root at level {level}, number {index} is gone; the entries are right"
+        evidence.findings.add(FindingKind.COLUMN, message, index << level)
     if evidence.result.kept_leads_to_head:
         for level, index in structure.bad_nodes:
             message = f"the kept root at level {level}, number {index} is not what follows from those below"

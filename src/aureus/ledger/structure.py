@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from aureus.model.heads import Head
 from aureus.model.merkle import HASH_BYTES, TILE_LEVELS, TILE_WIDTH, Tree
+from aureus.model.verification import FINDINGS_MAX
 
 BAD_BLOCKS_MAX = 8
 """Damaged blocks whose leaves are kept for an explanation."""
@@ -79,9 +80,19 @@ class Structure:
     """The tree of the entries in the order of positions."""
 
     def __init__(
-        self, head: Head, peaks: bytes | None, start: Tree, heads: Sequence[HeadCheck]
+        self,
+        head: Head,
+        peaks: bytes | None,
+        start: Tree,
+        heads: Sequence[HeadCheck],
+        *,
+        keeps_nodes: bool = False,
     ) -> None:
-        """Begin behind ``start``; without peaks the last block, which is not complete, has nothing to compare with."""
+        """Begin behind ``start``; without peaks the last block, which is not complete, has nothing to compare with.
+
+        Where the ledger ``keeps_nodes``, one that is not there is missing.
+        """
+        self._keeps_nodes = keeps_nodes
         self._head = head
         low_size = head.size % TILE_WIDTH
         low = b"" if peaks is None else peaks[len(peaks) - HASH_BYTES * low_size.bit_count() :]
@@ -102,6 +113,8 @@ class Structure:
         self.bad_blocks: list[BadBlock] = []
         self.bad_block_count = 0
         self.bad_nodes: list[tuple[int, int]] = []
+        self.missing_nodes: list[tuple[int, int]] = []
+        """Kept roots that are gone, by level and index; the first hundred."""
 
     @property
     def next_position(self) -> int:
@@ -172,27 +185,37 @@ class Structure:
         block = self._block
         here = block.tree(block.end)
         reference = nodes.get((TILE_LEVELS, block.number))
+        if reference is None:
+            self._miss_node(TILE_LEVELS, block.number)
         self._compare_heads(here, reference)
         computed = None if here is None else here.root()
         if reference is not None and computed != reference:
             self._note_bad(
                 BadBlock(block.first, list(block.leaves), reference, None, self._last_leaf)
             )
-        self._of_leaves = self._grown(self._of_leaves, computed, {})
+        self._of_leaves = self._grown(self._of_leaves, computed, None)
         self._of_kept = self._grown(self._of_kept, reference or computed, nodes)
         self._last_leaf = block.leaves[-1]
         self._block = _Block(block.number + 1, Tree())
 
     def _grown(
-        self, upper: Tree | None, root: bytes | None, nodes: Mapping[tuple[int, int], bytes]
+        self, upper: Tree | None, root: bytes | None, nodes: Mapping[tuple[int, int], bytes] | None
     ) -> Tree | None:
         if upper is None or root is None:
             return None
         for node in upper.append(root):
+            if nodes is None:
+                continue
             key = (node.level + TILE_LEVELS, node.index)
-            if key in nodes and nodes[key] != node.hash:
+            if key not in nodes:
+                self._miss_node(*key)
+            elif nodes[key] != node.hash:
                 self.bad_nodes.append(key)
         return upper
+
+    def _miss_node(self, level: int, index: int) -> None:
+        if self._keeps_nodes and len(self.missing_nodes) < FINDINGS_MAX:
+            self.missing_nodes.append((level, index))
 
     def _note_bad(self, bad: BadBlock) -> None:
         self.bad_block_count += 1

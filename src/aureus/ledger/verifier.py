@@ -41,11 +41,13 @@ class Verifier:
         heads: Sequence[VerifiedHead] = (),
         start: Tree | None = None,
         findings: Findings | None = None,
+        keeps_nodes: bool = False,
     ) -> None:
         """Verify up to this head, which is the ledger's own, with the peaks that are stored with it.
 
         ``heads`` were seen before, or come from elsewhere. ``start`` is the tree of a head that was verified before;
-        reading then begins behind it. ``findings`` are what was found already. Raises ``IntegrityFailure`` when the
+        reading then begins behind it. ``findings`` are what was found already. Where the ledger
+        ``keeps_nodes`` each block has to come with its kept root. Raises ``IntegrityFailure`` when the
         ledger is behind where it begins.
         """
         begin = start or Tree()
@@ -59,7 +61,7 @@ class Verifier:
         self._contents = Contents(self._findings, from_beginning=begin.size == 0)
         self._checks = [HeadCheck(one.head, one.is_anchored) for one in heads]
         own = peaks if self._check_own_state(peaks) else None
-        self._structure = Structure(head, own, begin, self._checks)
+        self._structure = Structure(head, own, begin, self._checks, keeps_nodes=keeps_nodes)
         self._extra: list[SealedEntry] = []
         self._extra_count = 0
         self._entry_count = 0

@@ -75,6 +75,11 @@ class ProofOperations(Operations):
         )
 
     @read
+    def get_next_position(self, first: int) -> Op[int | None]:
+        """Return where the next batch begins, from a position on; None where there is none."""
+        return (yield from last(sql.get_next_position, lambda row: row[0], first=first))
+
+    @read
     def list_nodes(self, first: int, end: int, size: int) -> Op[Hashes]:
         """Return the kept roots of blocks that end within a range of positions, by level and index.
 

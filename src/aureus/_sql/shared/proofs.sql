@@ -27,6 +27,11 @@ SELECT n.node_no, n.hash FROM aureus.ledger_nodes AS n
 WHERE n.tenant_id = :tenant_id AND n.level = :level AND n.node_no >= :first AND n.node_no < :end
 ORDER BY n.node_no;
 
+-- name: get_next_position :one
+-- Where the next batch begins, from :first on; by the primary key, NULL where there is none.
+SELECT min(b.first_position) FROM aureus.ledger_batches AS b
+WHERE b.tenant_id = :tenant_id AND b.first_position >= :first;
+
 -- name: get_newest_signed :one
 -- The signed head of the largest size in an incarnation; by the primary key.
 SELECT s.incarnation, s.size, s.root, s.note, s.signed_at
