@@ -108,6 +108,20 @@ class TestVerifying:
         assert report.is_intact, report.summary
         assert [head.size for head in report.anchors] == [late.size]
 
+    def test_after_a_change_of_name_nothing_is_wrong(self, stage: Stage) -> None:
+        grow(stage, 5)
+        early = stage.stores.ledger.sign(KEY)
+        grow(stage, 5)
+        renamed = SigningKey("ledger.example", bytes(32))
+        store = proofs(stage)
+        late = run(
+            stage,
+            store.sign("ledger.example", lambda head: str(Note(head.text()).signed_by(renamed))),
+        )
+        report = stage.stores.ledger.verify(keys=[KEY.public, renamed.public])
+        assert report.is_intact, report.summary
+        assert [head.size for head in report.anchors] == [early.size, late.size]
+
     def test_a_note_of_a_stranger_is_told(self, stage: Stage) -> None:
         grow(stage, 5)
         head = stage.stores.ledger.head()

@@ -71,13 +71,16 @@ def origin_of(name: str, tenant_key: str, incarnation: int) -> str:
 
 
 def is_same_ledger(origin: str, other: str) -> bool:
-    """Return whether two origins are of one tenant's ledger, of whatever incarnation."""
-    return _without_incarnation(origin) == _without_incarnation(other)
+    """Return whether two origins are of one tenant's ledger: of any incarnation, whatever it was called then."""
+    return origin == other or _tenant_key(origin) == _tenant_key(other)
 
 
-def _without_incarnation(origin: str) -> str:
-    stem, dot, number = origin.rpartition(".")
-    return stem if dot and number.isdecimal() and "/" in stem else origin
+def _tenant_key(origin: str) -> str:
+    _, slash, last = origin.rpartition("/")
+    stem, dot, number = last.rpartition(".")
+    if not slash:
+        return origin
+    return stem if dot and number.isdecimal() else last
 
 
 def check_origin(origin: str) -> None:

@@ -136,9 +136,13 @@ class Verification:
         if not self.is_intact:
             first = self.findings[0]
             place = "" if first.position is None else f" at position {first.position}"
-            return f"BROKEN: {self.finding_count} findings, the first: {first.kind.value}{place}: {first.message}"
+            several = (
+                f"{self.finding_count} findings, the first: " if self.finding_count > 1 else ""
+            )
+            return f"BROKEN: {several}{first.kind.value}{place}: {first.message}"
         redacted = f", {self.redaction_count} redacted" if self.redaction_count else ""
-        what = f"intact: {self.entry_count} entries{redacted}, size {self.head.size}"
+        entries = "1 entry" if self.entry_count == 1 else f"{self.entry_count:,} entries"
+        what = f"intact: {entries}{redacted}, size {self.head.size}"
         if not self.is_anchored:
             return (
                 f"{what}. NOT ANCHORED: no signed head from outside was compared, so a rewrite of everything, "

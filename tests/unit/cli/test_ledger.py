@@ -121,7 +121,7 @@ def test_what_was_changed_is_named_and_the_exit_code_says_so(shell: Shell) -> No
     shell.tamper("UPDATE events SET actor = 'nobody' WHERE event_id = 'e-2'")
     result = shell.run("verify")
     assert result.exit_code == 5
-    assert "BROKEN: 1 findings, the first: column at position 2" in result.stdout
+    assert "BROKEN: column at position 2" in result.stdout
     assert "e-2" in result.stdout
     (finding,) = json.loads(shell.run("verify", "--json").stdout)["findings"]
     assert (finding["kind"], finding["position"], finding["event_id"]) == ("column", 2, "e-2")

@@ -114,5 +114,7 @@ def test_an_accepted_restore_is_the_same_ledger_and_another_origin() -> None:
     first, second = origin_of("a.b", KEY, 1), origin_of("a.b", KEY, 2)
     assert (first, second) == (f"a.b/{KEY}", f"a.b/{KEY}.2")
     assert is_same_ledger(first, second)
-    assert not is_same_ledger(first, origin_of("a.c", KEY, 1))
+    assert is_same_ledger(first, origin_of("renamed/ledger", KEY, 1))
+    assert not is_same_ledger(first, origin_of("a.b", "f" * 32, 1))
     assert not is_same_ledger("a.2", "a.3")
+    assert is_same_ledger("a.2", "a.2")
