@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aureus import Aureus
-from benchmarks import filling, made_texts, search
+from benchmarks import filling, made_texts, search, verifying
 from benchmarks.__main__ import PROGRAMS, main
 from benchmarks.machine import describe
 from benchmarks.measuring import Effort, Sample, ratio
@@ -26,6 +26,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(made_texts, "QUESTIONS", 5)
     for name, least in (("SIZES", (600,)), ("ADDED", 300)):
         monkeypatch.setattr(search, name, least)
+    monkeypatch.setattr(verifying, "ENTRIES", 600)
 
 
 @pytest.mark.usefixtures("small")
