@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from aureus import codec
 from aureus.clock import to_rfc3339
 from aureus.errors import Invalid
-from aureus.runlog.format import format_event, parse_line
+from aureus.runlog.format import format_event, format_record, parse_line, redacted
 from tests.unit.runlog.factory import make_event
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
@@ -162,3 +163,29 @@ def test_what_is_not_a_line_is_refused(line: bytes) -> None:
 def test_any_bytes_are_a_record_or_refused(line: bytes) -> None:
     with suppress(Invalid):
         assert isinstance(parse_line(line), dict)
+
+
+@given(
+    payload=st.dictionaries(TEXT, JSON, max_size=4)
+    | st.fixed_dictionaries(
+        {"workflowId": TEXT, "runId": st.just("r_1")},
+        optional={"taskId": TEXT | st.none(), "data": JSON},
+    ),
+    metadata=st.dictionaries(TEXT, JSON, max_size=3),
+)
+def test_a_line_that_loses_what_it_said_is_that_of_the_erased_event(
+    payload: dict[str, Any], metadata: dict[str, Any]
+) -> None:
+    event = make_event("r_1", 3, payload=payload, metadata=metadata, type="noted")
+    erased = replace(event, payload={}, metadata={}, is_redacted=True)
+    line = format_record(redacted(parse_line(format_event(event, "acme"))))
+    assert line == format_event(erased, "acme")
+    assert redacted(parse_line(line)) == parse_line(line)
+
+
+@given(payload=st.dictionaries(TEXT, JSON, max_size=4), metadata=st.dictionaries(TEXT, JSON))
+def test_a_line_that_is_read_and_written_stays_the_same_byte_for_byte(
+    payload: dict[str, Any], metadata: dict[str, Any]
+) -> None:
+    line = format_event(make_event("r_1", 3, payload=payload, metadata=metadata), "acme")
+    assert format_record(parse_line(line)) == line
