@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -114,3 +117,38 @@ def test_an_approval_ends_is_denied_or_needs_somebody_else(stage: Stage, agent: 
         snapshots.request_approval("nothing", requested_by="ada")
     with pytest.raises(Invalid, match="between 0 and a year"):
         snapshots.request_approval(snapshot.snapshot_id, requested_by="ada", expires_in_seconds=0)
+
+
+def test_of_two_rollbacks_and_of_two_answers_at_the_same_time_one_wins(agent: Any) -> None:
+    snapshots = agent.snapshots
+    snapshot = taken(agent, risk_tier=RiskTier.HIGH)
+    agent.world_state.set("plan", 2)
+
+    def outcome(call: Callable[[], Any]) -> str:
+        try:
+            call()
+        except IllegalTransition as error:
+            return error.code
+        return "done"
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(3):
+            name = f"a{number}"
+            snapshots.request_approval(snapshot.snapshot_id, requested_by="ada", approval_id=name)
+            answers = [
+                pool.submit(
+                    outcome, partial(snapshots.decide_approval, name, approve=True, decided_by=who)
+                )
+                for who in ("ada", "bob")
+            ]
+            assert sorted(done.result() for done in answers) == ["done", "illegal_transition"]
+            backs = [
+                pool.submit(
+                    outcome, partial(snapshots.restore, snapshot.snapshot_id, approval_id=name)
+                )
+                for _ in range(3)
+            ]
+            outcomes = sorted(done.result() for done in backs)
+            assert outcomes == ["done", "illegal_transition", "illegal_transition"]
+    assert len(snapshots.list_rollbacks()) == 3
+    assert agent.world_state.get("plan").version == 3
