@@ -163,3 +163,19 @@ def test_what_is_not_on_record_cannot_be_removed(stage: Stage) -> None:
             stage.backend.transaction("acme") as tx,
         ):
             tx.execute(f"DELETE FROM {stage.table(table)}")
+
+
+def test_erasing_a_person_takes_what_entries_refer_to_with_them(stage: Stage, audit: Any) -> None:
+    entry = audit.append(
+        "ada", "x", after="secret", subjects=["bob"], provenance=Provenance("r1", "t1")
+    )
+    kept = audit.append("ada", "x", after="other", provenance=Provenance("r1"))
+    seal(stage)
+    stage.stores.erasure.erase("bob", reason="request 17")
+    assert audit.get(entry.event_id).is_redacted
+    assert audit.list(run_id="r1").entries == (kept,)
+    assert audit.list(task_id="t1").entries == ()
+    seal(stage)
+    assert audit.verify_all().is_intact
+    found = audit.verify_entry(entry.event_id)
+    assert (found.is_intact, found.is_redacted) == (True, True)

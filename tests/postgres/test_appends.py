@@ -26,7 +26,8 @@ def test_lost_replies_of_appends_leave_each_event_once(
     make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
 ) -> None:
     """Also with an expected version, which the repeated statement does not find any more."""
-    append = (stage := make_stage(port=fault_proxy.port, is_async=is_async)).stores.events.append
+    stage = make_stage(port=fault_proxy.port, is_async=is_async, **{"ledger.sealing": "off"})
+    append = stage.stores.events.append
     rule = fault_proxy.on(every_other(), CutAfter())
     for number in range(ROUNDS):
         assert append("any", "t", {"n": number}).version == number + 1
@@ -41,7 +42,7 @@ def test_lost_replies_of_appends_leave_each_event_once(
 def test_an_append_is_one_flush_and_several_are_gathered(
     make_stage: MakeStage, fault_proxy: FaultProxy
 ) -> None:
-    stage = make_stage(port=fault_proxy.port)
+    stage = make_stage(port=fault_proxy.port, **{"ledger.sealing": "off"})
     stage.stores.events.append("warm", "up", {})
     wire = Wire(fault_proxy)
     stage.stores.events.append_all("s", [NewEvent("t", {})] * 3, expected_version=0)

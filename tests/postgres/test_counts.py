@@ -91,7 +91,8 @@ def test_a_waiting_process_sends_at_most_one_statement_a_second(
 
     fault_proxy.on(note, Delay(0.0))
     url = postgres_database.url(port=fault_proxy.port)
-    settings = load(arguments={"database.url": url}, environ={}, directory=tmp_path)
+    arguments = {"database.url": url, "ledger.sealing": "off"}
+    settings = load(arguments=arguments, environ={}, directory=tmp_path)
 
     async def work() -> None:
         async with AsyncAureus(settings=settings) as db:
