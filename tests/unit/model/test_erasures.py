@@ -69,8 +69,9 @@ def test_a_record_says_what_its_event_is_read_as(entries: list[tuple[int, str]],
 def test_a_search_is_at_its_end_when_every_kind_is() -> None:
     assert not Place().is_end
     assert END.is_end
-    for name in ("memory_id", "hypothesis_id", "snapshot_id"):
-        assert not replace(END, **{name: ""}).is_end
+    assert not replace(END, memory_id="").is_end
+    assert not replace(END, hypothesis_id="").is_end
+    assert not replace(END, snapshot_id="").is_end
     assert not replace(END, entry_no=0).is_end
     assert not replace(END, streams=("profiles/ada",)).is_end
     assert replace(END, streams=("profiles/ada",), stream=1).is_end
