@@ -47,7 +47,9 @@ _TENANT_MARK = "@"  # no folder of a run starts with it
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER_MODE, _FILE_MODE = 0o750, 0o640
-_OPEN_ATTEMPTS = 5
+_OPEN_ATTEMPTS = 100
+"""An erasure replaces a log once for each of its batches, and a writer that waits may miss some in a row."""
+
 _LOCK_PAUSE_SECONDS = 0.01
 
 _EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
