@@ -347,6 +347,21 @@ class TestErasure:
         assert evidence.event.payload is None
         assert "its payload was erased" in evidence.summary
 
+    def test_of_many_erased_entries_few_have_to_be_remembered(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_life(stage.stores)
+        grow(stage, 20)
+        stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
+        seal(stage)
+        monkeypatch.setattr("aureus.ledger.steps.ENTRIES_MAX", 2)
+        monkeypatch.setattr("aureus.ledger.steps.UNRECORDED_MAX", 2)
+        monkeypatch.setattr("aureus.ledger.contents.ERASED_MAX", 4)
+        report = stage.stores.ledger.verify()
+        assert report.is_intact, report.summary
+        assert report.erasures_unchecked == 0
+        assert report.redaction_count > 4
+
     def test_what_is_erased_while_it_is_verified_raises_no_alarm(self, stage: Stage) -> None:
         write_life(stage.stores)
         seal(stage)

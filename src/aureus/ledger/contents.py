@@ -7,6 +7,7 @@ entries whose hash differs, each up to a number. What goes beyond is counted, ne
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from aureus.ledger.erasures import erased_by
 from aureus.ledger.findings import Findings
@@ -23,7 +24,8 @@ STREAMS_MAX = 100_000
 """Streams whose newest version is remembered: 25 MB. The one that was not seen for the longest time is forgotten."""
 
 ERASED_MAX = 100_000
-"""Erased entries that wait for the entry that records their erasure: 20 MB."""
+"""Erased entries that wait for the entry that records their erasure: 30 MB. Those that come when so many wait are
+counted as unchecked; a database is asked for records long before."""
 
 DIFFERING_MAX = 1_000
 """Entries with another hash than was sealed that are compared with each other, to tell a new order from an edit."""
@@ -57,7 +59,8 @@ class Contents:
         self._findings = findings
         self._knows_all_streams = from_beginning
         self._versions: dict[str, int] = {}
-        self._erased: dict[str, SealedEntry] = {}
+        self._erased: dict[str, tuple[int, int]] = {}
+        self.erasures_unchecked = 0
         self.redactions: list[Redaction] = []
         self.redaction_count = 0
         self.versions_unchecked = 0
@@ -69,6 +72,15 @@ class Contents:
     def has_unrecorded(self) -> bool:
         """Whether there are erased entries whose record was not seen yet."""
         return bool(self._erased)
+
+    @property
+    def unrecorded_count(self) -> int:
+        """Return how many erased entries wait for their record."""
+        return len(self._erased)
+
+    def unrecorded(self, limit: int) -> list[int]:
+        """Return the entry numbers of those that have waited for the longest time."""
+        return [entry_no for _, entry_no in islice(self._erased.values(), limit)]
 
     def check(self, entry: SealedEntry) -> None:
         """Check one entry, and remember what later ones need."""
@@ -105,13 +117,9 @@ class Contents:
 
     def finish(self) -> None:
         """Report what was not explained by any later entry."""
-        for entry in self._erased.values():
-            self._findings.add(
-                FindingKind.PAYLOAD,
-                "the payload is gone, and no entry records that it was erased",
-                entry.position,
-                entry=entry,
-            )
+        for event_id, (position, entry_no) in self._erased.items():
+            message = "the payload is gone, and no entry records that it was erased"
+            self._findings.add_of(FindingKind.PAYLOAD, message, position, entry_no, event_id)
 
     def _check_hashes(self, entry: SealedEntry, event: StoredEvent) -> None:
         recomputed = leaf_hash(event.fields, event.commitment)
@@ -167,10 +175,9 @@ class Contents:
 
     def _take_erased(self, entry: SealedEntry, event: StoredEvent) -> None:
         if len(self._erased) < ERASED_MAX:
-            self._erased[event.fields.event_id] = entry
-            return
-        message = f"more than {ERASED_MAX:,} erased entries wait for their record; verify in parts"
-        self._findings.add(FindingKind.PAYLOAD, message, entry.position, entry=entry)
+            self._erased[event.fields.event_id] = (entry.position, entry.entry_no)
+        else:
+            self.erasures_unchecked += 1
 
     def _take_record(self, entry: SealedEntry, payload: bytes) -> None:
         event = entry.event
@@ -182,4 +189,4 @@ class Contents:
                 continue
             self.redaction_count += 1
             if len(self.redactions) < REDACTIONS_MAX:
-                self.redactions.append(Redaction(erased.position, event_id, entry.position))
+                self.redactions.append(Redaction(erased[0], event_id, entry.position))

@@ -27,19 +27,28 @@ class Findings:
         entry: SealedEntry | None = None,
     ) -> None:
         """Take one up."""
+        event = None if entry is None else entry.event
+        self._take(
+            Finding(
+                kind,
+                message,
+                position,
+                last_position,
+                None if entry is None else entry.entry_no,
+                None if event is None else event.fields.event_id,
+            )
+        )
+
+    def add_of(
+        self, kind: FindingKind, message: str, position: int, entry_no: int, event_id: str
+    ) -> None:
+        """Take up one about an entry that is not at hand any more."""
+        self._take(Finding(kind, message, position, None, entry_no, event_id))
+
+    def _take(self, finding: Finding) -> None:
         self.count += 1
         if len(self._listed) < FINDINGS_MAX:
-            event = None if entry is None else entry.event
-            self._listed.append(
-                Finding(
-                    kind,
-                    message,
-                    position,
-                    last_position,
-                    None if entry is None else entry.entry_no,
-                    None if event is None else event.fields.event_id,
-                )
-            )
+            self._listed.append(finding)
 
     def add_note(
         self,

@@ -35,6 +35,12 @@ T = TypeVar("T")
 SIGNED_COMPARED_MAX = 100
 """Signed heads in the database that a verification compares: the newest of them."""
 
+UNRECORDED_MAX = 10_000
+"""Erased entries that wait for their record before it is looked for ahead."""
+
+RECORDS_ASKED_MAX = 1_000
+"""Erased entries whose records are looked for together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -256,7 +262,7 @@ def _compared(
 
 def read_all(verifier: Verifier, head: Head) -> Steps[None]:
     """Read what comes next up to a head, and records of erasures behind it when some are missing."""
-    first = verifier.next_position
+    first, asked_count = verifier.next_position, 0
     while first < head.size:
         end = min(head.size, first + ENTRIES_MAX)
         entries: list[SealedEntry] = yield Ask("proofs", "read_page", (first, end))
@@ -273,8 +279,27 @@ def read_all(verifier: Verifier, head: Head) -> Steps[None]:
         verifier.read(entries, nodes)
         yield from check_references(entries, verifier.findings)
         first = reached
+        if verifier.unrecorded_count >= asked_count + UNRECORDED_MAX:
+            yield from _find_records(verifier)
+            asked_count = verifier.unrecorded_count
     if verifier.has_unrecorded:
         yield from _read_records(verifier, head)
+
+
+def _find_records(verifier: Verifier) -> Steps[None]:
+    """Look ahead for the records of erased entries that wait, so that few of them have to be remembered.
+
+    A record counts when its payload gives its hash in the ledger; that this hash is the one that was sealed is verified
+    when its own position is reached, as for every entry.
+    """
+    before = verifier.unrecorded_count + 1
+    while 0 < verifier.unrecorded_count < before:
+        before = verifier.unrecorded_count
+        numbers = verifier.unrecorded(RECORDS_ASKED_MAX)
+        for event_id in (yield Ask("proofs", "list_records", (numbers,))):
+            position: int | None = yield Ask("proofs", "get_position", (event_id,))
+            if position is not None:
+                verifier.read_later((yield Ask("proofs", "read_page", (position, position + 1))))
 
 
 def check_references(entries: Sequence[SealedEntry], findings: Findings) -> Steps[None]:

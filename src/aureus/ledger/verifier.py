@@ -106,6 +106,15 @@ class Verifier:
             self._entry_count += 1
 
     @property
+    def unrecorded_count(self) -> int:
+        """Return how many erased entries wait for their record."""
+        return self._contents.unrecorded_count
+
+    def unrecorded(self, limit: int) -> list[int]:
+        """Return the entry numbers of those that have waited for the longest time."""
+        return self._contents.unrecorded(limit)
+
+    @property
     def has_missing(self) -> bool:
         """Whether entries were missing so far: others may stand in their place, so that only numbers add up."""
         return self._contents.missing_count > 0
@@ -156,6 +165,7 @@ class Verifier:
             anchors=_by_size(check.head for check in agreeing if check.is_signed),
             unsigned_heads=_by_size(check.head for check in agreeing if not check.is_signed),
             versions_unchecked=self._contents.versions_unchecked,
+            erasures_unchecked=self._contents.erasures_unchecked,
         )
 
     def _check_own_state(self, peaks: bytes) -> bool:

@@ -120,6 +120,9 @@ class Verification:
     versions_unchecked: int = 0
     """Entries whose version was not compared with that of the stream's entry before: that one was out of sight."""
 
+    erasures_unchecked: int = 0
+    """Erased entries whose record was not looked for: too many others waited for theirs."""
+
     @property
     def is_intact(self) -> bool:
         """Whether nothing is wrong."""
@@ -142,7 +145,12 @@ class Verification:
             return f"BROKEN: {several}{first.kind.value}{place}: {first.message}"
         redacted = f", {self.redaction_count} redacted" if self.redaction_count else ""
         entries = "1 entry" if self.entry_count == 1 else f"{self.entry_count:,} entries"
-        what = f"intact: {entries}{redacted}, size {self.head.size}"
+        unchecked = (
+            f", {self.erasures_unchecked:,} more erased without a look for their record"
+            if self.erasures_unchecked
+            else ""
+        )
+        what = f"intact: {entries}{redacted}{unchecked}, size {self.head.size}"
         if not self.is_anchored:
             return (
                 f"{what}. NOT ANCHORED: no signed head from outside was compared, so a rewrite of everything, "

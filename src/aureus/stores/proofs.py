@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
@@ -123,6 +123,15 @@ class ProofOperations(Operations):
         """Return how many events there are and where they are. It counts all events of the tenant."""
         totals = yield from last(sql.get_totals, _totals)
         return totals or LedgerTotals(0, 0, 0, 0)
+
+    @read
+    def list_records(self, entry_nos: Sequence[int]) -> Op[list[str]]:
+        """Return the identifiers of the events that record the erasure of these entries, without repetition."""
+        return (
+            yield from last_all(
+                sql.list_records, lambda row: str(row[0]), entry_nos=list(entry_nos)
+            )
+        )
 
     @read
     def count_pending(self) -> Op[int]:

@@ -503,6 +503,23 @@ class TestErasure:
         report = ledger.verify()
         assert [(one.kind, one.position) for one in report.findings] == [(FindingKind.PAYLOAD, 4)]
 
+    def test_more_erased_entries_than_are_remembered_are_counted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("aureus.ledger.contents.ERASED_MAX", 3)
+        maker = LedgerMaker()
+        for number in range(5):
+            maker.append({"n": number})
+        names = [entry.event.fields.event_id for entry in maker.entries]  # type: ignore[union-attr] # they have one
+        maker.append({"event_ids": names}, type=RECORD_TYPE)
+        ledger = maker.ledger()
+        for at in range(5):
+            ledger.entries[at] = self.erased(ledger.entries[at])
+        report = ledger.verify()
+        assert report.is_intact, report.summary
+        assert (report.redaction_count, report.erasures_unchecked) == (3, 2)
+        assert "2 more erased without a look for their record" in report.summary
+
     def test_a_record_that_was_not_sealed_excuses_nothing(self) -> None:
         ledger = MAKER.ledger(20)
         name = ledger.entries[3].event.fields.event_id  # type: ignore[union-attr] # it has one

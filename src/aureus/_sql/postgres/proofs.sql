@@ -83,3 +83,6 @@ SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.
 FROM aureus.ledger_heads AS h
 WHERE h.tenant_id = :tenant_id
 FOR UPDATE;
+
+-- part: numbers
+SELECT unnest(CAST(:entry_nos AS bigint[]))

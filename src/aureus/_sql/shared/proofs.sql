@@ -32,6 +32,12 @@ ORDER BY n.node_no;
 SELECT min(b.first_position) FROM aureus.ledger_batches AS b
 WHERE b.tenant_id = :tenant_id AND b.first_position >= :first;
 
+-- name: list_records :many
+-- The records by which these entries lost their payloads; by the primary key.
+SELECT DISTINCT x.record_id FROM aureus.erased_entries AS x
+WHERE x.tenant_id = :tenant_id AND x.entry_no IN (<<numbers>>)
+ORDER BY x.record_id;
+
 -- name: get_newest_signed :one
 -- The signed head of the largest size in an incarnation; by the primary key.
 SELECT s.incarnation, s.size, s.root, s.note, s.signed_at

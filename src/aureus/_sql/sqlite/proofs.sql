@@ -82,3 +82,6 @@ LIMIT :limit;
 SELECT h.tenant_key, h.incarnation, h.size, h.root, h.peaks, h.last_entry_no, h.sealed_at
 FROM aureus.ledger_heads AS h
 WHERE h.tenant_id = :tenant_id;
+
+-- part: numbers
+SELECT j.value FROM json_each(:entry_nos) AS j
