@@ -171,6 +171,8 @@ def test_a_rollback_is_told_and_kept(stage: Stage, agent: Any) -> None:
     moved = agent.events.read_stream("world_state/default/plan")[-1]
     assert (moved.actor, moved.payload["operationId"]) == ("ada", "back")
     # A repeated call finds what it did, and does nothing.
+    again = agent.snapshots.attempt(snapshot.snapshot_id, rollback_id="back")
+    assert (again.rollback, len(again), bool(again)) == (rollback, 0, True)
     agent.world_state.set("plan", 4)
     assert agent.snapshots.restore(snapshot.snapshot_id, rollback_id="back") == rollback
     assert agent.world_state.get("plan").value == 4

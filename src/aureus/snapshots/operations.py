@@ -21,6 +21,7 @@ from aureus.model.sessions import DEFAULT_COLLECTION
 from aureus.model.snapshots import (
     UNDONE,
     Holdings,
+    Remedy,
     Rollback,
     Snapshot,
     SnapshotChange,
@@ -75,6 +76,17 @@ class RollbackAttempt:
 
     rollback: Rollback | None
     verification: Verification | None = None
+
+    def __len__(self) -> int:
+        """Return how many memories were written: what the upkeep of their index counts (`aureus.upkeep`)."""
+        if self.rollback is None:
+            return 0
+        written = (Remedy.FORGET, Remedy.REVISE, Remedy.REVIVE)
+        return sum(self.rollback.counts.get(remedy.value, 0) for remedy in written)
+
+    def __bool__(self) -> bool:
+        """Return true, whatever its length."""
+        return True
 
 
 class SnapshotOperations(SnapshotRows):
