@@ -84,7 +84,7 @@ class IllegalTransition(Conflict):
 
 
 class LeaseLost(Conflict):
-    """Another process holds the right to work on this run; this one must stop."""
+    """Another process holds the right to work on this run or this bucket; this one must stop."""
 
     code = "lease_lost"
     retryable = False
@@ -152,7 +152,7 @@ class IntegrityFailure(AureusError):
 
 
 class HistoryRewound(IntegrityFailure):
-    """The database is behind a head that was seen before."""
+    """The database is behind a head that was seen before, or a position lies beyond what is sealed."""
 
     code = "history_rewound"
 
