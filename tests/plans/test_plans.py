@@ -460,6 +460,10 @@ def indexes(plan: dict[str, Any]) -> list[str]:
     return [here, *(name for child in plan.get("Plans", []) for name in indexes(child))]
 
 
+SCANS_MEANT = [(Query("anchors", "list_unanchored"), "SCAN h")]
+"""Anchoring looks at the head of every tenant: that is what it is for."""
+
+
 def test_no_statement_scans_a_table_on_sqlite() -> None:
     connection = migrated_sqlite()
     catalog = Catalog("sqlite")
@@ -470,7 +474,7 @@ def test_no_statement_scans_a_table_on_sqlite() -> None:
             numbers = {number[1:] for number in re.findall(r"\?\d+", text)}
             plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
             scans += [(query, str(row[3])) for row in plan if is_scan(str(row[3]), tables)]
-    assert scans == []
+    assert [found for found in scans if found not in SCANS_MEANT] == []
 
 
 def test_appends_look_at_no_more_than_their_own_events_on_sqlite() -> None:

@@ -79,7 +79,7 @@ def count(path: Path, times: int) -> None:
 def fill_up(path: Path) -> None:
     """Write until the system gives no more room, say what was told, then go on when there is room again."""
     # Python ignores SIGXFSZ, so that a write beyond the limit fails with EFBIG.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, resource.RLIM_INFINITY))
     database = open_notes(path)
     number = 0
     try:

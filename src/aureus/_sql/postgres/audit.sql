@@ -225,9 +225,9 @@ WITH scanned AS MATERIALIZED (
         CASE WHEN CAST(:is_ascending AS boolean) THEN s.entry_no END DESC, s.occurred_at, s.entry_no
     LIMIT 1
 )
-SELECT (SELECT count(*) FROM scanned), r.occurred_at, r.entry_no, m.*
+SELECT (SELECT count(*) FROM scanned), end_of_look.occurred_at, end_of_look.entry_no, m.*
 FROM (SELECT 1) AS one
-LEFT JOIN reached AS r ON true
+LEFT JOIN reached AS end_of_look ON true
 LEFT JOIN (
     SELECT s.*, p.payload, p.metadata, p.entry_no IS NOT NULL
     FROM scanned AS s LEFT JOIN LATERAL (

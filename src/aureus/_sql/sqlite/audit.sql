@@ -152,9 +152,9 @@ WITH scanned AS MATERIALIZED (
     ORDER BY iif(:is_ascending, -1, 1) * s.occurred_at, iif(:is_ascending, -1, 1) * s.entry_no
     LIMIT 1
 )
-SELECT (SELECT count(*) FROM scanned), r.occurred_at, r.entry_no, m.*
+SELECT (SELECT count(*) FROM scanned), end_of_look.occurred_at, end_of_look.entry_no, m.*
 FROM (SELECT 1) AS one
-LEFT JOIN reached AS r ON true
+LEFT JOIN reached AS end_of_look ON true
 LEFT JOIN (
     SELECT s.*, p.payload, p.metadata, p.entry_no IS NOT NULL
     FROM scanned AS s
