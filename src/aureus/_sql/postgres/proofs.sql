@@ -85,4 +85,5 @@ WHERE h.tenant_id = :tenant_id
 FOR UPDATE;
 
 -- part: numbers
+-- The numbers of a list, one a row.
 SELECT unnest(CAST(:entry_nos AS bigint[]))

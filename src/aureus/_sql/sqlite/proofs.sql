@@ -84,4 +84,5 @@ FROM aureus.ledger_heads AS h
 WHERE h.tenant_id = :tenant_id;
 
 -- part: numbers
+-- The numbers of a list, one a row.
 SELECT j.value FROM json_each(:entry_nos) AS j
