@@ -23,7 +23,7 @@ from tests.support import postgres_guard
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a private folder in it
 
 _BYTES_MIN: Final = 2 * 1024**3
-"""Room that must be free, there and in the machine's memory: two processes were seen to use 0.6 GB at most."""
+"""Room that must be free, there and in the machine's memory: one process of unit tests was seen to hold 0.7 GB."""
 
 
 class Scratch:
