@@ -99,7 +99,7 @@ def _steady(place: Place, seconds: float) -> Table:
     row = [
         count(fed / took),
         count(head.size / took),
-        count(median(lags[:half])),
+        count(median(lags[:half] or lags)),
         count(median(lags[half:])),
         count(max(lags)),
         fine(rounds[len(rounds) // 2] * 1000),
