@@ -28,6 +28,11 @@ _SETTINGS = re.compile(
 _SCRATCH = pytest.StashKey[Scratch]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the contract tests be asked for on every shape of a database; see ``tests.contract.conftest``."""
+    parser.addoption("--all-shapes", action="store_true", help="contract tests on every shape")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the settings of the machine, and write into its memory where it has enough."""
     for name in [name for name in os.environ if _SETTINGS.fullmatch(name)]:

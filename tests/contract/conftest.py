@@ -1,9 +1,15 @@
-"""The backends of the contract: both engines, sync and async, and PostgreSQL in the shapes it is met in."""
+"""The backends of the contract: both engines, sync and async, and the other shapes that they are met in.
+
+Every test runs on both engines, for threads and for event loops. Of the other shapes each test runs on one, always the
+same: the tests of a noun come by all of them, and a suite of every test on every shape would take twice as long.
+``--all-shapes`` runs that; do so for the files of a noun whose storage you change.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import psycopg
 import pytest
@@ -13,21 +19,31 @@ from tests.support.backends import Backend, settings_for
 from tests.support.pooling_proxy import PoolingProxy
 from tests.support.postgres import OWNER, PostgresDatabase
 
-BACKENDS = [
-    "sqlite-file",
-    "sqlite-file-async",
+BACKENDS = ("sqlite-file", "sqlite-file-async", "postgres", "postgres-async")
+"""What every test runs on."""
+
+SHAPES = (
     "sqlite-memory",
     "sqlite-memory-async",
-    "postgres",
-    "postgres-async",
     "postgres-unprepared",
-    "postgres-pooler-async",
     "postgres-pooler",
+    "postgres-pooler-async",
     "postgres-owner",
-]
+)
+"""What each test runs on one of."""
 
 
-@pytest.fixture(params=BACKENDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Choose the backends of a test."""
+    if "backend" not in metafunc.fixturenames:
+        return
+    name = f"{metafunc.module.__name__}.{metafunc.function.__name__}"
+    shape = SHAPES[crc32(name.encode()) % len(SHAPES)]
+    shapes = SHAPES if metafunc.config.getoption("--all-shapes") else (shape,)
+    metafunc.parametrize("backend", [*BACKENDS, *shapes], indirect=True)
+
+
+@pytest.fixture
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """Give an open database of each kind."""
     name: str = request.param
