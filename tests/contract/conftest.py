@@ -37,8 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the backends of a test."""
     if "backend" not in metafunc.fixturenames:
         return
-    name = f"{metafunc.module.__name__}.{metafunc.function.__name__}"
-    shape = SHAPES[crc32(name.encode()) % len(SHAPES)]
+    shape = SHAPES[crc32(metafunc.definition.nodeid.encode()) % len(SHAPES)]
     shapes = SHAPES if metafunc.config.getoption("--all-shapes") else (shape,)
     metafunc.parametrize("backend", [*BACKENDS, *shapes], indirect=True)
 

@@ -30,7 +30,9 @@ DECIDED: dict[str, list[str]] = {
     "sweep_sessions": ["session.expire"],
     "adopt_sessions": ["session.adopt"],
     "delete_world_state": ["world-state.delete"],
-    "erase_batch": ["subject.erase"],
+    "delete_subscription": ["subscription.delete"],
+    "reset_subscription": ["subscription.reset"],
+    "skip_parked": ["subscription.skip"],
     "accept_restore": ["ledger.accept-restore"],
     "fail_to_roll_back": ["rollback.fail"],
     "request_approval": ["rollback.request-approval"],
@@ -66,6 +68,7 @@ ROUTINE: dict[str, list[str]] = {
     "increment_world_state": ["world-state.set"],
     "transform_world_state": ["world-state.set"],
     "create_snapshot": ["snapshot.create"],
+    "replay_parked": ["subscription.replay"],
 }
 """Writes that are entries under ``all`` alone."""
 
@@ -73,6 +76,7 @@ EXPLICIT: dict[str, list[str]] = {
     "append_audit_entry": ["x"],
     "set_audit_mode": ["audit.set-mode"],
     "prune_audit": ["audit.prune"],
+    "erase_batch": ["subject.erase"],
 }
 """Writes that are entries in every mode."""
 
@@ -101,6 +105,8 @@ SILENT = {
     "save_version", "append_about_two", "sign_head", "check_snapshot", "acquire", "release", "prune", "reserve",
     "append", "record_access", "embed_batch", "delete_embeddings", "prune_sessions", "begin_index", "index_states",
     "drop_index", "take_pending", "begin_merge", "end_merge", "prune_segment", "retire_segment", "seal",
+    "create_subscription", "advance_subscription", "claim_bucket", "advance_buckets", "share_buckets", "leave_group",
+    "park_stream", "keep_parked", "move_parked", "unpark_stream",
 }  # fmt: skip
 """Writes that leave no entry: leases, indexes and whatever is derived, events of callers, definitions by their hash."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -50,12 +51,14 @@ def found_in_files(database: PostgresDatabase) -> dict[str, list[bytes]]:
             )
         )
     folder = Path(row[0]) / "base" / str(row[1])
+    found: dict[str, list[bytes]] = {}
     files = [path for path in folder.iterdir() if path.is_file()]
     assert len(files) > 100
-    found = {
-        str(names.get(path.name.split(".")[0], path.name)): bytes_with_the_word(path.read_bytes())
-        for path in files
-    }
+    for path in files:
+        # The server takes its list of relations away, and makes it anew, whenever it likes.
+        with suppress(FileNotFoundError):
+            places = bytes_with_the_word(path.read_bytes())
+            found[str(names.get(path.name.split(".")[0], path.name))] = places
     return {name: places for name, places in found.items() if places}
 
 
