@@ -37,7 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the backends of a test."""
     if "backend" not in metafunc.fixturenames:
         return
-    shape = SHAPES[crc32(metafunc.definition.nodeid.encode()) % len(SHAPES)]
+    name = f"{metafunc.function.__module__}.{metafunc.function.__name__}"
+    shape = SHAPES[crc32(name.encode()) % len(SHAPES)]
     shapes = SHAPES if metafunc.config.getoption("--all-shapes") else (shape,)
     metafunc.parametrize("backend", [*BACKENDS, *shapes], indirect=True)
 
