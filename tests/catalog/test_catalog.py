@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from aureus._database.catalog import Catalog, Engine, texts
+from aureus._database.copying import NOT_COPIED, SHARED_TABLES, TABLES
 from aureus._database.migrate import bookkeeping, read_migrations
 from aureus._database.sqlite.functions import add_functions
 from aureus._database.statement import Query
@@ -207,6 +208,23 @@ def test_every_key_of_every_table_starts_with_the_tenant_on_sqlite() -> None:
         ).fetchall():
             columns = connection.execute("SELECT name FROM pragma_index_info(?)", index).fetchall()
             assert columns[0] == ("tenant_id",), (table, index)
+
+
+def test_a_copy_of_a_database_knows_every_table(postgres_database: PostgresDatabase) -> None:
+    known = {*TABLES, *SHARED_TABLES, *NOT_COPIED}
+    with psycopg.connect(postgres_database.url()) as connection:
+        on_postgres = connection.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'aureus'"
+        ).fetchall()
+    on_sqlite = migrated_sqlite().execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    )
+    assert {name for (name,) in on_postgres} | {"memory_vectors"} == known
+    assert {name for (name,) in on_sqlite} == known - {
+        "flushes",
+        "ledger_pending",
+        "memory_vectors",
+    }
 
 
 def test_row_level_security_is_forced_on_every_table_of_tenants(

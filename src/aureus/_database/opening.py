@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aureus._database.copying import Side
 from aureus._database.database import AsyncDatabase, Database
 from aureus._database.drive import Sources
 from aureus.config import DatabaseSettings, SqliteUrl
@@ -45,6 +46,17 @@ def migrate_schema(settings: DatabaseSettings) -> tuple[str, ...]:
     from aureus._database.postgres.opening import migrate as migrate_postgres
 
     return migrate_postgres(settings, settings.url)
+
+
+def open_side(settings: DatabaseSettings) -> Side:
+    """Open a database for copying; its schema is there. Raises ``DatabaseUnavailable`` and ``Invalid``."""
+    if isinstance(settings.url, SqliteUrl):
+        from aureus._database.sqlite.copying import SqliteSide
+
+        return SqliteSide(settings.url.path)
+    from aureus._database.postgres.copying import PostgresSide
+
+    return PostgresSide(settings, settings.url)
 
 
 def schema_status(settings: DatabaseSettings) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from aureus.cli.output import note, show_json
+from aureus.cli.output import EXIT_INTEGRITY, note, plain_text, show_json
 from aureus.cli.session import announce, database_options, json_option, settings_of
+
+if TYPE_CHECKING:
+    from aureus.model.copies import TenantCopy
 
 
 @click.group()
@@ -61,6 +64,47 @@ def sql(**flags: Any) -> None:
     from aureus._database.opening import schema_sql
 
     click.echo(schema_sql(settings_of(flags).database), nl=False)
+
+
+@db.command()
+@click.argument("target", metavar="TARGET-URL")
+@click.option(
+    "--only",
+    "tenants",
+    multiple=True,
+    metavar="TENANT",
+    help="Copy this tenant alone; may be given often. Default: all of them, and the anchor log.",
+)
+@database_options
+@json_option
+def copy(*, target: str, tenants: tuple[str, ...], as_json: bool, **flags: Any) -> None:
+    """Copy this database into another one, and verify the copy; between SQLite and PostgreSQL too.
+
+    Every tenant is one transaction there. Stop the writers first. A copy that was interrupted goes on when it is
+    repeated. Exit code 5 when a ledger in the copy is not intact.
+    """
+    from aureus.transfer import copy_database
+
+    settings = settings_of(flags)
+    announce(settings)
+    done = copy_database(
+        settings, target, tenants=tenants, told=None if as_json else _show_tenant_copy
+    )
+    if as_json:
+        show_json(done.to_dict())
+    elif not done.tenants:
+        note(f"there is nothing in {done.source} to copy")
+    else:
+        note(f"copied to {done.target}; use it with --database-url or AUREUS_DATABASE_URL")
+    if not done.is_intact:
+        raise click.exceptions.Exit(EXIT_INTEGRITY)
+
+
+def _show_tenant_copy(done: TenantCopy) -> None:
+    what = "was there" if done.was_there else "copied"
+    click.echo(
+        f"{plain_text(done.tenant_id)}: {what}, {done.row_count:,} rows, the same in both; {done.verification.summary}"
+    )
 
 
 def _migrate(flags: dict[str, Any]) -> None:

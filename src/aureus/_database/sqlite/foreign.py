@@ -30,8 +30,8 @@ class SqliteForeignTable:
 
     def pages(self, size: int) -> Iterator[Sequence[Row]]:
         """Yield its rows, so many at a time; columns whose name ends in ``_at`` as times."""
-        names = ", ".join(map(_quoted, self._columns))
-        order = ", ".join(map(_quoted, self._columns[:2]))
+        names = ", ".join(map(quoted, self._columns))
+        order = ", ".join(map(quoted, self._columns[:2]))
         rows = iter(
             self._execute(f"SELECT {names} FROM {self._table} ORDER BY {order}")  # noqa: S608 - its names are quoted identifiers
         )
@@ -50,7 +50,7 @@ def open_table(
     path: Path | None, table: Sequence[str], columns: Sequence[str]
 ) -> Generator[SqliteForeignTable]:
     """Open a table of a file. Raises ``NotFound`` and ``Invalid``."""
-    name = ".".join(map(_quoted, table))
+    name = ".".join(map(quoted, table))
     if path is None or not path.exists():
         raise NotFound(f"there is no SQLite file {path or 'in memory'} to read {name} from")
     try:
@@ -60,7 +60,7 @@ def open_table(
     try:
         execute = executing(connection)
         execute("BEGIN")
-        names = ", ".join(map(_quoted, columns))
+        names = ", ".join(map(quoted, columns))
         try:
             execute(f"SELECT {names} FROM {name} LIMIT 0")  # noqa: S608 - its names are quoted identifiers
         except apsw.SQLError as error:
@@ -80,7 +80,7 @@ def executing(connection: apsw.Connection) -> Callable[..., Any]:
     return cast(Callable[..., Any], cast(Any, connection).execute)
 
 
-def _quoted(identifier: str) -> str:
+def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
