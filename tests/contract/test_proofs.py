@@ -18,13 +18,13 @@ from aureus.errors import (
     Invalid,
     NotFound,
 )
-from aureus.ledger.evidence import verify_proof
-from aureus.ledger.heads import SeenHeads
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.lines import entry_of, is_what_was_sealed
 from aureus.ledger.notes import Note
-from aureus.ledger.proofs import InclusionProof
-from aureus.ledger.steps import Scope, verifying
+from aureus.ledger.proofs import InclusionProof, verify_proof
+from aureus.ledger.seen_heads import SeenHeads
+from aureus.ledger.steps import Scope
+from aureus.ledger.verifying import verifying
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree, verify_consistency
 from aureus.model.signed_heads import LedgerTotals
@@ -354,8 +354,8 @@ class TestErasure:
         grow(stage, 20)
         stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
         seal(stage)
-        monkeypatch.setattr("aureus.ledger.steps.ENTRIES_MAX", 2)
-        monkeypatch.setattr("aureus.ledger.steps.UNRECORDED_MAX", 2)
+        monkeypatch.setattr("aureus.ledger.verifying.ENTRIES_MAX", 2)
+        monkeypatch.setattr("aureus.ledger.verifying.UNRECORDED_MAX", 2)
         monkeypatch.setattr("aureus.ledger.contents.ERASED_MAX", 4)
         report = stage.stores.ledger.verify()
         assert report.is_intact, report.summary

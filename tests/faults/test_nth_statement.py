@@ -12,8 +12,8 @@ import pytest
 
 from aureus import NewEvent, Provenance
 from aureus.errors import AureusError
-from aureus.ledger.heads import SeenHead, SeenHeads
 from aureus.ledger.keys import SigningKey
+from aureus.ledger.seen_heads import SeenHead, SeenHeads
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.heads import Head
 from aureus.model.sessions import AdoptedMessage, AdoptedSession

@@ -311,7 +311,7 @@ def _read(path: Path) -> str:
 
 
 def _verify_proof(path: Path, keys: Sequence[PublicKey], *, as_json: bool) -> None:
-    from aureus.ledger.evidence import verify_proof
+    from aureus.ledger.proofs import verify_proof
 
     found = verify_proof(_read(path), keys)
     if as_json:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from aureus.errors import HistoryRewound, IntegrityFailure
-from aureus.ledger.heads import SeenHead
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.notes import Note
+from aureus.ledger.seen_heads import SeenHead
 from aureus.ledger.steps import Scope
 from aureus.model.heads import Head
 from aureus.model.merkle import verify_consistency

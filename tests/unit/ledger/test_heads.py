@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aureus.errors import ConfigInvalid, IntegrityFailure
-from aureus.ledger.heads import SeenHead, SeenHeads, default_folder
+from aureus.ledger.seen_heads import SeenHead, SeenHeads, default_folder
 from aureus.model.heads import Head, is_same_ledger, origin_of
 from aureus.model.merkle import Tree
 
