@@ -399,7 +399,7 @@ def pretend_lost(stage: Stage, count: int) -> Head:
     folder = SeenHeads(Path(str(stage.backend.settings.ledger.heads)))
     seen = folder.get(state.tenant_key)
     assert seen is not None
-    folder.keep(state.tenant_key, replace(seen, head=lost))
+    folder.accept(state.tenant_key, replace(seen, head=lost))
     return lost
 
 

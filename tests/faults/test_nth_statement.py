@@ -333,7 +333,9 @@ def accept_restore(stage: Stage) -> Prepared:
     seal(stage)()
     state = stage.stores.ledger.get_head()
     lost = Head(stage.stores.ledger.head().origin, state.size + 1, bytes(32))
-    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).keep(state.tenant_key, SeenHead(lost))
+    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).keep(
+        state.tenant_key, SeenHead(lost), None
+    )
     return stage.stores.ledger.accept_restore  # type: ignore[no-any-return]  # any backend
 
 

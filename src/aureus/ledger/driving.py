@@ -11,6 +11,7 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus.errors import AureusError
 from aureus.ledger.steps import Ask, Steps
+from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.audit import AsyncAuditStore, AuditStore
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
 from aureus.stores.proofs import AsyncProofStore, ProofStore
@@ -26,6 +27,7 @@ class Driver:
             "ledger": LedgerStore(runner, call),
             "proofs": ProofStore(runner, call),
             "audit": AuditStore(runner, call),
+            "anchors": AnchorStore(runner, call),
         }
 
     def carry_out(self, work: Steps[T]) -> T:
@@ -53,6 +55,7 @@ class AsyncDriver:
             "ledger": AsyncLedgerStore(runner, call),
             "proofs": AsyncProofStore(runner, call),
             "audit": AsyncAuditStore(runner, call),
+            "anchors": AsyncAnchorStore(runner, call),
         }
 
     async def carry_out(self, work: Steps[T]) -> T:

@@ -11,16 +11,13 @@ from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof
-from aureus.ledger.steps import Scope
+from aureus.ledger.steps import UNNAMED, Scope
 from aureus.model.events import UNKNOWN_ACTOR
 from aureus.model.heads import Head
 from aureus.model.ledger import LedgerHead
 from aureus.model.signed_heads import LedgerStatus, SignedHead
 from aureus.model.verification import Verification
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
-
-UNNAMED = Scope("aureus")
-"""A ledger of the default name, of which nothing is kept outside the database."""
 
 
 class Ledger(LedgerStore):

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from aureus.errors import NotFound
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.seen_heads import SeenHead
-from aureus.ledger.steps import Ask, Scope, Steps, check_goes_on, current_state, goes_on
+from aureus.ledger.steps import (
+    Ask,
+    Scope,
+    Steps,
+    check_goes_on,
+    check_history,
+    current_state,
+    goes_on,
+    keep_seen,
+)
 from aureus.model.heads import Head, is_same_ledger
 from aureus.model.ledger import LedgerHead
 from aureus.model.signed_heads import LedgerStatus, SignedHead
@@ -20,7 +30,7 @@ def status(scope: Scope) -> Steps[LedgerStatus]:
     state = yield from current_state()
     pending_count: int = yield Ask("proofs", "count_pending")
     signed: SignedHead | None = yield Ask("proofs", "get_newest_signed", (state.incarnation,))
-    seen = scope.last_seen(state)
+    seen = scope.last_seen(state.tenant_key)
     return LedgerStatus(
         head=head_from(scope.name, state),
         incarnation=state.incarnation,
@@ -36,17 +46,17 @@ def current_head(scope: Scope) -> Steps[Head]:
     """Return the head, after it was proved to go on from the last one seen, and keep it outside the database."""
     state = yield from current_state()
     head = head_from(scope.name, state)
-    seen = scope.last_seen(state)
+    seen = scope.last_seen(state.tenant_key)
     if seen is not None:
         yield from check_goes_on(head, seen.head)
-    scope.keep(state, SeenHead(head))
+    yield from _keep(scope, state, SeenHead(head), seen)
     return head
 
 
 def signing(scope: Scope, keys: Sequence[SigningKey]) -> Steps[SignedHead]:
     """Sign the head, and keep it outside the database when it is committed."""
     state = yield from current_state()
-    seen = scope.last_seen(state)
+    seen = scope.last_seen(state.tenant_key)
 
     def make_note(head: Head) -> str:
         return str(Note(head.text()).signed_by(*keys))
@@ -58,7 +68,7 @@ def signing(scope: Scope, keys: Sequence[SigningKey]) -> Steps[SignedHead]:
         {"seen": None if seen is None else seen.head},
     )
     head = Head.from_text(Note.from_text(signed.note).text)
-    scope.keep(state, SeenHead(head, signed.note))
+    yield from _keep(scope, state, SeenHead(head, signed.note), seen)
     return signed
 
 
@@ -66,7 +76,7 @@ def restoring(scope: Scope, actor: str) -> Steps[LedgerHead]:
     """Accept a ledger that is behind what was seen; see `Ledger.accept_restore`."""
     state = yield from current_state()
     head = head_from(scope.name, state)
-    seen = scope.last_seen(state)
+    seen = scope.last_seen(state.tenant_key)
     if seen is None:
         raise NotFound(
             "no head of this ledger was kept outside the database, so nothing is behind one"
@@ -80,6 +90,9 @@ def restoring(scope: Scope, actor: str) -> Steps[LedgerHead]:
     begun: LedgerHead = yield Ask(
         "proofs", "begin_incarnation", (state.incarnation, seen.head), {"actor": actor}
     )
-    if scope.seen is not None:
-        scope.seen().accept(begun.tenant_key, SeenHead(head_from(scope.name, begun)))
+    scope.accept(begun.tenant_key, SeenHead(head_from(scope.name, begun)))
     return begun
+
+
+def _keep(scope: Scope, state: LedgerHead, head: SeenHead, proved: SeenHead | None) -> Steps[None]:
+    yield from keep_seen(scope, state.tenant_key, head, proved, partial(check_history, scope))

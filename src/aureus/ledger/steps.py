@@ -17,6 +17,7 @@ from aureus.ledger.seen_heads import SeenHead, SeenHeads
 from aureus.model.heads import Head
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import verify_consistency
+from aureus.stores.proofs import head_from
 
 T = TypeVar("T")
 
@@ -41,14 +42,45 @@ class Scope:
     name: str
     seen: Callable[[], SeenHeads] | None = None
 
-    def last_seen(self, state: LedgerHead) -> SeenHead | None:
-        """Return what was last seen of a ledger."""
-        return None if self.seen is None else self.seen().get(state.tenant_key)
+    def last_seen(self, key: str) -> SeenHead | None:
+        """Return what was last seen of the ledger with this key."""
+        return None if self.seen is None else self.seen().get(key)
 
-    def keep(self, state: LedgerHead, seen: SeenHead) -> None:
-        """Keep a head outside the database."""
+    def keep(self, key: str, seen: SeenHead, proved: SeenHead | None) -> bool:
+        """Keep a head outside the database; False when another one than ``proved`` is kept there by now."""
+        return self.seen is None or self.seen().keep(key, seen, proved)
+
+    def accept(self, key: str, seen: SeenHead) -> None:
+        """Keep a head outside the database, whatever was kept before."""
         if self.seen is not None:
-            self.seen().keep(state.tenant_key, seen)
+            self.seen().accept(key, seen)
+
+
+UNNAMED = Scope("aureus")
+"""A ledger of the default name, of which nothing is kept outside the database."""
+
+
+def keep_seen(
+    scope: Scope,
+    key: str,
+    seen: SeenHead,
+    proved: SeenHead | None,
+    check: Callable[[Head], Steps[None]],
+) -> Steps[None]:
+    """Keep a head outside the database that goes on from ``proved``.
+
+    When somebody has kept another one since, ``check`` raises unless the history goes on from that one too.
+    """
+    while not scope.keep(key, seen, proved):
+        proved = scope.last_seen(key)
+        if proved is not None and proved.head != seen.head:
+            yield from check(proved.head)
+
+
+def check_history(scope: Scope, before: Head) -> Steps[None]:
+    """Raise ``HistoryRewound`` or ``IntegrityFailure`` unless the ledger as it is now goes on from a head."""
+    state = yield from current_state()
+    yield from check_goes_on(head_from(scope.name, state), before)
 
 
 def current_state() -> Steps[LedgerHead]:

@@ -15,8 +15,8 @@ from aureus.ledger.exports import ExportProof
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
 from aureus.ledger.retention import AsyncRetentionStore, RetentionStore
-from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
-from aureus.ledger.steps import Scope
+from aureus.ledger.service import AsyncLedger, Ledger
+from aureus.ledger.steps import UNNAMED, Scope
 from aureus.model.audit import AuditFilters, AuditPruning, EntryVerification, PrunedBatch
 from aureus.model.verification import Verification
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore

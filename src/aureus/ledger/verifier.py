@@ -19,7 +19,7 @@ from aureus.ledger.contents import Contents
 from aureus.ledger.explaining import Evidence, explain
 from aureus.ledger.findings import Findings
 from aureus.ledger.proofs import VerifiedHead
-from aureus.ledger.structure import GAP_MAX, HeadCheck, Structure
+from aureus.ledger.structure import HeadCheck, Structure
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree
 from aureus.model.verification import FindingKind, SealedEntry, Verification
@@ -184,11 +184,7 @@ class Verifier:
         message = "the entry is gone" if end - first == 1 else f"{end - first} entries are gone"
         self._findings.add(FindingKind.MISSING, message, first, end - 1)
         self._contents.missing_count += end - first
-        if end - first > GAP_MAX:
-            self._structure.skip_far(end)
-            return
-        for _ in range(first, end):
-            self._structure.add(None, nodes)
+        self._structure.skip(end, nodes)
 
     def _take_extra(self, entry: SealedEntry) -> None:
         self._extra_count += 1

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
-from aureus.errors import Invalid
+from aureus.errors import ConfigInvalid, Invalid
 from aureus.ledger.findings import Findings
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import VerifiedHead
 from aureus.ledger.references import check_references
 from aureus.ledger.seen_heads import SeenHead
-from aureus.ledger.steps import Ask, Scope, Steps, current_state, goes_on
+from aureus.ledger.steps import Ask, Scope, Steps, check_history, current_state, goes_on, keep_seen
 from aureus.ledger.verifier import Verifier
+from aureus.model.anchors import Anchor
 from aureus.model.heads import Head
+from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import Tree
 from aureus.model.signed_heads import LedgerTotals, SignedHead
 from aureus.model.verification import FindingKind, SealedEntry, Verification
@@ -40,9 +43,9 @@ def verifying(
     """Verify the ledger; see `Ledger.verify`."""
     state = yield from current_state()
     head = head_from(scope.name, state)
-    seen = scope.last_seen(state)
+    seen = scope.last_seen(state.tenant_key)
     findings = Findings()
-    heads = yield from _known_heads(head, seen, keys, notes, findings)
+    heads = yield from _known_heads(state, head, seen, keys, notes, findings)
     start = seen.verified if since_last and seen is not None else None
     if start is not None and start.size > head.size:
         start = None
@@ -56,23 +59,32 @@ def verifying(
     anchors = {*report.anchors, *(one.head for one in proved if one.is_anchored)}
     report = replace(report, anchors=tuple(sorted(anchors, key=lambda one: (one.size, one.root))))
     if report.is_intact:
-        scope.keep(state, SeenHead(head, None, Tree.from_bytes(head.size, state.peaks)))
+        verified = Tree.from_bytes(head.size, state.peaks)
+        now_seen, check = SeenHead(head, None, verified), partial(check_history, scope)
+        try:
+            yield from keep_seen(scope, state.tenant_key, now_seen, seen, check)
+        except ConfigInvalid as error:  # whoever may only read there is told all the same
+            report = replace(report, unkept=error.message)
     return report
 
 
 def _known_heads(
+    state: LedgerHead,
     head: Head,
     seen: SeenHead | None,
     keys: Sequence[PublicKey],
     notes: Iterable[Note],
     findings: Findings,
 ) -> Steps[list[VerifiedHead]]:
-    """Return the heads to compare with: those given, the last seen, and those signed here."""
+    """Return the heads to compare with: those given, the last seen, the newest anchor, and those signed here."""
     known = [one for note in notes if (one := findings.add_note(note, keys, origin=head.origin))]
     kept: list[str] = []
     if seen is not None:
         known.append(VerifiedHead(seen.head))
         kept += [] if seen.note is None else [seen.note]
+    anchor: Anchor | None = yield Ask("anchors", "find", (state.tenant_key,))
+    if anchor is not None and anchor.incarnation == state.incarnation:
+        known.append(VerifiedHead(Head(head.origin, anchor.size, anchor.root)))
     if keys:
         signed: list[SignedHead] = yield Ask(
             "proofs", "list_signed", (), {"limit": SIGNED_COMPARED_MAX}

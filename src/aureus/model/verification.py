@@ -121,7 +121,10 @@ class Verification:
     """Entries whose version was not compared with that of the stream's entry before: that one was out of sight."""
 
     erasures_unchecked: int = 0
-    """Erased entries whose record was not looked for: too many others waited for theirs."""
+    """Erased entries whose record was not looked for: too many others waited for theirs, or only some entries are at
+    hand."""
+    unkept: str | None = None
+    """Why the head could not be kept outside the database as the last one seen; None when nothing went wrong there."""
 
     @property
     def is_intact(self) -> bool:

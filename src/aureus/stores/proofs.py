@@ -19,7 +19,7 @@ from aureus._database.statement import (
 )
 from aureus.errors import Conflict, HistoryRewound, IntegrityFailure, Invalid, NotFound
 from aureus.model.events import AuditPoint, EventType, Fact
-from aureus.model.heads import Head, origin_of
+from aureus.model.heads import Head, incarnation_of, origin_of
 from aureus.model.leaf import LeafFields
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import (
@@ -197,15 +197,17 @@ class ProofOperations(Operations):
     def begin_incarnation(self, incarnation: int, seen: Head, *, actor: str) -> Op[LedgerHead]:
         """Go on with a history that is behind ``seen``, as a new incarnation, and record who decided that.
 
-        ``incarnation`` is the one that ends. Repeating it is harmless. Raises ``Conflict`` when the ledger has another
-        one, and ``NotFound`` when nothing is sealed.
+        ``incarnation`` is the one that ends. The next one has a number that neither it nor ``seen`` had, since a backup
+        from before an earlier restore may be restored too. Repeating it is harmless. Raises ``Conflict`` when the
+        ledger has another one, and ``NotFound`` when nothing is sealed.
         """
         head = yield from fetch_one(sql.lock_head, head_of)
         if head is None:
             raise NotFound(
                 "nothing was sealed for this tenant yet, so there is nothing to go on with"
             )
-        if head.incarnation == incarnation + 1:
+        following = max(incarnation, incarnation_of(seen.origin)) + 1
+        if head.incarnation == following:
             return head
         if head.incarnation != incarnation:
             raise Conflict(
@@ -217,7 +219,7 @@ class ProofOperations(Operations):
                 stream=stream,
                 type=EventType.LEDGER_RESTORED,
                 payload={
-                    "incarnation": incarnation + 1,
+                    "incarnation": following,
                     "size": head.size,
                     "root": head.root.hex(),
                     "seen": seen.to_dict(),
@@ -230,7 +232,9 @@ class ProofOperations(Operations):
                 ),
             )
         )
-        begun = yield from last(sql.begin_incarnation, head_of, incarnation=incarnation)
+        begun = yield from last(
+            sql.begin_incarnation, head_of, incarnation=incarnation, following=following
+        )
         if begun is None:
             raise Conflict("somebody else changed the ledger in the same moment; repeat the call")
         return begun
