@@ -10,7 +10,7 @@ from aureus.ledger.anchoring import Anchoring, anchoring, restoring_anchors, ver
 from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import Note
-from aureus.ledger.steps import UNNAMED, Scope
+from aureus.ledger.steps import UNNAMED, Scope, readable
 from aureus.model.anchors import AnchorHead
 from aureus.model.events import UNKNOWN_ACTOR
 from aureus.model.verification import Verification
@@ -41,7 +41,7 @@ class AnchorLog(AnchorStore):
         trees of the tenants are what was anchored is for ``db.ledger.verify`` to say, which compares with the newest
         anchor of its own tree. A log that is intact becomes the last one seen.
         """
-        return self._driver.carry_out(verifying_anchors(self._scope, keys, notes))
+        return self._driver.carry_out(readable(verifying_anchors(self._scope, keys, notes)))
 
     def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> AnchorHead:
         """Go on with a database whose anchor log is behind the last head seen, as a log with a new key.
@@ -68,7 +68,7 @@ class AsyncAnchorLog(AsyncAnchorStore):
         self, *, keys: Sequence[PublicKey] = (), notes: Iterable[Note] = ()
     ) -> Verification:
         """Verify all anchors; as ``AnchorLog.verify``. The work is done in a thread."""
-        return await self._driver.carry_out(verifying_anchors(self._scope, keys, notes))
+        return await self._driver.carry_out(readable(verifying_anchors(self._scope, keys, notes)))
 
     async def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> AnchorHead:
         """Go on with an anchor log that is behind the last head seen; as ``AnchorLog.accept_restore``."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from aureus.errors import ConfigInvalid, HistoryRewound, IntegrityFailure, NotFound
+from aureus.errors import ConfigInvalid, HistoryRewound, IntegrityFailure, Invalid, NotFound
 from aureus.ledger.contents import Contents, Differing
 from aureus.ledger.explaining import Evidence, explain
 from aureus.ledger.findings import Findings
@@ -104,7 +104,11 @@ def restoring_anchors(scope: Scope, actor: str) -> Steps[AnchorHead]:
 
 def head_from(scope: Scope, state: AnchorHead) -> Head:
     """Return what others see of the anchor log."""
-    return Head(f"{scope.name}/anchors/{state.log_key}", state.size, state.root)
+    try:
+        return Head(f"{scope.name}/anchors/{state.log_key}", state.size, state.root)
+    except Invalid as error:
+        message = f"the state of the anchor log was changed: {error.message}"
+        raise IntegrityFailure(message) from error
 
 
 def _compared(

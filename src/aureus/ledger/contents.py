@@ -11,6 +11,7 @@ from itertools import islice
 
 from aureus.ledger.erasures import erased_by
 from aureus.ledger.findings import Findings
+from aureus.model.events import category_of
 from aureus.model.leaf import commitment, leaf_hash
 from aureus.model.verification import (
     REDACTIONS_MAX,
@@ -143,6 +144,9 @@ class Contents:
             else:
                 message = "the payload, its metadata or its salt is not what was sealed"
                 self._findings.add(FindingKind.PAYLOAD, message, entry.position, entry=entry)
+        if event.category is not None and event.category != category_of(event.fields.stream):
+            message = "the column category is not what the stream says"
+            self._findings.add(FindingKind.COLUMN, message, entry.position, entry=entry)
         if not is_sealed:
             self._take_differing(entry, recomputed)
         elif event.leaf_hash != recomputed:

@@ -40,7 +40,12 @@ class Findings:
         )
 
     def add_of(
-        self, kind: FindingKind, message: str, position: int, entry_no: int, event_id: str
+        self,
+        kind: FindingKind,
+        message: str,
+        position: int | None,
+        entry_no: int,
+        event_id: str | None,
     ) -> None:
         """Take up one about an entry that is not at hand any more."""
         self._take(Finding(kind, message, position, None, entry_no, event_id))

@@ -11,7 +11,7 @@ from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof
-from aureus.ledger.steps import UNNAMED, Scope
+from aureus.ledger.steps import UNNAMED, Scope, readable
 from aureus.model.events import UNKNOWN_ACTOR
 from aureus.model.heads import Head
 from aureus.model.ledger import LedgerHead
@@ -73,7 +73,9 @@ class Ledger(LedgerStore):
         before anything was sealed.
         """
         return self._driver.carry_out(
-            verifying.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            readable(
+                verifying.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            )
         )
 
     def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> LedgerHead:
@@ -118,7 +120,9 @@ class AsyncLedger(AsyncLedgerStore):
     ) -> Verification:
         """Verify all that is sealed; as ``Ledger.verify``. The work is done in a thread."""
         return await self._driver.carry_out(
-            verifying.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            readable(
+                verifying.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            )
         )
 
     async def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> LedgerHead:

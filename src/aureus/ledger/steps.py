@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aureus.errors import HistoryRewound, IntegrityFailure, NotFound
+from aureus.errors import DatabaseError, HistoryRewound, IntegrityFailure, Invalid, NotFound
 from aureus.ledger.seen_heads import SeenHead, SeenHeads
 from aureus.model.heads import Head
 from aureus.model.ledger import LedgerHead
@@ -60,6 +60,21 @@ UNNAMED = Scope("aureus")
 """A ledger of the default name, of which nothing is kept outside the database."""
 
 
+def readable(work: Steps[T]) -> Steps[T]:
+    """Carry out steps that read what whoever owns the database may have written over.
+
+    What cannot even be read, since it is no value that Aureus writes, raises ``IntegrityFailure``.
+    """
+    try:
+        return (yield from work)
+    except (Invalid, DatabaseError) as error:
+        if type(error) not in {Invalid, DatabaseError}:
+            raise  # a folder that cannot be used, a database that is gone
+        raise IntegrityFailure(
+            f"what is stored is nothing that Aureus wrote, and cannot be read: {error.message}"
+        ) from error
+
+
 def keep_seen(
     scope: Scope,
     key: str,
@@ -86,6 +101,11 @@ def check_history(scope: Scope, before: Head) -> Steps[None]:
 def current_state() -> Steps[LedgerHead]:
     """Return the state of the ledger. Raises ``NotFound`` before anything was sealed."""
     state: LedgerHead | None = yield Ask("ledger", "get_head")
+    if state is None and (yield Ask("proofs", "get_next_position", (0,))) is not None:
+        raise IntegrityFailure(
+            "the head of the ledger is gone, and there are sealed entries: somebody deleted its row. "
+            "Restore the database from a backup."
+        )
     if state is None:
         raise NotFound(
             "nothing was sealed for this tenant yet; `aureus ledger seal` seals what is waiting"

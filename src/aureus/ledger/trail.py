@@ -16,7 +16,7 @@ from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
 from aureus.ledger.retention import AsyncRetentionStore, RetentionStore
 from aureus.ledger.service import AsyncLedger, Ledger
-from aureus.ledger.steps import UNNAMED, Scope
+from aureus.ledger.steps import UNNAMED, Scope, readable
 from aureus.model.audit import AuditFilters, AuditPruning, EntryVerification, PrunedBatch
 from aureus.model.verification import Verification
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
@@ -43,7 +43,9 @@ class AuditTrail(AuditStore):
 
         An entry that is not sealed yet is verified as far as its own hash reaches. Raises ``NotFound``.
         """
-        return self._driver.carry_out(verifying_parts.verifying_entry(self._scope, event_id))
+        return self._driver.carry_out(
+            readable(verifying_parts.verifying_entry(self._scope, event_id))
+        )
 
     def verify_range(self, first: int, end: int | None = None) -> Verification:
         """Verify the sealed entries of all kinds from a position on, before another, against the ledger's head.
@@ -132,7 +134,9 @@ class AsyncAuditTrail(AsyncAuditStore):
 
     async def verify_entry(self, event_id: str) -> EntryVerification:
         """Verify one entry; as ``AuditTrail.verify_entry``."""
-        return await self._driver.carry_out(verifying_parts.verifying_entry(self._scope, event_id))
+        return await self._driver.carry_out(
+            readable(verifying_parts.verifying_entry(self._scope, event_id))
+        )
 
     async def verify_range(self, first: int, end: int | None = None) -> Verification:
         """Verify a range of positions; as ``AuditTrail.verify_range``."""

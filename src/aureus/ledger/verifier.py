@@ -115,9 +115,14 @@ class Verifier:
         return self._contents.unrecorded(limit)
 
     @property
-    def has_missing(self) -> bool:
-        """Whether entries were missing so far: others may stand in their place, so that only numbers add up."""
-        return self._contents.missing_count > 0
+    def may_have_strays(self) -> bool:
+        """Whether other entries may stand in the place of some, so that only their numbers add up.
+
+        That is so where entries are missing, and where one may have been sealed twice.
+        """
+        contents = self._contents
+        is_doubtful = bool(contents.versions_unchecked and not self._begin.size)
+        return bool(contents.missing_count or contents.version_faults or is_doubtful)
 
     def add_unsealed(self, entries: Iterable[SealedEntry]) -> None:
         """Report entries behind the head that no sealing brought there."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from aureus.errors import ConfigInvalid, Invalid
+from aureus.errors import ConfigInvalid, Invalid, LimitExceeded, NotFound
+from aureus.ledger.derived import check_derived
 from aureus.ledger.findings import Findings
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
@@ -16,10 +17,10 @@ from aureus.ledger.seen_heads import SeenHead
 from aureus.ledger.steps import Ask, Scope, Steps, check_history, current_state, goes_on, keep_seen
 from aureus.ledger.verifier import Verifier
 from aureus.model.anchors import Anchor
-from aureus.model.heads import Head
+from aureus.model.heads import Head, incarnation_of
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import Tree
-from aureus.model.signed_heads import LedgerTotals, SignedHead
+from aureus.model.signed_heads import SignedHead
 from aureus.model.verification import FindingKind, SealedEntry, Verification
 from aureus.stores.proofs import ENTRIES_MAX, Hashes, head_from
 
@@ -54,7 +55,7 @@ def verifying(
         head, state.peaks, heads=heads, start=start, findings=findings, keeps_nodes=True
     )
     yield from read_all(verifier, head)
-    yield from _look_for_strays(verifier)
+    yield from check_derived(verifier, state, 0 if start is None else start.size)
     report = verifier.finish()
     anchors = {*report.anchors, *(one.head for one in proved if one.is_anchored)}
     report = replace(report, anchors=tuple(sorted(anchors, key=lambda one: (one.size, one.root))))
@@ -85,24 +86,36 @@ def _known_heads(
     anchor: Anchor | None = yield Ask("anchors", "find", (state.tenant_key,))
     if anchor is not None and anchor.incarnation == state.incarnation:
         known.append(VerifiedHead(Head(head.origin, anchor.size, anchor.root)))
-    if keys:
-        signed: list[SignedHead] = yield Ask(
-            "proofs", "list_signed", (), {"limit": SIGNED_COMPARED_MAX}
-        )
-        kept += [one.note for one in signed]
-        for text in dict.fromkeys(kept):
-            note = _parsed(text, findings)
-            if note is None:
-                continue
-            one = findings.add_note(note, keys, origin=head.origin, may_be_foreign=True)
-            known += [] if one is None else [one]
+    signed: list[SignedHead] = yield Ask(
+        "proofs", "list_signed", (), {"limit": SIGNED_COMPARED_MAX}
+    )
+    for row in signed:
+        _check_signed(row, findings)
+    kept += [one.note for one in signed]
+    for text in dict.fromkeys(kept):
+        note = _parsed(text, findings)
+        if note is None:
+            continue
+        one = findings.add_note(note, keys, origin=head.origin, may_be_foreign=True)
+        known += [] if one is None else [one]
     return list({(one.head.size, one.head.root, one.is_anchored): one for one in known}.values())
+
+
+def _check_signed(row: SignedHead, findings: Findings) -> None:
+    """Report a signed head whose columns say something else than its note."""
+    try:
+        head = Head.from_text(Note.from_text(row.note).text)
+    except (Invalid, LimitExceeded):
+        return  # whoever reads the note says so
+    if (head.size, head.root, incarnation_of(head.origin)) != (row.size, row.root, row.incarnation):
+        message = f"the columns of the signed head of size {row.size} are not what its note says"
+        findings.add(FindingKind.COLUMN, message)
 
 
 def _parsed(text: str, findings: Findings) -> Note | None:
     try:
         return Note.from_text(text)
-    except Invalid as error:
+    except (Invalid, LimitExceeded) as error:
         message = f"a signed head that was kept is damaged: {error.message}"
         findings.add(FindingKind.WRONG_KEY, message)
         return None
@@ -160,9 +173,18 @@ def _find_records(verifier: Verifier) -> Steps[None]:
         before = verifier.unrecorded_count
         numbers = verifier.unrecorded(RECORDS_ASKED_MAX)
         for event_id in (yield Ask("proofs", "list_records", (numbers,))):
-            position: int | None = yield Ask("proofs", "get_position", (event_id,))
+            position = yield from _position_of(event_id)
             if position is not None:
                 verifier.read_later((yield Ask("proofs", "read_page", (position, position + 1))))
+
+
+def _position_of(event_id: str) -> Steps[int | None]:
+    """Return where an event is sealed; None also where somebody has made up its identifier."""
+    try:
+        position: int | None = yield Ask("proofs", "get_position", (event_id,))
+    except NotFound:
+        return None
+    return position
 
 
 def _read_records(verifier: Verifier, head: Head) -> Steps[None]:
@@ -176,15 +198,3 @@ def _read_records(verifier: Verifier, head: Head) -> Steps[None]:
         entries: list[SealedEntry] = yield Ask("proofs", "read_page", (first, end))
         verifier.read_later(entries)
         first = entries[-1].position + 1 if entries else end
-
-
-def _look_for_strays(verifier: Verifier) -> Steps[None]:
-    totals: LedgerTotals = yield Ask("proofs", "get_totals")
-    if totals.sealed_end > totals.size:
-        entries: list[SealedEntry] = yield Ask(
-            "proofs", "read_page", (totals.size, totals.sealed_end)
-        )
-        verifier.add_unsealed(entries)
-    if totals.stray_count or verifier.has_missing:
-        for entry_no, event_id in (yield Ask("proofs", "list_strays")):
-            verifier.add_stray(entry_no, event_id)

@@ -6,7 +6,7 @@ from aureus.errors import Invalid
 from aureus.ledger.contents import Contents
 from aureus.ledger.findings import Findings
 from aureus.ledger.references import check_references
-from aureus.ledger.steps import Ask, Scope, Steps, current_state
+from aureus.ledger.steps import Ask, Scope, Steps, current_state, readable
 from aureus.ledger.verifier import Verifier
 from aureus.ledger.verifying import read_all
 from aureus.model.audit import EntryVerification
@@ -23,6 +23,11 @@ def verifying_entry(scope: Scope, event_id: str) -> Steps[EntryVerification]:
     findings = Findings()
     if position is not None:
         entry = yield from _sealed(scope, position, entry, findings)
+    elif not (yield Ask("checks", "is_waiting", (entry.entry_no,))):
+        position = yield Ask("proofs", "get_position", (event_id,))
+        if position is None:  # nobody has sealed it in between
+            message = "the entry is neither sealed nor waiting to be"
+            findings.add(FindingKind.INSERTED, message, entry=entry)
     Contents(findings, from_beginning=False).check_alone(entry)
     yield from check_references([entry], findings)
     event = entry.event
@@ -46,6 +51,10 @@ def verifying_range(scope: Scope, first: int, end: int | None) -> Steps[Verifica
             end=end,
             size=head.size,
         )
+    return (yield from readable(_verified_range(head, first, end)))
+
+
+def _verified_range(head: Head, first: int, end: int) -> Steps[Verification]:
     findings = Findings()
     start = yield from _tree(head, first, findings)
     tree = yield from _tree(head, end, findings)

@@ -29,6 +29,8 @@ class StoredEvent:
     payload: bytes | None
     """The exact bytes that were hashed."""
     metadata: bytes | None = None
+    category: str | None = None
+    """What events are listed by beside their stream; None where it is not at hand, as in an export."""
 
 
 @dataclass(frozen=True, slots=True)

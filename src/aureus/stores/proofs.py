@@ -36,7 +36,7 @@ from aureus.model.merkle import (
     tree_of,
     verify_consistency,
 )
-from aureus.model.signed_heads import ACTIONS, DECISIONS, LedgerTotals, SignedHead
+from aureus.model.signed_heads import ACTIONS, DECISIONS, SignedHead
 from aureus.model.verification import SealedEntry, StoredEvent
 
 sql = Queries("proofs")
@@ -49,6 +49,9 @@ PAGE_BYTES: Final = 8 * 1024 * 1024
 
 SIGNED_MAX: Final = 1000
 """Signed heads of one list."""
+
+_NO_HASH = bytes(HASH_BYTES)
+"""What stands for bytes that are no hash, where whoever owns the database has put some: nothing gives this one."""
 
 Hashes = dict[tuple[int, int], bytes]
 
@@ -119,12 +122,6 @@ class ProofOperations(Operations):
         return tree_of(size, subtrees_of(hashes))
 
     @read
-    def get_totals(self) -> Op[LedgerTotals]:
-        """Return how many events there are and where they are. It counts all events of the tenant."""
-        totals = yield from last(sql.get_totals, _totals)
-        return totals or LedgerTotals(0, 0, 0, 0)
-
-    @read
     def list_records(self, entry_nos: Sequence[int]) -> Op[list[str]]:
         """Return the identifiers of the events that record the erasure of these entries, without repetition."""
         return (
@@ -137,11 +134,6 @@ class ProofOperations(Operations):
     def count_pending(self) -> Op[int]:
         """Return how many events are committed and not sealed yet."""
         return (yield from last(sql.count_pending, _number)) or 0
-
-    @read
-    def list_strays(self, *, limit: int = 100) -> Op[list[tuple[int, str]]]:
-        """Return entry number and identifier of events that are neither sealed nor waiting. It reads all events."""
-        return (yield from last_all(sql.list_strays, _stray, limit=limit))
 
     @read
     def get_newest_signed(self, incarnation: int) -> Op[SignedHead | None]:
@@ -241,8 +233,11 @@ class ProofOperations(Operations):
 
 
 def head_from(name: str, state: LedgerHead) -> Head:
-    """Return what others see of the state of a tenant's tree."""
-    return Head(origin_of(name, state.tenant_key, state.incarnation), state.size, state.root)
+    """Return what others see of the state of a tenant's tree. Raises ``IntegrityFailure`` for a state that none has."""
+    try:
+        return Head(origin_of(name, state.tenant_key, state.incarnation), state.size, state.root)
+    except Invalid as error:
+        raise IntegrityFailure(f"the state of the tree was changed: {error.message}") from error
 
 
 def head_of(row: Row) -> LedgerHead:
@@ -302,16 +297,18 @@ def _check_range(first: int, end: int) -> None:
 
 def _entry(row: Row) -> SealedEntry:
     position, entry_no, sealed_hash, event_id, stream, version, kind, actor, micros, *rest = row
-    correlation_id, action, resource, outcome, committed, leaf, salt, payload, metadata = rest
+    correlation_id, action, resource, outcome, category, committed, leaf, *kept = rest
+    salt, payload, metadata = map(_bytes, kept)
     event = None
     if event_id is not None:
         event = StoredEvent(
             LeafFields(
                 event_id, stream, kind, actor, micros or 0, correlation_id, action, resource, outcome
             ),
-            version, bytes(committed), bytes(leaf), _bytes(salt), _bytes(payload), _bytes(metadata),
+            version, bytes(committed), bytes(leaf), salt, payload, metadata, category,
         )  # fmt: skip
-    return SealedEntry(position, entry_no, bytes(sealed_hash), event)
+    sealed = bytes(sealed_hash)
+    return SealedEntry(position, entry_no, sealed if len(sealed) == HASH_BYTES else _NO_HASH, event)
 
 
 def _bytes(value: Any) -> bytes | None:
@@ -324,14 +321,6 @@ def _hash(row: Row) -> tuple[int, bytes]:
 
 def _number(row: Row) -> int:
     return int(row[0])
-
-
-def _stray(row: Row) -> tuple[int, str]:
-    return row[0], row[1]
-
-
-def _totals(row: Row) -> LedgerTotals:
-    return LedgerTotals(*row)
 
 
 def _signed(row: Row) -> SignedHead:
