@@ -74,6 +74,8 @@ KEY_DIGITS = 32
 class Catalogue(Scene):
     """A ledger with something in each of its tables."""
 
+    count = 300
+
     def __init__(self, client: Aureus, url: str) -> None:
         super().__init__(client, url)
         client.audit.set_mode("all", actor="ada", operation_id="mode")
@@ -222,15 +224,20 @@ def test_whatever_is_put_into_a_column_a_verification_ends_in_a_way_of_ours(
             scene.save(table)
             with suppress(apsw.Error, psycopg.Error):  # what the database itself refuses
                 scene.ask(f"UPDATE ~{table} SET {column} = {value}")
-            for verify in (
-                lambda: scene.client.ledger.verify(keys=[KEY.public]),
-                lambda: scene.client.anchors.verify(keys=[KEY.public]),
-                lambda: scene.client.audit.verify_range(0),
-                lambda: scene.client.audit.verify_entry("audit-3"),
-            ):
+            for verify in verifications(scene.client, table):
                 ended = how_it_ended(verify)
                 assert ended in ENDS, (table, column, value)
             scene.restore(table, names[table])
+
+
+def verifications(client: Aureus, table: str) -> list[Callable[[], Any]]:
+    """Return the calls that read a table."""
+    if table.startswith("anchor"):
+        return [client.anchors.verify]
+    return [
+        lambda: client.ledger.verify(keys=[KEY.public]),
+        lambda: client.audit.verify_entry("audit-3"),
+    ]
 
 
 def how_it_ended(verify: Callable[[], Any]) -> str:

@@ -103,12 +103,13 @@ class Contents:
                 self._take_record(entry, event.payload)
 
     def check_alone(self, entry: SealedEntry) -> None:
-        """Check an entry without those around it: an erased one says nothing, and needs no record."""
+        """Check an entry without those around it: of an erased one the record is not at hand, and it is counted."""
         event = entry.event
         if event is None:
             self.check(entry)
             return
         self._check_hashes(entry, event)
+        self.erasures_unchecked += len(self._erased)
         self._erased.clear()
         for differing in self.differing:
             self._findings.add(

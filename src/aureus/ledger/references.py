@@ -71,6 +71,9 @@ def references_in(entry: SealedEntry) -> frozenset[tuple[str, str, datetime]] | 
         return None
     if not isinstance(payload, dict):
         return None
-    occurred_at = from_micros(event.fields.occurred_at_micros)
+    try:
+        occurred_at = from_micros(event.fields.occurred_at_micros)
+    except OverflowError:
+        return None  # no time that anybody wrote: the column is not what was sealed
     found = references_of(cast(dict[str, Any], payload))
     return frozenset((kind.value, value, occurred_at) for kind, value in found)

@@ -150,8 +150,9 @@ class Verification:
             return f"BROKEN: {several}{first.kind.value}{place}: {first.message}"
         redacted = f", {self.redaction_count} redacted" if self.redaction_count else ""
         entries = "1 entry" if self.entry_count == 1 else f"{self.entry_count:,} entries"
+        more = " more" if self.redaction_count else ""
         unchecked = (
-            f", {self.erasures_unchecked:,} more erased without a look for their record"
+            f", {self.erasures_unchecked:,}{more} erased without a look for their record"
             if self.erasures_unchecked
             else ""
         )
