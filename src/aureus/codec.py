@@ -8,6 +8,7 @@ a stored object is only ever a dict, list, str, int, float, bool or None.
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -68,6 +69,30 @@ def decode(encoded: bytes | str | memoryview) -> Any:
         return orjson.loads(encoded)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"not JSON: {error}") from error
+
+
+def decode_once(encoded: bytes | str) -> Any:
+    """Return the value of JSON in which every key of an object stands once; as ``decode``.
+
+    Of a key that stands twice one reader takes the first value and another the last, so what is to be proved must not
+    have any. JSON that Aureus writes is recognised by writing it again, which costs a few microseconds.
+    """
+    value = decode(encoded)
+    given = encoded.encode() if isinstance(encoded, str) else encoded
+    if orjson.dumps(value) == given.strip():
+        return value
+    try:
+        json.loads(given, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"not JSON that can be read in one way only: {error}") from error
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice")
 
 
 def check(value: Any, what: str = "value") -> None:

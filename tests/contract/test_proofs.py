@@ -18,13 +18,13 @@ from aureus.errors import (
     Invalid,
     NotFound,
 )
-from aureus.ledger.evidence import verify_proof
-from aureus.ledger.heads import SeenHeads
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.lines import entry_of, is_what_was_sealed
 from aureus.ledger.notes import Note
-from aureus.ledger.proofs import InclusionProof
-from aureus.ledger.steps import Scope, verifying
+from aureus.ledger.proofs import InclusionProof, verify_proof
+from aureus.ledger.seen_heads import SeenHeads
+from aureus.ledger.steps import Scope
+from aureus.ledger.verifying import verifying
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree, verify_consistency
 from aureus.model.signed_heads import LedgerTotals
@@ -63,10 +63,10 @@ def seal(stage: Stage) -> None:
         pass
 
 
-def proofs(stage: Stage) -> Any:
-    """Return the store of proofs, which callers reach through the ledger."""
+def proofs(stage: Stage, name: str = "proofs") -> Any:
+    """Return the store of proofs, or another one, which callers reach through the ledger."""
     ledger = stage.stores.ledger
-    return getattr(ledger, "_target", ledger)._driver.stores["proofs"]
+    return getattr(ledger, "_target", ledger)._driver.stores[name]
 
 
 class TestVerifying:
@@ -224,10 +224,10 @@ class TestProving:
 
     def test_the_numbers_add_up(self, stage: Stage) -> None:
         grow(stage, 4)
-        totals: LedgerTotals = run(stage, proofs(stage).get_totals())
+        totals: LedgerTotals = run(stage, proofs(stage, "checks").get_totals())
         assert totals.stray_count == 0
         assert totals.sealed_end == totals.size >= 4
-        assert run(stage, proofs(stage).list_strays()) == []
+        assert run(stage, proofs(stage, "checks").list_strays()) == []
 
 
 class TestSigning:
@@ -354,8 +354,8 @@ class TestErasure:
         grow(stage, 20)
         stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
         seal(stage)
-        monkeypatch.setattr("aureus.ledger.steps.ENTRIES_MAX", 2)
-        monkeypatch.setattr("aureus.ledger.steps.UNRECORDED_MAX", 2)
+        monkeypatch.setattr("aureus.ledger.verifying.ENTRIES_MAX", 2)
+        monkeypatch.setattr("aureus.ledger.verifying.UNRECORDED_MAX", 2)
         monkeypatch.setattr("aureus.ledger.contents.ERASED_MAX", 4)
         report = stage.stores.ledger.verify()
         assert report.is_intact, report.summary
@@ -399,7 +399,7 @@ def pretend_lost(stage: Stage, count: int) -> Head:
     folder = SeenHeads(Path(str(stage.backend.settings.ledger.heads)))
     seen = folder.get(state.tenant_key)
     assert seen is not None
-    folder.keep(state.tenant_key, replace(seen, head=lost))
+    folder.accept(state.tenant_key, replace(seen, head=lost))
     return lost
 
 

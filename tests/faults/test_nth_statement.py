@@ -12,8 +12,8 @@ import pytest
 
 from aureus import NewEvent, Provenance
 from aureus.errors import AureusError
-from aureus.ledger.heads import SeenHead, SeenHeads
 from aureus.ledger.keys import SigningKey
+from aureus.ledger.seen_heads import SeenHead, SeenHeads
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.heads import Head
 from aureus.model.sessions import AdoptedMessage, AdoptedSession
@@ -333,7 +333,9 @@ def accept_restore(stage: Stage) -> Prepared:
     seal(stage)()
     state = stage.stores.ledger.get_head()
     lost = Head(stage.stores.ledger.head().origin, state.size + 1, bytes(32))
-    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).keep(state.tenant_key, SeenHead(lost))
+    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).keep(
+        state.tenant_key, SeenHead(lost), None
+    )
     return stage.stores.ledger.accept_restore  # type: ignore[no-any-return]  # any backend
 
 

@@ -28,6 +28,8 @@ AT = 300
 class Scene:
     """A sealed ledger, and somebody who owns its database."""
 
+    count = COUNT
+
     def __init__(self, client: Aureus, url: str) -> None:
         self.client = client
         self._postgres = None if url.startswith("sqlite") else psycopg.connect(url, autocommit=True)
@@ -36,7 +38,7 @@ class Scene:
         )
         if self._postgres is not None:
             self._postgres.execute("SET session_replication_role = replica")
-        for first in range(0, COUNT, 100):
+        for first in range(0, self.count, 100):
             client.events.append_all(
                 f"s/{first % 300}",
                 [NewEvent("noted", {"n": first + n}, {"m": n}) for n in range(100)],

@@ -153,15 +153,13 @@ def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
 @json_option
 def anchor(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
     """Anchor the heads of all tenants, and print the one head that covers them, signed where there is a key."""
-    from aureus.client import ledger_scope
-    from aureus.ledger.anchoring import anchor as anchor_heads
     from aureus.ledger.keys import SigningKey
 
     settings = settings_of(flags)
     has_key = key_file is not None or settings.ledger.key_file is not None
     keys = [SigningKey.load(_key_path(key_file, settings))] if has_key else []
     with opened(flags) as client:
-        done = anchor_heads(client.anchors, ledger_scope(settings), keys)
+        done = client.anchors.anchor(*keys)
     if as_json:
         show_json(done.to_dict())
         return
@@ -212,6 +210,9 @@ def prove(*, event_id: str, output: Path | None, as_json: bool, **flags: Any) ->
     "--since-last", is_flag=True, help="Go on from where the last verification here ended."
 )
 @click.option(
+    "--anchors", is_flag=True, help="Verify the anchor log, which covers all tenants, instead."
+)
+@click.option(
     "--proof",
     type=_FILE,
     metavar="FILE",
@@ -223,7 +224,12 @@ def prove(*, event_id: str, output: Path | None, as_json: bool, **flags: Any) ->
     metavar="FILE",
     help="Verify these exported lines instead, without a database.",
 )
-@click.option("--export-proof", type=_FILE, metavar="FILE", help="The proof file of the export.")
+@click.option(
+    "--export-proof",
+    type=_FILE,
+    metavar="FILE",
+    help="The proof file of the export; by default FILE.proof beside it.",
+)
 @database_options
 @json_option
 def verify(
@@ -231,6 +237,7 @@ def verify(
     keys: tuple[str, ...],
     heads: tuple[Path, ...],
     since_last: bool,
+    anchors: bool,
     proof: Path | None,
     export: Path | None,
     export_proof: Path | None,
@@ -238,30 +245,48 @@ def verify(
     **flags: Any,
 ) -> None:
     """Verify everything that is sealed, and name what is wrong; exit code 5 when something is."""
-    if (export is None) != (export_proof is None) or (proof is not None and export is not None):
-        raise Invalid("--export and --export-proof belong together, and --proof stands alone")
+    if export_proof is not None and export is None:
+        raise click.UsageError("--export-proof is the proof of --export, which is missing")
+    offline = [
+        name for name, path in (("--proof", proof), ("--export", export)) if path is not None
+    ]
+    online = ["--head"] * bool(heads) + ["--since-last"] * since_last + ["--anchors"] * anchors
+    if len(offline) > 1 or (offline and online) or (since_last and anchors):
+        raise click.UsageError(f"{' and '.join([*offline, *online])} exclude each other")
     settings = settings_of(flags)
     trusted = public_keys(keys, settings)
     if proof is not None:
         _verify_proof(proof, trusted, as_json=as_json)
         return
-    if export is not None and export_proof is not None:
-        report = verify_export_files(export, export_proof, trusted)
+    if export is not None:
+        beside = export.with_name(f"{export.name}.proof") if export_proof is None else export_proof
+        report = verify_export_files(export, beside, trusted)
     else:
         notes = [_note(path) for path in heads]
         with opened(flags) as client:
-            report = client.ledger.verify(keys=trusted, notes=notes, since_last=since_last)
+            if anchors:
+                report = client.anchors.verify(keys=trusted, notes=notes)
+            else:
+                report = client.ledger.verify(keys=trusted, notes=notes, since_last=since_last)
     show_report(report, as_json=as_json)
 
 
 @ledger.command("accept-restore")
+@click.option("--anchors", is_flag=True, help="Of the anchor log, which covers all tenants.")
 @actor_option
 @database_options
 @json_option
-def accept_restore(*, as_json: bool, **flags: Any) -> None:
+def accept_restore(*, anchors: bool, as_json: bool, **flags: Any) -> None:
     """Go on with a database that was restored from an older state, as a new incarnation of the ledger."""
     actor = settings_of(flags).actor
     with opened(flags) as client:
+        if anchors:
+            log = client.anchors.accept_restore(actor=actor)
+            if as_json:
+                show_json(log.to_dict())
+            else:
+                click.echo(f"log {log.log_key}, from size {log.size} on")
+            return
         begun = client.ledger.accept_restore(actor=actor)
     if as_json:
         show_json(begun.to_dict())
@@ -311,7 +336,7 @@ def _read(path: Path) -> str:
 
 
 def _verify_proof(path: Path, keys: Sequence[PublicKey], *, as_json: bool) -> None:
-    from aureus.ledger.evidence import verify_proof
+    from aureus.ledger.proofs import verify_proof
 
     found = verify_proof(_read(path), keys)
     if as_json:
@@ -341,6 +366,8 @@ def show_report(report: Verification, *, as_json: bool) -> None:
     else:
         colour = "red" if not report.is_intact else "green" if report.is_anchored else "yellow"
         click.echo(mark(plain_text(report.summary), colour))
+        if report.unkept is not None:
+            note(plain_text(report.unkept))
         if report.findings:
             show_table(
                 ("POSITION", "KIND", "EVENT", "WHAT"),

@@ -23,9 +23,9 @@ from aureus.erasing import Beyond
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
-from aureus.ledger.heads import SeenHeads, default_folder
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
+from aureus.ledger.seen_heads import SeenHeads, default_folder
 from aureus.ledger.steps import Scope
 from aureus.model.audit import AuditMode
 from aureus.model.health import Health

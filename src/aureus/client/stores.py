@@ -21,13 +21,13 @@ from aureus._database.drive import Call
 from aureus._database.statement import Row
 from aureus.agents import Agent, AgentScope, AsyncAgent, provenance_at_hand
 from aureus.erasing import AsyncErasureStore, Beyond, ErasureStore
-from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
-from aureus.ledger.steps import Scope
+from aureus.ledger.anchor_log import AnchorLog, AsyncAnchorLog
+from aureus.ledger.service import AsyncLedger, Ledger
+from aureus.ledger.steps import UNNAMED, Scope
 from aureus.ledger.trail import AsyncAuditTrail, AuditTrail
 from aureus.model.memories import Provenance
 from aureus.model.subscriptions import Start
 from aureus.snapshots import AsyncSnapshotStore, SnapshotStore
-from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.approvals import ApprovalStore, AsyncApprovalStore
 from aureus.stores.audit import AuditOperations
 from aureus.stores.events import AsyncEventStore, EventStore
@@ -97,7 +97,7 @@ class Stores:
         self.sessions = SessionStore(runner, call)
         self.world_state = WorldStateStore(runner, call)
         self.ledger = Ledger(runner, call, wired.ledger)
-        self.anchors = AnchorStore(runner, call)
+        self.anchors = AnchorLog(runner, call, wired.ledger)
         self.subscriptions = Subscriptions(runner, call, means)
         self._means = means
         self.erasure = ErasureStore(runner, call, wired.beyond)
@@ -175,7 +175,7 @@ class AsyncStores:
         self.sessions = AsyncSessionStore(runner, call)
         self.world_state = AsyncWorldStateStore(runner, call)
         self.ledger = AsyncLedger(runner, call, wired.ledger)
-        self.anchors = AsyncAnchorStore(runner, call)
+        self.anchors = AsyncAnchorLog(runner, call, wired.ledger)
         self.subscriptions = AsyncSubscriptions(runner, call, means)
         self._means = means
         self.erasure = AsyncErasureStore(runner, call, wired.beyond)

@@ -11,6 +11,7 @@ from itertools import islice
 
 from aureus.ledger.erasures import erased_by
 from aureus.ledger.findings import Findings
+from aureus.model.events import category_of
 from aureus.model.leaf import commitment, leaf_hash
 from aureus.model.verification import (
     REDACTIONS_MAX,
@@ -102,12 +103,13 @@ class Contents:
                 self._take_record(entry, event.payload)
 
     def check_alone(self, entry: SealedEntry) -> None:
-        """Check an entry without those around it: an erased one says nothing, and needs no record."""
+        """Check an entry without those around it: of an erased one the record is not at hand, and it is counted."""
         event = entry.event
         if event is None:
             self.check(entry)
             return
         self._check_hashes(entry, event)
+        self.erasures_unchecked += len(self._erased)
         self._erased.clear()
         for differing in self.differing:
             self._findings.add(
@@ -143,6 +145,9 @@ class Contents:
             else:
                 message = "the payload, its metadata or its salt is not what was sealed"
                 self._findings.add(FindingKind.PAYLOAD, message, entry.position, entry=entry)
+        if event.category is not None and event.category != category_of(event.fields.stream):
+            message = "the column category is not what the stream says"
+            self._findings.add(FindingKind.COLUMN, message, entry.position, entry=entry)
         if not is_sealed:
             self._take_differing(entry, recomputed)
         elif event.leaf_hash != recomputed:

@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
-from aureus.errors import AureusError
+from aureus.errors import AureusError, IntegrityFailure
 from aureus.ledger.steps import Ask, Steps
+from aureus.stores.anchors import AnchorStore, AsyncAnchorStore
 from aureus.stores.audit import AsyncAuditStore, AuditStore
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
+from aureus.stores.ledger_checks import AsyncLedgerCheckStore, LedgerCheckStore
 from aureus.stores.proofs import AsyncProofStore, ProofStore
 
 T = TypeVar("T")
@@ -26,6 +28,8 @@ class Driver:
             "ledger": LedgerStore(runner, call),
             "proofs": ProofStore(runner, call),
             "audit": AuditStore(runner, call),
+            "anchors": AnchorStore(runner, call),
+            "checks": LedgerCheckStore(runner, call),
         }
 
     def carry_out(self, work: Steps[T]) -> T:
@@ -41,6 +45,8 @@ class Driver:
                 answer = operation(*ask.arguments, **ask.options)
             except AureusError as error:
                 step = partial(work.throw, error)
+            except (OverflowError, ValueError) as error:
+                step = partial(work.throw, _unreadable(error))
             else:
                 step = partial(work.send, answer)
 
@@ -53,6 +59,8 @@ class AsyncDriver:
             "ledger": AsyncLedgerStore(runner, call),
             "proofs": AsyncProofStore(runner, call),
             "audit": AsyncAuditStore(runner, call),
+            "anchors": AsyncAnchorStore(runner, call),
+            "checks": AsyncLedgerCheckStore(runner, call),
         }
 
     async def carry_out(self, work: Steps[T]) -> T:
@@ -67,8 +75,17 @@ class AsyncDriver:
                 answer = await operation(*ask.arguments, **ask.options)
             except AureusError as error:
                 step = partial(work.throw, error)
+            except (OverflowError, ValueError) as error:
+                step = partial(work.throw, _unreadable(error))
             else:
                 step = partial(work.send, answer)
+
+
+def _unreadable(error: Exception) -> AureusError:
+    """Return what to say of a value in the database that no Python value stands for, such as an infinite time."""
+    failure = IntegrityFailure(f"what is stored is nothing that Aureus wrote: {error}")
+    failure.__cause__ = error
+    return failure
 
 
 def _advanced(step: Callable[[], Ask]) -> tuple[Ask | None, Any]:

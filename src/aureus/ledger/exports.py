@@ -41,7 +41,15 @@ FORMAT = "aureus-export@v1"
 PROOF_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of a proof file: its parts grow with the logarithm of the ledger, and with the number of notes."""
 
+NODES_MAX = 64
+"""Kept roots that are known at one time: of the blocks of a page, and one for each level above them."""
+
+SELECTED_MAX = 200_000
+"""Positions of a selection that are remembered, to tell a line that stands there twice: 20 MB."""
+
 _PAGE = TILE_WIDTH
+_PROOF = frozenset({"proof"})
+_PROOF_FILE = {"format", "kind", "head", "peaks", "start", "signed_heads"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +103,13 @@ class ExportProof:
         value = json_object(text, what)
         if value.get("format") != FORMAT or value.get("kind") not in {"range", "selection"}:
             raise IntegrityFailure(f"{what} is not of the format {FORMAT}")
+        if value.keys() != _PROOF_FILE:
+            raise IntegrityFailure(f"{what} has not the parts that a proof file has, and no others")
         try:
-            start = value["start"]
             return cls(
                 head=Head.from_text(value["head"]),
                 peaks=bytes.fromhex(value["peaks"]),
-                start=None
-                if start is None
-                else Tree.from_bytes(start["size"], bytes.fromhex(start["peaks"])),
+                start=None if value["start"] is None else _start(value["start"]),
                 is_selection=value["kind"] == "selection",
                 signed_heads=tuple(_signed_head(one) for one in value["signed_heads"]),
             )
@@ -173,6 +180,8 @@ def _pages(
         what = f"line {number}"
         value = json_object(line, what)
         if "level" in value:
+            if len(page.nodes) >= NODES_MAX:
+                raise IntegrityFailure(f"{what} is a kept root too many: blocks have fewer")
             _take_node(page, value, what)
             continue
         page.entries.append(entry_from(value, what))
@@ -194,6 +203,8 @@ def _take_node(page: _Page, value: dict[str, Any], what: str) -> None:
         level, index, root = int(value["level"]), int(value["index"]), bytes.fromhex(value["hash"])
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityFailure(f"{what} is no kept root of a block") from error
+    if value.keys() != {"level", "index", "hash"}:
+        raise IntegrityFailure(f"{what} has more in it than a kept root of a block")
     if len(root) != HASH_BYTES or level % TILE_LEVELS or not TILE_LEVELS <= level < 64:
         raise IntegrityFailure(f"{what} is no kept root of a block")
     page.nodes[level, index] = root
@@ -209,9 +220,17 @@ def _is_begun(key: tuple[int, int], block: int) -> bool:
     return index << (level - TILE_LEVELS) == block
 
 
+def _start(value: dict[str, Any]) -> Tree:
+    if value.keys() != {"size", "peaks"}:
+        raise ValueError("its start has other parts than size and peaks")
+    return Tree.from_bytes(value["size"], bytes.fromhex(value["peaks"]))
+
+
 def _signed_head(value: Any) -> SignedHead:
     one = cast(dict[str, Any], value)
     hashes = one["consistency"]
+    if one.keys() != {"note", "consistency"}:
+        raise ValueError("a signed head has other parts than its note and consistency")
     return SignedHead(
         Note.from_text(one["note"], signed=False),
         None if hashes is None else tuple(bytes.fromhex(text) for text in hashes),
@@ -259,9 +278,10 @@ def _verify_selection(
     anchors += [one.head for one in direct if one.head == proof.head]
     contents = Contents(findings, from_beginning=False)
     count, head = 0, proof.head
+    seen: set[int] = set()
     for number, line in enumerate(lines, start=1):
         value = json_object(line, f"line {number}")
-        entry = entry_from(value, f"line {number}")
+        entry = entry_from(value, f"line {number}", beside=_PROOF)
         count += 1
         if not verify_inclusion(
             entry.sealed_hash, entry.position, head.size, _hashes(value, number), head.root
@@ -269,6 +289,11 @@ def _verify_selection(
             message = f"the proof of line {number} does not lead to the head: line, proof or head was changed"
             findings.add(FindingKind.INSERTED, message, entry.position, entry=entry)
             continue
+        if entry.position in seen:
+            message = f"line {number} is about an entry that another line is about already"
+            findings.add(FindingKind.INSERTED, message, entry.position, entry=entry)
+        if len(seen) < SELECTED_MAX:
+            seen.add(entry.position)
         contents.check_alone(entry)
     return Verification(
         head=head,
@@ -280,6 +305,7 @@ def _verify_selection(
         redaction_count=contents.redaction_count,
         anchors=tuple(sorted(anchors, key=lambda one: one.size)),
         versions_unchecked=count,
+        erasures_unchecked=contents.erasures_unchecked,
     )
 
 

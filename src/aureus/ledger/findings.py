@@ -15,7 +15,7 @@ class Findings:
     """What is wrong so far: the first ones, and how many there are."""
 
     def __init__(self) -> None:
-        self._listed: list[Finding] = []
+        self._listed: dict[FindingKind, list[Finding]] = {}
         self.count = 0
 
     def add(
@@ -40,15 +40,21 @@ class Findings:
         )
 
     def add_of(
-        self, kind: FindingKind, message: str, position: int, entry_no: int, event_id: str
+        self,
+        kind: FindingKind,
+        message: str,
+        position: int | None,
+        entry_no: int,
+        event_id: str | None,
     ) -> None:
         """Take up one about an entry that is not at hand any more."""
         self._take(Finding(kind, message, position, None, entry_no, event_id))
 
     def _take(self, finding: Finding) -> None:
         self.count += 1
-        if len(self._listed) < FINDINGS_MAX:
-            self._listed.append(finding)
+        listed = self._listed.setdefault(finding.kind, [])
+        if len(listed) < FINDINGS_MAX:
+            listed.append(finding)
 
     def add_note(
         self,
@@ -79,10 +85,16 @@ class Findings:
             return None
 
     def in_order(self) -> tuple[Finding, ...]:
-        """Return them by position; those that are about no entry come last."""
-        return tuple(
-            sorted(
-                self._listed,
-                key=lambda one: (one.position is None, one.position or 0),
-            )
-        )
+        """Return the first hundred by position, and of each kind the first one; those about no entry come last.
+
+        So nobody hides what he did behind a hundred other edits.
+        """
+        ordered = sorted((one for listed in self._listed.values() for one in listed), key=_place)
+        first_of_kind = {one.kind: one for one in reversed(ordered)}.values()
+        room = FINDINGS_MAX - len(first_of_kind)
+        others = [one for one in ordered if one not in first_of_kind][: max(0, room)]
+        return tuple(sorted([*first_of_kind, *others], key=_place))
+
+
+def _place(one: Finding) -> tuple[bool, int]:
+    return one.position is None, one.position or 0

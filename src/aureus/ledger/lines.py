@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from aureus.codec import decode, encode_made
+from aureus.codec import decode_once, encode_made
 from aureus.errors import AureusError, IntegrityFailure
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
 from aureus.model.merkle import HASH_BYTES
@@ -20,6 +20,13 @@ LINE_BYTES_MAX = 40 * 1024 * 1024
 
 _TEXTS = ("event_id", "stream", "type", "actor")
 _OPTIONAL_TEXTS = ("correlation_id", "action", "resource", "outcome")
+_PLACE = frozenset({"position", "entry_no", "leaf_hash"})
+_EVERYTHING = _PLACE.union(
+    _TEXTS,
+    _OPTIONAL_TEXTS,
+    ("version", "occurred_at_micros", "commitment", "salt", "payload", "metadata"),
+)
+_NOTHING: frozenset[str] = frozenset()
 
 
 def entry_line(entry: SealedEntry) -> bytes:
@@ -50,8 +57,18 @@ def entry_of(line: bytes | str, what: str = "the line") -> SealedEntry:
     return entry_from(json_object(line, what), what)
 
 
-def entry_from(line: dict[str, Any], what: str) -> SealedEntry:
-    """Return the entry in the object of a line."""
+def entry_from(
+    line: dict[str, Any], what: str, *, beside: frozenset[str] = _NOTHING
+) -> SealedEntry:
+    """Return the entry in the object of a line, which has nothing else in it but what may stand ``beside`` it.
+
+    Whatever is in a line that was verified is taken for proved, so there is nothing in it that is not looked at.
+    """
+    unknown = line.keys() - (_PLACE if line.get("event_id") is None else _EVERYTHING) - beside
+    if unknown:
+        raise IntegrityFailure(
+            f"{what} is no entry of a ledger: it has {min(unknown)[:60]!r}, which no entry has"
+        )
     try:
         return SealedEntry(
             position=_number(line["position"]),
@@ -86,9 +103,9 @@ def has_sealed_payload(entry: SealedEntry) -> bool:
 def json_object(line: bytes | str, what: str) -> dict[str, Any]:
     """Return the object that a line holds. Raises ``IntegrityFailure`` when it is none."""
     try:
-        value = decode(line)
+        value = decode_once(line)
     except AureusError as error:
-        raise IntegrityFailure(f"{what} is damaged: it is not JSON") from error
+        raise IntegrityFailure(f"{what} is damaged: {error.message}") from error
     if not isinstance(value, dict):
         raise IntegrityFailure(f"{what} is damaged: it is no object")
     return cast(dict[str, Any], value)

@@ -35,6 +35,9 @@ sql = Queries("audit")
 ledger_sql = Queries("ledger")
 proof_sql = Queries("proofs")
 
+_KEPT_TYPES = RESERVED_TYPES | {EventType.AUDIT_MODE_SET, EventType.LEDGER_RESTORED}
+"""What is never pruned: records of erasures, and what tells when the trail and the ledger themselves were changed."""
+
 LOOK_MAX = 2000
 """Positions that one batch looks at; at most ``stores.erasures.ENTRIES_MAX`` payloads of them go."""
 
@@ -156,7 +159,7 @@ def _record(
 
 def _candidate(row: Row) -> _Candidate:
     position, entry_no, event_id, kind, occurred_at, is_there = row
-    may_go = bool(is_there) and kind not in RESERVED_TYPES
+    may_go = bool(is_there) and kind not in _KEPT_TYPES
     return _Candidate(int(position), (int(entry_no), str(event_id)), occurred_at, may_go)
 
 

@@ -6,21 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
-from aureus.ledger import steps
+from aureus.ledger import proving, signing, verifying
 from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof
-from aureus.ledger.steps import Scope
+from aureus.ledger.steps import UNNAMED, Scope, readable
 from aureus.model.events import UNKNOWN_ACTOR
 from aureus.model.heads import Head
 from aureus.model.ledger import LedgerHead
 from aureus.model.signed_heads import LedgerStatus, SignedHead
 from aureus.model.verification import Verification
 from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
-
-UNNAMED = Scope("aureus")
-"""A ledger of the default name, of which nothing is kept outside the database."""
 
 
 class Ledger(LedgerStore):
@@ -33,7 +30,7 @@ class Ledger(LedgerStore):
 
     def status(self) -> LedgerStatus:
         """Return how far the ledger is sealed, signed and known outside the database. Raises ``NotFound``."""
-        return self._driver.carry_out(steps.status(self._scope))
+        return self._driver.carry_out(signing.status(self._scope))
 
     def head(self) -> Head:
         """Return the head, proved to go on from the last one seen, and keep it outside the database.
@@ -41,7 +38,7 @@ class Ledger(LedgerStore):
         Raises ``HistoryRewound`` when the database is behind that one, ``IntegrityFailure`` when its history is
         another, and ``NotFound`` before anything was sealed.
         """
-        return self._driver.carry_out(steps.current_head(self._scope))
+        return self._driver.carry_out(signing.current_head(self._scope))
 
     def sign(self, *keys: SigningKey) -> SignedHead:
         """Sign the head with these keys and return it as a signed note.
@@ -50,7 +47,7 @@ class Ledger(LedgerStore):
         signed one, or from the last one seen outside the database, is never signed. Raises ``HistoryRewound``,
         ``IntegrityFailure`` and ``NotFound``. Signing the same head again replaces the signatures of the same keys.
         """
-        return self._driver.carry_out(steps.signing(self._scope, keys))
+        return self._driver.carry_out(signing.signing(self._scope, keys))
 
     def prove(self, event_id: str) -> InclusionProof:
         """Return the proof that an event is sealed, with what it says: its text is a proof file.
@@ -59,7 +56,7 @@ class Ledger(LedgerStore):
         Raises ``NotFound`` for an event that is not there or not sealed yet, ``IntegrityFailure`` when what is stored
         does not prove it.
         """
-        return self._driver.carry_out(steps.proving(self._scope, event_id))
+        return self._driver.carry_out(proving.proving(self._scope, event_id))
 
     def verify(
         self,
@@ -76,7 +73,9 @@ class Ledger(LedgerStore):
         before anything was sealed.
         """
         return self._driver.carry_out(
-            steps.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            readable(
+                verifying.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            )
         )
 
     def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> LedgerHead:
@@ -85,7 +84,7 @@ class Ledger(LedgerStore):
         The decision is an audit entry. Heads have another origin from then on, and whoever keeps one of the lost
         history will always see that it is gone. Raises ``NotFound`` when nothing is behind.
         """
-        return self._driver.carry_out(steps.restoring(self._scope, actor))
+        return self._driver.carry_out(signing.restoring(self._scope, actor))
 
 
 class AsyncLedger(AsyncLedgerStore):
@@ -98,19 +97,19 @@ class AsyncLedger(AsyncLedgerStore):
 
     async def status(self) -> LedgerStatus:
         """Return how far the ledger is sealed, signed and known outside the database; as ``Ledger.status``."""
-        return await self._driver.carry_out(steps.status(self._scope))
+        return await self._driver.carry_out(signing.status(self._scope))
 
     async def head(self) -> Head:
         """Return the head, and keep it outside the database; as ``Ledger.head``."""
-        return await self._driver.carry_out(steps.current_head(self._scope))
+        return await self._driver.carry_out(signing.current_head(self._scope))
 
     async def sign(self, *keys: SigningKey) -> SignedHead:
         """Sign the head with these keys; as ``Ledger.sign``."""
-        return await self._driver.carry_out(steps.signing(self._scope, keys))
+        return await self._driver.carry_out(signing.signing(self._scope, keys))
 
     async def prove(self, event_id: str) -> InclusionProof:
         """Return the proof that an event is sealed; as ``Ledger.prove``."""
-        return await self._driver.carry_out(steps.proving(self._scope, event_id))
+        return await self._driver.carry_out(proving.proving(self._scope, event_id))
 
     async def verify(
         self,
@@ -121,9 +120,11 @@ class AsyncLedger(AsyncLedgerStore):
     ) -> Verification:
         """Verify all that is sealed; as ``Ledger.verify``. The work is done in a thread."""
         return await self._driver.carry_out(
-            steps.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            readable(
+                verifying.verifying(self._scope, keys=keys, notes=notes, since_last=since_last)
+            )
         )
 
     async def accept_restore(self, *, actor: str = UNKNOWN_ACTOR) -> LedgerHead:
         """Go on with a database that is behind the last head seen; as ``Ledger.accept_restore``."""
-        return await self._driver.carry_out(steps.restoring(self._scope, actor))
+        return await self._driver.carry_out(signing.restoring(self._scope, actor))

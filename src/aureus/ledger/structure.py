@@ -130,8 +130,12 @@ class Structure:
         if block.prefix.size + len(block.leaves) == TILE_WIDTH:
             self._close_block(nodes)
 
-    def skip_far(self, position: int) -> None:
-        """Go on at a position so far behind that the tree in between is given up."""
+    def skip(self, position: int, nodes: Mapping[tuple[int, int], bytes]) -> None:
+        """Go on at a position, with what lies before it missing; where that is far, the tree in between is given up."""
+        if position - self.next_position <= GAP_MAX:
+            while self.next_position < position:
+                self.add(None, nodes)
+            return
         self._of_leaves = self._of_kept = None
         number, unknown = divmod(position, TILE_WIDTH)
         self._block = _Block(number, Tree(), [None] * unknown)

@@ -9,14 +9,14 @@ from typing import IO, Unpack
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus.errors import Invalid
-from aureus.ledger import trail_steps
+from aureus.ledger import exporting, verifying_parts
 from aureus.ledger.driving import AsyncDriver, Driver
 from aureus.ledger.exports import ExportProof
 from aureus.ledger.keys import PublicKey
 from aureus.ledger.notes import Note
 from aureus.ledger.retention import AsyncRetentionStore, RetentionStore
-from aureus.ledger.service import UNNAMED, AsyncLedger, Ledger
-from aureus.ledger.steps import Scope
+from aureus.ledger.service import AsyncLedger, Ledger
+from aureus.ledger.steps import UNNAMED, Scope, readable
 from aureus.model.audit import AuditFilters, AuditPruning, EntryVerification, PrunedBatch
 from aureus.model.verification import Verification
 from aureus.stores.audit import AsyncAuditStore, AuditOperations, AuditStore
@@ -43,14 +43,16 @@ class AuditTrail(AuditStore):
 
         An entry that is not sealed yet is verified as far as its own hash reaches. Raises ``NotFound``.
         """
-        return self._driver.carry_out(trail_steps.verifying_entry(self._scope, event_id))
+        return self._driver.carry_out(
+            readable(verifying_parts.verifying_entry(self._scope, event_id))
+        )
 
     def verify_range(self, first: int, end: int | None = None) -> Verification:
         """Verify the sealed entries of all kinds from a position on, before another, against the ledger's head.
 
         Takes time for the entries of the range and no others. Raises ``Invalid`` for positions that are not there.
         """
-        return self._driver.carry_out(trail_steps.verifying_range(self._scope, first, end))
+        return self._driver.carry_out(verifying_parts.verifying_range(self._scope, first, end))
 
     def verify_all(
         self,
@@ -95,7 +97,7 @@ class AuditTrail(AuditStore):
         """
         check_choice(filters, whole=whole)
         return self._driver.carry_out(
-            trail_steps.exporting(self._scope, file.write, filters, whole=whole)
+            exporting.exporting(self._scope, file.write, filters, whole=whole)
         )
 
 
@@ -132,11 +134,15 @@ class AsyncAuditTrail(AsyncAuditStore):
 
     async def verify_entry(self, event_id: str) -> EntryVerification:
         """Verify one entry; as ``AuditTrail.verify_entry``."""
-        return await self._driver.carry_out(trail_steps.verifying_entry(self._scope, event_id))
+        return await self._driver.carry_out(
+            readable(verifying_parts.verifying_entry(self._scope, event_id))
+        )
 
     async def verify_range(self, first: int, end: int | None = None) -> Verification:
         """Verify a range of positions; as ``AuditTrail.verify_range``."""
-        return await self._driver.carry_out(trail_steps.verifying_range(self._scope, first, end))
+        return await self._driver.carry_out(
+            verifying_parts.verifying_range(self._scope, first, end)
+        )
 
     async def verify_all(
         self,
@@ -169,5 +175,5 @@ class AsyncAuditTrail(AsyncAuditStore):
         """Write entries with their proof; as ``AuditTrail.export``. The file is written in a thread."""
         check_choice(filters, whole=whole)
         return await self._driver.carry_out(
-            trail_steps.exporting(self._scope, file.write, filters, whole=whole)
+            exporting.exporting(self._scope, file.write, filters, whole=whole)
         )

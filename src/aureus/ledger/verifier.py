@@ -19,7 +19,7 @@ from aureus.ledger.contents import Contents
 from aureus.ledger.explaining import Evidence, explain
 from aureus.ledger.findings import Findings
 from aureus.ledger.proofs import VerifiedHead
-from aureus.ledger.structure import GAP_MAX, HeadCheck, Structure
+from aureus.ledger.structure import HeadCheck, Structure
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree
 from aureus.model.verification import FindingKind, SealedEntry, Verification
@@ -115,9 +115,14 @@ class Verifier:
         return self._contents.unrecorded(limit)
 
     @property
-    def has_missing(self) -> bool:
-        """Whether entries were missing so far: others may stand in their place, so that only numbers add up."""
-        return self._contents.missing_count > 0
+    def may_have_strays(self) -> bool:
+        """Whether other entries may stand in the place of some, so that only their numbers add up.
+
+        That is so where entries are missing, and where one may have been sealed twice.
+        """
+        contents = self._contents
+        is_doubtful = bool(contents.versions_unchecked and not self._begin.size)
+        return bool(contents.missing_count or contents.version_faults or is_doubtful)
 
     def add_unsealed(self, entries: Iterable[SealedEntry]) -> None:
         """Report entries behind the head that no sealing brought there."""
@@ -184,11 +189,7 @@ class Verifier:
         message = "the entry is gone" if end - first == 1 else f"{end - first} entries are gone"
         self._findings.add(FindingKind.MISSING, message, first, end - 1)
         self._contents.missing_count += end - first
-        if end - first > GAP_MAX:
-            self._structure.skip_far(end)
-            return
-        for _ in range(first, end):
-            self._structure.add(None, nodes)
+        self._structure.skip(end, nodes)
 
     def _take_extra(self, entry: SealedEntry) -> None:
         self._extra_count += 1

@@ -20,6 +20,10 @@ ORIGIN_CHARACTERS_MAX = 300
 """Characters of an origin: the name of a ledger, a slash, and a tenant's key of 32 digits leave room."""
 
 
+INCARNATION_DIGITS_MAX = 10
+"""Digits of an incarnation's number: what a 32-bit column counts has fewer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a tree was at one moment. Raises ``Invalid`` when it could be no tree's."""
@@ -68,6 +72,13 @@ def origin_of(name: str, tenant_key: str, incarnation: int) -> str:
     """Return the origin of a tenant's tree. A history that was restored is another tree, so it has another origin."""
     restored = "" if incarnation == 1 else f".{incarnation}"
     return f"{name}/{tenant_key}{restored}"
+
+
+def incarnation_of(origin: str) -> int:
+    """Return which incarnation of a tenant's tree an origin names."""
+    last = origin.rpartition("/")[2]
+    number = last.rpartition(".")[2] if "." in last else ""
+    return int(number) if number.isdecimal() and len(number) < INCARNATION_DIGITS_MAX else 1
 
 
 def is_same_ledger(origin: str, other: str) -> bool:

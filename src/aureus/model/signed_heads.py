@@ -43,6 +43,12 @@ class LedgerTotals:
     sealed_end: int
     """Where the sealed batches end: the same as ``size``, unless somebody added to them."""
     size: int
+    version_count: int
+    """The versions of all streams together: as many as there are events."""
+    last_entry_no: int
+    """The highest entry number that is sealed, as the head says."""
+    sealed_entry_no: int
+    """The same as the batches say."""
 
     @property
     def stray_count(self) -> int:

@@ -29,6 +29,8 @@ class StoredEvent:
     payload: bytes | None
     """The exact bytes that were hashed."""
     metadata: bytes | None = None
+    category: str | None = None
+    """What events are listed by beside their stream; None where it is not at hand, as in an export."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,10 @@ class Verification:
     """Entries whose version was not compared with that of the stream's entry before: that one was out of sight."""
 
     erasures_unchecked: int = 0
-    """Erased entries whose record was not looked for: too many others waited for theirs."""
+    """Erased entries whose record was not looked for: too many others waited for theirs, or only some entries are at
+    hand."""
+    unkept: str | None = None
+    """Why the head could not be kept outside the database as the last one seen; None when nothing went wrong there."""
 
     @property
     def is_intact(self) -> bool:
@@ -145,8 +150,9 @@ class Verification:
             return f"BROKEN: {several}{first.kind.value}{place}: {first.message}"
         redacted = f", {self.redaction_count} redacted" if self.redaction_count else ""
         entries = "1 entry" if self.entry_count == 1 else f"{self.entry_count:,} entries"
+        more = " more" if self.redaction_count else ""
         unchecked = (
-            f", {self.erasures_unchecked:,} more erased without a look for their record"
+            f", {self.erasures_unchecked:,}{more} erased without a look for their record"
             if self.erasures_unchecked
             else ""
         )

@@ -15,11 +15,16 @@ from aureus._database.statement import (
     fetch_one,
     last,
     last_all,
+    new_id,
+    record,
 )
 from aureus.codec import encode
 from aureus.errors import Conflict, IntegrityFailure, Invalid, NotFound
 from aureus.model.anchors import Anchor, AnchorHead, AnchorProof, anchor_leaf
+from aureus.model.events import AuditPoint, EventType, Fact
+from aureus.model.heads import Head
 from aureus.model.merkle import (
+    TILE_LEVELS,
     Span,
     Subtrees,
     Tree,
@@ -29,11 +34,18 @@ from aureus.model.merkle import (
     inclusion_spans,
     subtrees_of,
 )
+from aureus.model.signed_heads import ACTIONS, DECISIONS
 
 sql = Queries("anchors")
 
 ANCHORS_MAX = 1000
 """Anchors of one round and of one page."""
+
+ANCHORS_STREAM = "ledgers/anchors"
+"""The stream of what happens to the anchor log itself, of the tenant in whose name it was done."""
+
+Hashes = dict[tuple[int, int], bytes]
+"""Hashes of the log's tree by level and index."""
 
 _Unanchored = tuple[str, int, int, bytes]
 
@@ -98,6 +110,11 @@ class AnchorOperations(Operations):
         )
 
     @read
+    def find(self, tenant_key: str) -> Op[Anchor | None]:
+        """Return the newest anchor of a tenant's tree; None for one that was never anchored."""
+        return (yield from last(sql.find_anchor, _anchor, tenant_key=tenant_key))
+
+    @read
     def prove(self, tenant_key: str) -> Op[AnchorProof]:
         """Return the newest anchor of a tenant's tree with the proof that it lies under the log's root.
 
@@ -110,6 +127,51 @@ class AnchorOperations(Operations):
         subtrees = yield from _subtrees(inclusion_spans(anchor.position, head.size))
         path = inclusion_proof(anchor.position, head.size, subtrees)
         return AnchorProof(anchor, head.size, head.root, tuple(path))
+
+    @read
+    def list_nodes(self, first: int, end: int) -> Op[Hashes]:
+        """Return the kept roots of blocks that end within a range of positions, by level and index."""
+        found: Hashes = {}
+        level = TILE_LEVELS
+        while first >> level < end >> level:
+            rows = yield from fetch_all(
+                sql.list_anchor_hashes, _hash, level=level, first=first >> level, end=end >> level
+            )
+            found |= {(level, at): one for at, one in rows}
+            level += TILE_LEVELS
+        return found
+
+    @write
+    def begin_log(self, log_key: str, seen: Head, *, actor: str) -> Op[AnchorHead]:
+        """Go on with a log that is behind ``seen`` under a new key, and record who decided that.
+
+        ``log_key`` is the one that ends. Raises ``Conflict`` when the log has another one.
+        """
+        head = _there((yield from fetch_one(sql.get_anchor_head, _head)))
+        chosen = yield from new_id()
+        yield from record(
+            Fact(
+                stream=ANCHORS_STREAM,
+                type=EventType.LEDGER_RESTORED,
+                payload={
+                    "logKey": chosen,
+                    "before": log_key,
+                    "size": head.size,
+                    "root": head.root.hex(),
+                    "seen": seen.to_dict(),
+                },
+                actor=actor,
+                audit=AuditPoint(
+                    ACTIONS[EventType.LEDGER_RESTORED],
+                    f"{ANCHORS_STREAM}/{chosen}",
+                    is_decision=EventType.LEDGER_RESTORED in DECISIONS,
+                ),
+            )
+        )
+        begun = yield from last(sql.begin_anchor_log, _head, log_key=chosen, before=log_key)
+        if begun is None:
+            raise Conflict("somebody else changed the anchor log in the same moment; look again")
+        return begun
 
     @read
     def prove_consistency(self, old_size: int, new_size: int) -> Op[Sequence[bytes]]:

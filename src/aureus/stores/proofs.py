@@ -19,7 +19,7 @@ from aureus._database.statement import (
 )
 from aureus.errors import Conflict, HistoryRewound, IntegrityFailure, Invalid, NotFound
 from aureus.model.events import AuditPoint, EventType, Fact
-from aureus.model.heads import Head, origin_of
+from aureus.model.heads import Head, incarnation_of, origin_of
 from aureus.model.leaf import LeafFields
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import (
@@ -36,7 +36,7 @@ from aureus.model.merkle import (
     tree_of,
     verify_consistency,
 )
-from aureus.model.signed_heads import ACTIONS, DECISIONS, LedgerTotals, SignedHead
+from aureus.model.signed_heads import ACTIONS, DECISIONS, SignedHead
 from aureus.model.verification import SealedEntry, StoredEvent
 
 sql = Queries("proofs")
@@ -49,6 +49,9 @@ PAGE_BYTES: Final = 8 * 1024 * 1024
 
 SIGNED_MAX: Final = 1000
 """Signed heads of one list."""
+
+_NO_HASH = bytes(HASH_BYTES)
+"""What stands for bytes that are no hash, where whoever owns the database has put some: nothing gives this one."""
 
 Hashes = dict[tuple[int, int], bytes]
 
@@ -119,12 +122,6 @@ class ProofOperations(Operations):
         return tree_of(size, subtrees_of(hashes))
 
     @read
-    def get_totals(self) -> Op[LedgerTotals]:
-        """Return how many events there are and where they are. It counts all events of the tenant."""
-        totals = yield from last(sql.get_totals, _totals)
-        return totals or LedgerTotals(0, 0, 0, 0)
-
-    @read
     def list_records(self, entry_nos: Sequence[int]) -> Op[list[str]]:
         """Return the identifiers of the events that record the erasure of these entries, without repetition."""
         return (
@@ -137,11 +134,6 @@ class ProofOperations(Operations):
     def count_pending(self) -> Op[int]:
         """Return how many events are committed and not sealed yet."""
         return (yield from last(sql.count_pending, _number)) or 0
-
-    @read
-    def list_strays(self, *, limit: int = 100) -> Op[list[tuple[int, str]]]:
-        """Return entry number and identifier of events that are neither sealed nor waiting. It reads all events."""
-        return (yield from last_all(sql.list_strays, _stray, limit=limit))
 
     @read
     def get_newest_signed(self, incarnation: int) -> Op[SignedHead | None]:
@@ -197,15 +189,17 @@ class ProofOperations(Operations):
     def begin_incarnation(self, incarnation: int, seen: Head, *, actor: str) -> Op[LedgerHead]:
         """Go on with a history that is behind ``seen``, as a new incarnation, and record who decided that.
 
-        ``incarnation`` is the one that ends. Repeating it is harmless. Raises ``Conflict`` when the ledger has another
-        one, and ``NotFound`` when nothing is sealed.
+        ``incarnation`` is the one that ends. The next one has a number that neither it nor ``seen`` had, since a backup
+        from before an earlier restore may be restored too. Repeating it is harmless. Raises ``Conflict`` when the
+        ledger has another one, and ``NotFound`` when nothing is sealed.
         """
         head = yield from fetch_one(sql.lock_head, head_of)
         if head is None:
             raise NotFound(
                 "nothing was sealed for this tenant yet, so there is nothing to go on with"
             )
-        if head.incarnation == incarnation + 1:
+        following = max(incarnation, incarnation_of(seen.origin)) + 1
+        if head.incarnation == following:
             return head
         if head.incarnation != incarnation:
             raise Conflict(
@@ -217,7 +211,7 @@ class ProofOperations(Operations):
                 stream=stream,
                 type=EventType.LEDGER_RESTORED,
                 payload={
-                    "incarnation": incarnation + 1,
+                    "incarnation": following,
                     "size": head.size,
                     "root": head.root.hex(),
                     "seen": seen.to_dict(),
@@ -230,15 +224,20 @@ class ProofOperations(Operations):
                 ),
             )
         )
-        begun = yield from last(sql.begin_incarnation, head_of, incarnation=incarnation)
+        begun = yield from last(
+            sql.begin_incarnation, head_of, incarnation=incarnation, following=following
+        )
         if begun is None:
             raise Conflict("somebody else changed the ledger in the same moment; repeat the call")
         return begun
 
 
 def head_from(name: str, state: LedgerHead) -> Head:
-    """Return what others see of the state of a tenant's tree."""
-    return Head(origin_of(name, state.tenant_key, state.incarnation), state.size, state.root)
+    """Return what others see of the state of a tenant's tree. Raises ``IntegrityFailure`` for a state that none has."""
+    try:
+        return Head(origin_of(name, state.tenant_key, state.incarnation), state.size, state.root)
+    except Invalid as error:
+        raise IntegrityFailure(f"the state of the tree was changed: {error.message}") from error
 
 
 def head_of(row: Row) -> LedgerHead:
@@ -298,16 +297,18 @@ def _check_range(first: int, end: int) -> None:
 
 def _entry(row: Row) -> SealedEntry:
     position, entry_no, sealed_hash, event_id, stream, version, kind, actor, micros, *rest = row
-    correlation_id, action, resource, outcome, committed, leaf, salt, payload, metadata = rest
+    correlation_id, action, resource, outcome, category, committed, leaf, *kept = rest
+    salt, payload, metadata = map(_bytes, kept)
     event = None
     if event_id is not None:
         event = StoredEvent(
             LeafFields(
                 event_id, stream, kind, actor, micros or 0, correlation_id, action, resource, outcome
             ),
-            version, bytes(committed), bytes(leaf), _bytes(salt), _bytes(payload), _bytes(metadata),
+            version, bytes(committed), bytes(leaf), salt, payload, metadata, category,
         )  # fmt: skip
-    return SealedEntry(position, entry_no, bytes(sealed_hash), event)
+    sealed = bytes(sealed_hash)
+    return SealedEntry(position, entry_no, sealed if len(sealed) == HASH_BYTES else _NO_HASH, event)
 
 
 def _bytes(value: Any) -> bytes | None:
@@ -320,14 +321,6 @@ def _hash(row: Row) -> tuple[int, bytes]:
 
 def _number(row: Row) -> int:
     return int(row[0])
-
-
-def _stray(row: Row) -> tuple[int, str]:
-    return row[0], row[1]
-
-
-def _totals(row: Row) -> LedgerTotals:
-    return LedgerTotals(*row)
 
 
 def _signed(row: Row) -> SignedHead:

@@ -206,8 +206,17 @@ def test_an_export_needs_no_database(shell: Shell) -> None:
     assert "anchored up to size 4." in shell.say(*offline)
     (shell.folder / "lines").write_bytes(lines.replace(b"unknown", b"somebody", 1))
     assert shell.run(*offline).exit_code == 5
-    shell.fail(Invalid, "verify", "--export", "lines")
+    assert shell.run("verify", "--export", "lines", "--key", public).exit_code == 5
     shell.fail(NotFound, "verify", "--export", "none", "--export-proof", "lines.proof")
+    for flags in (
+        ["--export-proof", "lines.proof"],
+        ["--export", "lines", "--proof", "proof"],
+        ["--export", "lines", "--head", "note"],
+        ["--proof", "proof", "--since-last"],
+        ["--anchors", "--since-last"],
+    ):
+        result = shell.run("verify", *flags)
+        assert (result.exit_code, "--" in result.stderr) == (2, True), flags
 
 
 def test_bad_files_are_refused(shell: Shell) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -129,6 +130,42 @@ class TestLines:
         with pytest.raises(IntegrityFailure):
             entry_of(line)
 
+    @pytest.mark.parametrize(
+        "part",
+        [
+            b'"payload":"{}","position":0',
+            b'"note":"made up","position":0',
+            b'"proof":[],"position":0',
+            b'"\\u0070osition":9,"position":0',
+        ],
+    )
+    def test_a_line_with_something_that_no_entry_has_is_refused(self, part: bytes) -> None:
+        line = entry_line(MAKER.entries[0]).replace(b'"position":0', part)
+        with pytest.raises(IntegrityFailure):
+            entry_of(line)
+
+    def test_a_line_that_was_written_in_another_way_says_the_same(self) -> None:
+        from aureus.codec import decode
+
+        line = json.dumps(decode(entry_line(MAKER.entries[0])), indent=1, sort_keys=True)
+        assert entry_of(f" {line}\r\n") == MAKER.entries[0]
+
+    def test_a_line_without_an_event_has_nothing_of_one(self) -> None:
+        gone = entry_line(replace(MAKER.entries[1], event=None))
+        with pytest.raises(IntegrityFailure, match="'actor', which no entry has"):
+            entry_of(gone.replace(b"{", b'{"actor":"ada",'))
+
+    def test_deep_json_is_refused(self) -> None:
+        for depth in (2_000, 200_000):
+            deep = b"[" * depth + b"]" * depth
+            with pytest.raises(IntegrityFailure):
+                entry_of(entry_line(MAKER.entries[0])[:-1] + b',"x":' + deep + b"}")
+
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+    def test_another_encoding_is_refused(self, encoding: str) -> None:
+        with pytest.raises(IntegrityFailure):
+            entry_of(entry_line(MAKER.entries[0]).decode().encode(encoding))
+
 
 class TestRanges:
     @patient
@@ -167,6 +204,28 @@ class TestRanges:
         swapped[place] = entry_line(replace(second, position=first.position))
         swapped[following] = entry_line(replace(first, position=second.position))
         assert found(swapped, proof)[0] == (FindingKind.REORDERED, at)
+
+    def test_two_exports_cannot_be_put_together(self) -> None:
+        lines, proof = exported(600)
+        other = LedgerMaker()
+        for number in range(700):
+            other.append({"other": number})
+        later = list(range_lines(other.ledger().entries[300:600], {}))
+        place = next(at for at, line in enumerate(lines) if b'"position":300,' in line)
+        assert not verify_export([*lines[:place], *later], proof, [KEY.public]).is_intact
+        _, longer = exported(700)
+        assert found(lines, longer) == [(FindingKind.TRUNCATED, 600)]
+
+    def test_kept_roots_without_end_are_refused(self) -> None:
+        lines, proof = exported()
+        flood = [
+            f'{{"level":8,"index":{number},"hash":"{"00" * 32}"}}'.encode()
+            for number in range(1000)
+        ]
+        with pytest.raises(IntegrityFailure, match="a kept root too many"):
+            verify_export([*flood, *lines], proof)
+        with pytest.raises(IntegrityFailure, match="more in it"):
+            verify_export([flood[0].replace(b"{", b'{"actor":"ada",')], proof)
 
     def test_another_beginning_is_found(self) -> None:
         lines, proof = exported(700, 300, 200)
@@ -240,6 +299,19 @@ class TestSelections:
         moved = lines[0].replace(b'"position":3', b'"position":4')
         assert found([moved], proof) == [(FindingKind.INSERTED, 4)]
 
+    def test_a_line_that_stands_there_twice_is_found(self) -> None:
+        lines, proof = selected(3, 256)
+        again = lines[0].replace(b'"entry_no":13', b'"entry_no":14')
+        assert found([*lines, again], proof) == [(FindingKind.INSERTED, 3)]
+
+    def test_a_payload_that_was_taken_out_is_counted(self) -> None:
+        lines, proof = selected(3, 256)
+        entry = changed(MAKER.entries[3], salt=None, payload=None, metadata=None)
+        tail = lines[0][lines[0].index(b',"proof"') :]
+        report = verify_export([entry_line(entry)[:-1] + tail, lines[1]], proof, [KEY.public])
+        assert (report.is_intact, report.erasures_unchecked) == (True, 1)
+        assert "1 erased without a look for their record" in report.summary
+
     def test_a_line_without_its_proof_is_refused(self) -> None:
         _, proof = selected(3)
         with pytest.raises(IntegrityFailure, match="no proof"):
@@ -260,6 +332,10 @@ class TestProofFiles:
             ("\\n700\\n", "\\n07\\n"),
             ('"size":3', '"size":7'),
             ("— ", "- "),
+            ('"kind":"range"', '"kind":"range","kind":"selection"'),
+            ('"kind":"range"', '"kind":"range","note":"made up"'),
+            ('"size":300', '"size":300,"by":"ada"'),
+            ('"consistency"', '"by":"ada","consistency"'),
         ],
         ids=repr,
     )

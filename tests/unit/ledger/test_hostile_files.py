@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from aureus.codec import decode, encode_made
 from aureus.errors import AureusError
-from aureus.ledger.evidence import verify_proof
 from aureus.ledger.exports import ExportProof, SignedHead, range_lines, verify_export
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.lines import entry_line, entry_of
 from aureus.ledger.notes import Note
-from aureus.ledger.proofs import InclusionProof
+from aureus.ledger.proofs import InclusionProof, verify_proof
 from aureus.model.heads import Head
 from aureus.model.merkle import inclusion_proof, subtrees_of
 from tests.support.ledgers import many_entries

@@ -271,6 +271,17 @@ class TestRows:
         assert [finding.position for finding in report.findings] == list(range(100))
         assert report.summary.startswith("BROKEN: 300 findings, the first: column at position 0")
 
+    def test_no_kind_is_hidden_behind_a_hundred_of_another(self) -> None:
+        ledger = MAKER.ledger(600)
+        ledger.heads = [signed(ledger.head)]
+        ledger.entries[599] = rewritten(ledger.entries[599])
+        ledger.sealed_anew()
+        for at in range(300):
+            ledger.entries[at] = changed(ledger.entries[at], actor="nobody")
+        report = ledger.verify()
+        assert kinds(report) == {FindingKind.COLUMN, FindingKind.RECOMPUTED}
+        assert len(report.findings) == 100
+
 
 def rewritten(entry: SealedEntry, payload: bytes = b'{"other":1}') -> SealedEntry:
     """Return an entry with another payload, and every hash of it computed anew."""

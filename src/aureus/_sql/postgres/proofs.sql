@@ -20,7 +20,7 @@ WITH page AS MATERIALIZED (
 )
 SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
     CASE WHEN isfinite(e.occurred_at) THEN CAST(extract(epoch FROM (e.occurred_at)) * 1000000 AS bigint) END AS micros,
-    e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash, p.salt, p.payload, p.metadata
+    e.correlation_id, e.action, e.resource, e.outcome, e.category, e.commitment, e.leaf_hash, p.salt, p.payload, p.metadata
 FROM sized AS s
 LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no
 LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no
@@ -50,32 +50,9 @@ WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= CAST(:entry_no AS bigint)
 ORDER BY b.last_entry_no
 LIMIT 1;
 
--- name: get_totals :one
--- How many events there are, how many of them wait to be sealed, and where the sealed batches end; all at one moment.
-SELECT (SELECT count(*) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS event_count,
-    (SELECT count(*) FROM aureus.ledger_pending AS p WHERE p.tenant_id = :tenant_id) AS pending_count,
-    (SELECT coalesce(max(b.first_position + b.size), 0) FROM aureus.ledger_batches AS b
-     WHERE b.tenant_id = :tenant_id) AS sealed_end,
-    coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size;
-
 -- name: count_pending :one
 -- How many events wait to be sealed.
 SELECT count(*) FROM aureus.ledger_pending AS p WHERE p.tenant_id = :tenant_id;
-
--- name: list_strays :many
--- Events that are neither sealed nor waiting to be; asked only when the numbers do not add up.
-SELECT e.entry_no, e.event_id
-FROM aureus.events AS e
-WHERE e.tenant_id = :tenant_id
-  AND NOT EXISTS (
-    SELECT 1 FROM aureus.ledger_pending AS p
-    WHERE p.tenant_id = :tenant_id AND p.append_no = e.append_no AND p.entry_no = e.entry_no)
-  AND NOT EXISTS (
-    SELECT 1 FROM aureus.ledger_batches AS b
-    WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= e.entry_no AND b.first_entry_no <= e.entry_no
-      AND e.entry_no = ANY (b.entry_nos))
-ORDER BY e.entry_no
-LIMIT :limit;
 
 -- name: lock_head :one
 -- Read the head and keep it as it is until the end of the transaction; who seals waits, or comes later.

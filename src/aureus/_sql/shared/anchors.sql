@@ -37,3 +37,10 @@ WHERE :level = 0 AND a.position >= :first AND a.position < :end
 UNION ALL
 SELECT n.node_no, n.hash FROM aureus.anchor_nodes AS n
 WHERE n.level = :level AND n.node_no >= :first AND n.node_no < :end;
+
+-- name: begin_anchor_log :one
+-- records
+-- Give the anchor log another key, if it has this one. No row: it has another.
+UPDATE aureus.anchor_heads SET log_key = :log_key
+WHERE log_no = 1 AND log_key = :before
+RETURNING log_key, size, root, peaks, anchored_at;

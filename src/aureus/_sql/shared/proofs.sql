@@ -66,6 +66,6 @@ RETURNING incarnation, size, root, note, signed_at;
 -- name: begin_incarnation :one
 -- records
 -- Begin the next incarnation of a ledger that has this one. No row: it has another.
-UPDATE aureus.ledger_heads SET incarnation = incarnation + 1
+UPDATE aureus.ledger_heads SET incarnation = :following
 WHERE tenant_id = :tenant_id AND incarnation = :incarnation
 RETURNING tenant_key, incarnation, size, root, peaks, last_entry_no, sealed_at;

@@ -17,7 +17,7 @@ WITH page AS MATERIALIZED (
     LEFT JOIN aureus.event_payloads AS z ON z.tenant_id = :tenant_id AND z.entry_no = page.entry_no
 )
 SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
-    e.occurred_at AS micros, e.correlation_id, e.action, e.resource, e.outcome, e.commitment, e.leaf_hash,
+    e.occurred_at AS micros, e.correlation_id, e.action, e.resource, e.outcome, e.category, e.commitment, e.leaf_hash,
     p.salt, p.payload, p.metadata
 FROM sized AS s
 LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no
@@ -46,36 +46,11 @@ WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= :entry_no AND b.first_entr
 ORDER BY b.last_entry_no
 LIMIT 1;
 
--- name: get_totals :one
--- How many events there are, how many of them wait to be sealed, and where the sealed batches end; all at one moment.
-SELECT (SELECT count(*) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS event_count,
-    (SELECT count(*) FROM aureus.events AS p
-     WHERE p.tenant_id = :tenant_id AND p.entry_no > coalesce((
-        SELECT w.last_entry_no FROM aureus.ledger_heads AS w WHERE w.tenant_id = :tenant_id), 0)) AS pending_count,
-    (SELECT coalesce(max(b.first_position + b.size), 0) FROM aureus.ledger_batches AS b
-     WHERE b.tenant_id = :tenant_id) AS sealed_end,
-    coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size;
-
 -- name: count_pending :one
 -- How many events wait to be sealed: those behind the head's last entry.
 SELECT count(*) FROM aureus.events AS p
 WHERE p.tenant_id = :tenant_id AND p.entry_no > coalesce((
     SELECT h.last_entry_no FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0);
-
--- name: list_strays :many
--- Events that are neither sealed nor waiting to be; asked only when the numbers do not add up.
-SELECT e.entry_no, e.event_id
-FROM aureus.events AS e
-WHERE e.tenant_id = :tenant_id
-  AND e.entry_no <= coalesce((
-    SELECT h.last_entry_no FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0)
-  AND NOT EXISTS (
-    SELECT 1 FROM aureus.ledger_batches AS b
-    CROSS JOIN json_each(b.entry_nos) AS n
-    WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= e.entry_no AND b.first_entry_no <= e.entry_no
-      AND n.value = e.entry_no)
-ORDER BY e.entry_no
-LIMIT :limit;
 
 -- name: lock_head :one
 -- Read the head; nobody else writes meanwhile.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aureus.errors import ConfigInvalid, IntegrityFailure
-from aureus.ledger.heads import SeenHead, SeenHeads, default_folder
+from aureus.ledger.seen_heads import SeenHead, SeenHeads, default_folder
 from aureus.model.heads import Head, is_same_ledger, origin_of
 from aureus.model.merkle import Tree
 
@@ -28,7 +29,7 @@ def tree(size: int) -> Tree:
 def test_a_head_comes_back(tmp_path: Path) -> None:
     seen = SeenHeads(tmp_path / "new" / "folder")
     assert seen.get(KEY) is None
-    seen.keep(KEY, SeenHead(head(5), "note", tree(3)))
+    assert seen.keep(KEY, SeenHead(head(5), "note", tree(3)), None)
     found = SeenHeads(tmp_path / "new" / "folder").get(KEY)
     assert found is not None
     assert (found.head, found.note) == (head(5), "note")
@@ -38,8 +39,8 @@ def test_a_head_comes_back(tmp_path: Path) -> None:
 
 def test_it_never_goes_back_by_itself(tmp_path: Path) -> None:
     seen = SeenHeads(tmp_path)
-    seen.keep(KEY, SeenHead(head(5)))
-    seen.keep(KEY, SeenHead(head(4)))
+    seen.keep(KEY, SeenHead(head(5)), None)
+    assert seen.keep(KEY, SeenHead(head(4)), SeenHead(head(5)))
     assert seen.get(KEY) == SeenHead(head(5))
     seen.accept(KEY, SeenHead(head(4)))
     assert seen.get(KEY) == SeenHead(head(4))
@@ -47,12 +48,12 @@ def test_it_never_goes_back_by_itself(tmp_path: Path) -> None:
 
 def test_what_the_new_head_does_not_know_stays(tmp_path: Path) -> None:
     seen = SeenHeads(tmp_path)
-    seen.keep(KEY, SeenHead(head(5), "note", tree(3)))
-    seen.keep(KEY, SeenHead(head(5)))
+    assert seen.keep(KEY, SeenHead(head(5), "note", tree(3)), None)
+    seen.keep(KEY, SeenHead(head(5)), None)
     found = seen.get(KEY)
     assert found is not None
     assert found.note == "note"
-    seen.keep(KEY, SeenHead(head(6), None, tree(2)))
+    assert seen.keep(KEY, SeenHead(head(6), None, tree(2)), found)
     found = seen.get(KEY)
     assert found is not None
     assert found.note is None, "the note was about another head"
@@ -60,15 +61,31 @@ def test_what_the_new_head_does_not_know_stays(tmp_path: Path) -> None:
     assert found.verified.size == 3
 
 
+def test_a_head_that_somebody_else_kept_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    seen = SeenHeads(tmp_path)
+    proved = SeenHead(head(5))
+    assert seen.keep(KEY, proved, None)
+    other = SeenHead(head(6, bytes([1]) * 32))
+    assert seen.keep(KEY, other, proved)
+    for late in (SeenHead(head(6)), SeenHead(head(7)), SeenHead(head(4))):
+        assert not seen.keep(KEY, late, proved)
+        assert not seen.keep(KEY, late, None)
+    assert seen.get(KEY) == other
+    assert seen.keep(KEY, replace(other, note="note"), None), "the same head needs no proof"
+    assert seen.get(KEY) == replace(other, note="note")
+
+
 def test_ledgers_are_kept_apart(tmp_path: Path) -> None:
     seen = SeenHeads(tmp_path)
-    seen.keep(KEY, SeenHead(head(5)))
+    seen.keep(KEY, SeenHead(head(5)), None)
     assert seen.get("f" * 32) is None
 
 
 def test_of_many_writers_the_largest_head_stays(tmp_path: Path) -> None:
     def keep(size: int) -> None:
-        SeenHeads(tmp_path).keep(KEY, SeenHead(head(size)))
+        seen = SeenHeads(tmp_path)
+        while not seen.keep(KEY, SeenHead(head(size)), seen.get(KEY)):
+            pass
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(keep, [size * 7 % 40 + 1 for size in range(40)]))
@@ -81,7 +98,7 @@ def test_of_many_writers_the_largest_head_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["", "../etc", "a/b", "G" * 32, "f" * 65])
 def test_a_key_that_a_database_made_up_names_no_file(tmp_path: Path, key: str) -> None:
     with pytest.raises(IntegrityFailure):
-        SeenHeads(tmp_path).keep(key, SeenHead(head(1)))
+        SeenHeads(tmp_path).keep(key, SeenHead(head(1)), None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -97,7 +114,7 @@ def test_a_damaged_file_is_not_taken_for_nothing(tmp_path: Path, content: str) -
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigInvalid, match=r"ledger\.heads"):
-        SeenHeads(tmp_path / "file").keep(KEY, SeenHead(head(1)))
+        SeenHeads(tmp_path / "file").keep(KEY, SeenHead(head(1)), None)
     (tmp_path / f"{KEY}.json").write_bytes(b"\xff")
     with pytest.raises(ConfigInvalid, match="no text"):
         SeenHeads(tmp_path).get(KEY)

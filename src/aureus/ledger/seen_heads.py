@@ -93,24 +93,27 @@ class SeenHeads:
                 f"{path} is damaged, and what was seen last is not known"
             ) from error
 
-    def keep(self, tenant_key: str, seen: SeenHead) -> None:
-        """Keep a head that is no smaller than the one kept; a smaller one changes nothing.
+    def keep(self, tenant_key: str, seen: SeenHead, proved: SeenHead | None) -> bool:
+        """Keep a head that was proved to go on from ``proved``, the one that was kept when the caller looked.
 
-        What the new one does not know, a note for the same head and how far it was verified, stays. The caller has
-        proved that it goes on from the one kept.
+        False, and nothing is kept, when there is another one by now: from that one nothing was proved. A smaller head
+        than the one kept changes nothing. What the new one does not know, a note for the same head and how far it was
+        verified, stays.
         """
         with self._locked(tenant_key):
             before = self.get(tenant_key)
-            if before is not None and before.head.size > seen.head.size:
-                return
-            if before is not None:
-                same = before.head == seen.head
-                seen = SeenHead(
-                    seen.head,
-                    seen.note or (before.note if same else None),
-                    _larger(seen.verified, before.verified),
-                )
-            self._write(tenant_key, seen)
+            if before is None:
+                self._write(tenant_key, seen)
+                return True
+            same = before.head == seen.head
+            if not same and (proved is None or proved.head != before.head):
+                return False
+            if before.head.size > seen.head.size:
+                return True
+            note = seen.note or (before.note if same else None)
+            verified = _larger(seen.verified, before.verified)
+            self._write(tenant_key, SeenHead(seen.head, note, verified))
+            return True
 
     def accept(self, tenant_key: str, seen: SeenHead) -> None:
         """Keep a head whatever was kept before: somebody has decided that history goes on from here."""
