@@ -25,6 +25,11 @@ def pages_in_log(database: SqliteDatabase) -> int:
     return writer.wal_pages
 
 
+def opened_bytes(path: Path) -> int:
+    """Return how big the file is, in a moment without writers."""
+    return path.stat().st_size
+
+
 def checkpoint_threads() -> list[threading.Thread]:
     """Return the threads that move logs."""
     return [thread for thread in threading.enumerate() if thread.name == "aureus-checkpoint"]
@@ -73,7 +78,7 @@ def test_what_transactions_write_is_moved_too(path: Path) -> None:
 @in_a_loop
 async def test_what_awaited_transactions_write_is_moved_too(path: Path) -> None:
     database = await open_notes_async(path)
-    size = path.stat().st_size
+    size = opened_bytes(path)
     async with database.transaction(CALL) as transaction:
         await transaction.write(
             every("fill", first=0, size=PAGES_BETWEEN + 100, body="x" * 3800), CALL
