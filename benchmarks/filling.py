@@ -133,7 +133,7 @@ def _memory_rows(texts: Texts, chunks: Sequence[Chunk]) -> Iterator[dict[str, An
     for chunk in chunks:
         for number, text in enumerate(texts.texts(chunk), chunk.first):
             yield {
-                "tenant_id": "default", "memory_no": number + 1, "memory_id": memory_id(number), "version": 1,
+                "tenant_id": "default", "memory_no": number + 2, "memory_id": memory_id(number), "version": 1,
                 "namespace": "", "memory_key": "", "agent_id": f"agent{number % AGENTS}",
                 "user_id": f"user{number % USERS}", "session_id": "", "type": "episodic_note", "confidence": 0.5,
                 "subject": "", "text_language": "english", "run_id": "", "task_id": "", "step_id": "",

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from aureus.retrieval import bm25
 from aureus.retrieval.analysis import question_terms, terms_in
+from aureus.stores.memories.stating import TEXT_CHARACTERS_MAX
 from benchmarks.manual import read_manual
 
 CHUNK: Final = 16_384
@@ -53,9 +54,10 @@ class Chunk:
 class Texts:
     """The texts, made chunk by chunk of numbers of words, so that a million of them take a minute."""
 
-    def __init__(self) -> None:
-        pages = [document.text for document in read_manual().documents]
-        written = [word for page in pages for word in page.split()]
+    def __init__(self, pages: str | None = None) -> None:
+        """Make them of the words of a text, in place of those of the pages as they are now."""
+        self.pages = all_pages() if pages is None else pages
+        written = self.pages.split()
         frequent = [word for word, _ in Counter(written).most_common()]
         known = {word: terms_in(word) for word in frequent}
         self.words = [word for word in frequent if len(known[word]) == 1]
@@ -148,6 +150,12 @@ class BruteForce:
             found.append(texts[begin:end] + chunk.first)
             counted.append(counts[begin:end])
         return np.concatenate(found), np.concatenate(counted)
+
+
+def all_pages() -> str:
+    """Return the words of the project's pages as one text, short enough to be a memory."""
+    words = (word for document in read_manual().documents for word in document.text.split())
+    return " ".join(words)[:TEXT_CHARACTERS_MAX]
 
 
 def _made_up(number: int) -> str:

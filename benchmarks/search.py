@@ -5,7 +5,8 @@ but without the events, and indexed by upkeep. 1,000,000 are filled in as upkeep
 ``recall@10`` compares with all scores, computed from exact lengths.
 
 ``--database URL``, which may be given again, asks a database that is there: it is filled with 1,000,000 memories if it
-is empty, and stays. On PostgreSQL the URL is that of the server's superuser, and the schema is there already.
+is empty, and stays. On PostgreSQL the URL is that of the server's superuser, and the schema is there already. The pages
+that its texts are made of are kept in it, in a memory of another tenant: they may change, and it can be asked again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +23,7 @@ from aureus._database.operation import Operations, Store, write
 from aureus._database.statement import Op, Queries, last_all
 from aureus.clock import SystemClock
 from aureus.config import Settings
+from aureus.errors import NotFound
 from aureus.model.memories import Memory, MemoryPolicy, NewMemory
 from aureus.retrieval.upkeep import BULK_MAX
 from aureus.stores.memories.indexing import index
@@ -37,6 +40,9 @@ sql = Queries("memories")
 
 SIZES: Final = (6 * 16_384, 61 * 16_384)
 """About 100,000 and 1,000,000."""
+
+PAGES: Final = "pages"
+"""The tenant, the agent and the memory that keep the pages of a database which stays."""
 
 WRITTEN_MAX: Final = 200_000
 """Memories up to which they are written one by one; more are filled in."""
@@ -78,11 +84,20 @@ class Loaded:
 
 def measure(place: Place, effort: Effort, *, urls: Sequence[str] = ()) -> Iterator[Table]:
     """Load and ask; a million memories only in full effort, or where databases are named."""
-    texts = Texts()
+    texts = Texts(_kept_pages(place, urls))
     sizes = SIZES[-1:] if urls else SIZES if effort.seconds >= 1 else SIZES[:1]
     for size in sizes:
         chunks = [texts.chunk(number) for number in range(size // CHUNK)]
         yield from _measure(place, texts, chunks, urls)
+
+
+def _kept_pages(place: Place, urls: Sequence[str]) -> str | None:
+    """Return the pages that one of these databases was filled by; None when all are empty."""
+    for url in urls:
+        with closing(Aureus(settings=place.settings(url))) as client:
+            for memory in client.for_tenant(PAGES).memories.recent(agent_id=PAGES):
+                return memory.text
+    return None
 
 
 def _measure(
@@ -152,13 +167,16 @@ def _prepared(place: Place, url: str, texts: Texts, chunks: Sequence[Chunk]) -> 
     engine: Engine = "PostgreSQL" if url.startswith("postgres") else "SQLite"
     settings = place.settings(url)
     client = Aureus(settings=settings)
-    if not client.memories.count():
-        fill(client, engine, url, texts, chunks)
     last = chunks[-1].first + CHUNK - 1
-    if client.memories.get(memory_id(last)).text != texts.texts(chunks[-1])[-1]:
-        sys.exit(
-            f"{url} was filled when the pages of this project were others: name an empty database"
-        )
+    try:
+        found = client.memories.get(memory_id(last)).text
+    except NotFound:
+        kept = client.for_tenant(PAGES).memories
+        kept.add(texts.pages, agent_id=PAGES, memory_id=PAGES)
+        fill(client, engine, url, texts, chunks)
+    else:
+        if found != texts.texts(chunks[-1])[-1]:
+            sys.exit(f"{url} was filled with other texts than these: name an empty database")
     total = len(chunks) * CHUNK
     return Loaded(engine, client, _bytes(client) / total, _processor(engine, settings), [])
 

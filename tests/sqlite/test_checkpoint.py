@@ -13,7 +13,8 @@ from aureus._database.sqlite.checkpoint import PAGES_BEFORE_RESTART, PAGES_BETWE
 from aureus._database.sqlite.connection import Connection
 from aureus._database.sqlite.threads import SqliteDatabase
 from aureus.clock import SystemClock
-from tests.sqlite.notes import CALL, add, every, open_notes, stored
+from tests.sqlite.looping import in_a_loop
+from tests.sqlite.notes import CALL, add, every, open_notes, open_notes_async, stored
 from tests.support.waiting import eventually
 
 
@@ -22,6 +23,11 @@ def pages_in_log(database: SqliteDatabase) -> int:
     writer = database._connections._writer
     assert writer is not None
     return writer.wal_pages
+
+
+def opened_bytes(path: Path) -> int:
+    """Return how big the file is, in a moment without writers."""
+    return path.stat().st_size
 
 
 def checkpoint_threads() -> list[threading.Thread]:
@@ -57,6 +63,28 @@ def test_a_long_log_is_moved_into_the_file_by_the_thread(path: Path) -> None:
     (thread,) = checkpoint_threads()
     database.close()
     assert not thread.is_alive()
+
+
+def test_what_transactions_write_is_moved_too(path: Path) -> None:
+    """A program that writes by nothing else must not let the log grow until it ends."""
+    database = open_notes(path)
+    size = path.stat().st_size
+    with database.transaction(CALL) as transaction:
+        transaction.write(every("fill", first=0, size=PAGES_BETWEEN + 100, body="x" * 3800), CALL)
+    eventually(lambda: path.stat().st_size > size + PAGES_BETWEEN * 4096, "the pages in the file")
+    database.close()
+
+
+@in_a_loop
+async def test_what_awaited_transactions_write_is_moved_too(path: Path) -> None:
+    database = await open_notes_async(path)
+    size = opened_bytes(path)
+    async with database.transaction(CALL) as transaction:
+        await transaction.write(
+            every("fill", first=0, size=PAGES_BETWEEN + 100, body="x" * 3800), CALL
+        )
+    eventually(lambda: path.stat().st_size > size + PAGES_BETWEEN * 4096, "the pages in the file")
+    await database.close()
 
 
 def test_a_reader_that_stays_holds_the_log_up_but_no_write(path: Path) -> None:

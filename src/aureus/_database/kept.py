@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 
 KEPT_BYTES_MAX = 64 * 1024 * 1024
-"""Bytes that one client keeps: the postings of some hundred common words among a million documents."""
+"""Bytes that one client keeps unless told otherwise: the postings of some hundred words among a million documents."""
 
 
 class Kept:

@@ -176,6 +176,11 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
     show_default=True,
     help="Any word, all words, or as web searches: quotes, -word, OR.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["words", "vectors", "both"]),
+    help="What finds them; by default all there is. Vectors need the setting memory.embedder.",
+)
 @click.option("--agent", "agent_id", metavar="ID", help="Only memories of this agent.")
 @click.option("--user", "user_id", metavar="ID", help="Only memories of this user.")
 @click.option("--session", "session_id", metavar="ID", help="Only memories of this session.")
@@ -193,6 +198,7 @@ def search(
     *,
     text: str,
     match: Literal["any", "all", "web"],
+    mode: Literal["words", "vectors", "both"] | None,
     by_session: bool,
     limit: int,
     neighbours: int,
@@ -200,9 +206,11 @@ def search(
     as_json: bool,
     **rest: Any,
 ) -> None:
-    """Find memories by their words, the best first."""
+    """Find memories by their words, and by their meaning where there is an embedder, the best first."""
     if by_session and match != "any":
         raise click.UsageError("--by-session takes any word: leave --match out")
+    if mode in {"vectors", "both"} and match != "any":
+        raise click.UsageError("--match is about words alone: leave it or --mode out")
     names = ("agent_id", "user_id", "session_id", "namespace", "types", "tags", "include_shared")
     given = {name: rest.pop(name) for name in names}
     criteria: MemoryCriteria = {  # type: ignore[assignment]  # the names are those of the criteria
@@ -212,6 +220,7 @@ def search(
         if match == "any":
             found = client.memories.recall(
                 text,
+                mode=mode,
                 limit=limit,
                 neighbours=neighbours,
                 language=language,
@@ -246,6 +255,8 @@ def _show_found(found: Recall) -> None:
         for hit in found
     ]
     show_table(("SCORE", "MEMORY", "AGENT", "SESSION", "OCCURRED", "TEXT"), rows)
+    for text in found.notes:
+        note(text)
     if not found.hits:
         note("nothing found")
     elif not found.is_exact:

@@ -14,6 +14,7 @@ from aureus._database.database import (
     Database,
 )
 from aureus._database.drive import Sources
+from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
 from aureus._database.scrubbing import scrub
 from aureus.client.stores import Wiring
@@ -72,7 +73,14 @@ def make_sources(
     recorder = Recorder(chosen, modes, keeps_routine=settings.events.routine == "on")
     sealing = Sealing(note) if settings.ledger.sealing == "on" else None
     return Sources(
-        clock, chosen, recorder, recorder.prepare, sealer=sealing, before_write=modes.due, ring=ring
+        clock,
+        chosen,
+        recorder,
+        recorder.prepare,
+        sealer=sealing,
+        kept=Kept(settings.memory.kept_bytes_max),
+        before_write=modes.due,
+        ring=ring,
     )
 
 

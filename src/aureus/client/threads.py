@@ -36,6 +36,7 @@ from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
 from aureus.model.health import Health
+from aureus.retrieval.chosen_embedder import chosen_embedder
 from aureus.retrieval.embedding import Embedder
 from aureus.retrieval.upkeep import BATCH_MAX
 from aureus.stores.health import HealthStore
@@ -68,14 +69,15 @@ class Aureus(Stores):
     ) -> None:
         """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
 
-        ``telemetry`` is told of every call of the stores. With an ``embedder`` memories get vectors, and are found by
-        meaning too.
+        ``telemetry`` is told of every call of the stores. With an ``embedder``, by default the one that the
+        settings name, memories get vectors, and are found by meaning too.
 
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Inside a running event loop it
         raises ``Invalid``: there ``AsyncAureus`` is meant.
         """
         refuse_loop()
         self.settings = settings or read_settings(url, tenant)
+        embedder = embedder or chosen_embedder(self.settings.memory.embedder)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
         self._consumers: set[Consumer[Any]] = set()

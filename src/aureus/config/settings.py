@@ -97,10 +97,12 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True)
 class MemorySettings:
-    """What is accepted as a memory, and who keeps the index of memories."""
+    """What is accepted as a memory, what embeds it, and who keeps the index of memories."""
 
     types: str | None
     require_provenance: Literal["on", "off"]
+    embedder: str
+    kept_bytes_max: int
     upkeep: Literal["on", "off"]
 
     @property

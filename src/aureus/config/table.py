@@ -301,6 +301,19 @@ MEMORY: tuple[Setting, ...] = (
         choices=("on", "off"), synonyms=_ON_OFF,
     ),
     Setting(
+        "memory.embedder", "text", "none",
+        "What makes vectors of memories, so that they are found by meaning too: `none`; `packaged`, the model of the "
+        "extra `embed`; or `module:name`, an `Embedder` of yours or a function without parameters that returns one. "
+        "An embedder that the program gives to its client comes before it.",
+        most=500,
+    ),
+    Setting(
+        "memory.kept_bytes_max", "integer", 64 * 1024 * 1024,
+        "Bytes of the text index that a client keeps in memory, so that common words are not read again for every "
+        "search; 0 keeps none. A million memories have about 4 MB for a word that every one of them contains.",
+        least=0, most=1 << 40,
+    ),
+    Setting(
         "memory.upkeep", "choice", "on",
         "Whether an open database brings the index of memories up to date by itself, between calls and when it is "
         "closed; with `off` only `memories.index()` does.",

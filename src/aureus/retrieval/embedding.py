@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from aureus.codec import check_text
-from aureus.errors import AureusError, EmbedderFailed, Invalid
+from aureus.errors import AureusError, ConfigInvalid, EmbedderFailed, Invalid
 
 if TYPE_CHECKING:
     from numpy import float32
@@ -112,7 +112,7 @@ def _embed_some(embedder: Embedder, texts: Sequence[str]) -> list[Vector]:
     try:
         given: Any = embedder.embed(texts)
         return _vectors(embedder, given, len(texts))
-    except EmbedderFailed:
+    except (EmbedderFailed, ConfigInvalid):
         raise
     except AureusError as error:
         raise _failed(embedder, error.message) from error

@@ -24,6 +24,8 @@ from aureus.retrieval import bm25
 Numbers = npt.NDArray[np.uint32]
 Scores = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
+Halves = npt.NDArray[np.uint16]
+"""One half of each posting: the documents, or the length and the occurrences in each."""
 
 OCCURRENCES_MAX = 255
 
@@ -138,23 +140,27 @@ def flags(span: int, numbers: str | None, first_no: int) -> Flags:
     return found
 
 
-def offsets(postings: bytes) -> npt.NDArray[np.intp]:
-    """Return the documents of a term within its segment."""
-    return np.frombuffer(postings, dtype="<u2")[0::2].astype(np.intp)
+def apart(postings: bytes) -> bytes:
+    """Return postings as searches use them: all documents first, and then what is known of each."""
+    return np.frombuffer(postings, dtype="<u2").reshape(-1, 2).T.tobytes()
 
 
-def codes(postings: bytes) -> npt.NDArray[np.intp]:
-    """Return where in the table of ``impacts`` each document of a term has its own."""
-    return np.frombuffer(postings, dtype="<u2")[1::2].astype(np.intp)
+def offsets(held: bytes) -> Halves:
+    """Return the documents of a term within its segment, of postings that are apart."""
+    return np.frombuffer(held, dtype="<u2", count=len(held) // 4)
+
+
+def codes(held: bytes) -> Halves:
+    """Return where in the table of ``impacts`` each document of a term has its own, of postings that are apart."""
+    return np.frombuffer(held, dtype="<u2", offset=len(held) // 2)
 
 
 def looked_up(
-    postings: bytes, documents: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    held: bytes, documents: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.intp], Halves]:
     """Return which of some documents, given in their order, a term occurs in, and the ``codes`` of those."""
-    halves = np.frombuffer(postings, dtype="<u2")
-    held = halves[0::2].copy()
-    places = np.searchsorted(held, documents.astype(np.uint16))
-    places[places == len(held)] = 0
-    is_held = held[places] == documents
-    return documents[is_held], halves[1::2][places[is_held]].astype(np.intp)
+    found = offsets(held)
+    places = found.searchsorted(documents.astype(np.uint16))
+    places[places == len(found)] = 0
+    is_held = found[places] == documents
+    return documents[is_held], codes(held)[places[is_held]]

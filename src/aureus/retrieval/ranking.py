@@ -21,10 +21,16 @@ from aureus.retrieval.segments import SegmentRange
 Keys = npt.NDArray[np.uint64]
 """Score and number in one: the bits of the score, and below them the number."""
 
+Places = npt.NDArray[np.intp]
+"""Documents of a segment, in their order."""
+
 _NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 
 LOOKUP_COST = 12
 """Postings that are added up in the time in which one document is looked up among them."""
+
+_ANYTHING = float(np.finfo(np.float32).smallest_subnormal)
+"""The lowest score above zero."""
 
 _ROUNDING = 1e-5
 """Share by which a sum of 32-bit floats may be off, and more."""
@@ -36,7 +42,7 @@ class SegmentPostings:
 
     range: SegmentRange
     rows: Mapping[str, bytes]
-    """The postings of each term."""
+    """The postings of each term, apart."""
     peaks: Mapping[str, bytes]
 
 
@@ -112,37 +118,40 @@ class Ranking:
         # One array for all segments: memory that a process has not touched yet costs more than adding up.
         room = np.empty(max(one.range.span for one in self._segments), dtype=np.float32)
         for segment in self._segments:
-            threshold = 0 if len(best) < count else int(best[0])
-            scores = room[: segment.range.span]
-            self._add_up(segment, scores, _score_of(threshold))
-            best = _merged(
-                best, _keys_above(scores, segment.range.first_no, threshold, count), count
-            )
+            lowest = 0.0 if len(best) < count else _score_of(int(best[0]))
+            places, scores = self._scored(segment, room[: segment.range.span], lowest)
+            best = _merged(best, _keys_of(places, scores, segment.range.first_no, count), count)
         return best
 
-    def _add_up(self, segment: SegmentPostings, scores: Scores, lowest: float) -> None:
-        """Write the scores of a segment's documents: those of ``lowest`` and more exactly, others as any below it."""
+    def _scored(
+        self, segment: SegmentPostings, scores: Scores, lowest: float
+    ) -> tuple[Places, Scores]:
+        """Return the documents of a segment that score at least ``lowest`` and more than nothing, in their order."""
         scores.fill(0)
         admitted = self._admitted(segment)
-        left: npt.NDArray[np.intp] | None = None
+        left: Places | None = None
         reached = lowest * (1 - _ROUNDING)
         for row, weight, further in self._rows_with_bounds(segment):
             if left is None and (admitted is not None or reached > further):
                 # No document counts any more that cannot reach the lowest score with what further terms add.
-                left = _left(scores, admitted, reached - further, len(row) // 4)
+                left = _few(scores, admitted, reached - further, len(row) // 4)
             if left is None:
                 impacts = self._scorer.impacts.take(postings.codes(row))
                 impacts *= weight
                 np.add.at(scores, postings.offsets(row), impacts)
-            else:
+            elif len(left):
                 holding, codes = postings.looked_up(row, left)
                 scores[holding] += self._scorer.impacts.take(codes) * weight
-        if admitted is not None:
-            scores *= admitted
+            else:
+                break
+        lowest = max(lowest, _ANYTHING)
+        if left is None:
+            left = np.flatnonzero(_enough(scores, admitted, lowest))
+        found = scores[left]
+        counts = found >= lowest
         if len(self._dead):
-            first_no, end_no = segment.range.first_no, segment.range.end_no
-            gone = self._dead[(self._dead >= first_no) & (self._dead < end_no)]
-            scores[gone - first_no] = 0
+            counts &= ~np.isin(left + segment.range.first_no, self._dead)
+        return left[counts], found[counts]
 
     def _rows_with_bounds(
         self, segment: SegmentPostings
@@ -171,16 +180,21 @@ class Ranking:
         return admitted
 
 
-def _left(
+def _few(
     scores: Scores, admitted: Flags | None, reach: float, posting_count: int
-) -> npt.NDArray[np.intp] | None:
+) -> Places | None:
     """Return the documents with this score and more, where they are few enough to be looked up in postings."""
+    enough = _enough(scores, admitted, reach)
+    count = np.count_nonzero(enough)
+    return np.flatnonzero(enough) if LOOKUP_COST * count < posting_count else None
+
+
+def _enough(scores: Scores, admitted: Flags | None, reach: float) -> Flags:
+    """Return a flag for each document, set for those that are admitted and have this score or more."""
     enough = scores >= reach
     if admitted is not None:
         enough &= admitted
-    return (
-        np.flatnonzero(enough) if LOOKUP_COST * np.count_nonzero(enough) < posting_count else None
-    )
+    return enough
 
 
 def _containing(span: int, rows: Sequence[bytes]) -> Flags:
@@ -190,17 +204,13 @@ def _containing(span: int, rows: Sequence[bytes]) -> Flags:
     return found
 
 
-def _keys_above(scores: Scores, first_no: int, threshold: int, count: int) -> Keys:
-    """Return the keys of the best documents of a segment, as far as they can be above a key."""
-    lowest = _score_of(threshold)
-    if scores.max() < lowest:
-        return _NO_KEYS
-    places = np.flatnonzero(scores >= lowest if lowest > 0 else scores > 0)
+def _keys_of(places: Places, scores: Scores, first_no: int, count: int) -> Keys:
+    """Return the keys of the best of some documents of a segment."""
     if len(places) > 4 * count:
         # Of many, only those that reach the score of the count-th can be among the best.
-        found = scores[places]
-        places = places[found >= np.partition(found, -count)[-count]]
-    high = scores[places].view(np.uint32).astype(np.uint64)
+        enough = scores >= np.partition(scores, -count)[-count]
+        places, scores = places[enough], scores[enough]
+    high = scores.view(np.uint32).astype(np.uint64)
     return high << np.uint64(32) | (places + first_no).astype(np.uint64)
 
 

@@ -170,6 +170,8 @@ class _Reading:
         self._unread: dict[str, list[int]] = {}
         self._peaks: dict[int, dict[str, bytes]] = {}
         self._identities: dict[int, str] = {}
+        from aureus.retrieval.postings import apart  # numpy is loaded with the first search
+
         for number, identity, first_no, span, documents, length, term, count, peaks, packed in rows:
             if number not in self._segments:
                 self._segments[number] = SegmentRange(first_no, span, documents, length)
@@ -183,7 +185,7 @@ class _Reading:
             if packed is None:
                 self._unread.setdefault(term, []).append(number)
             else:
-                self._rows[number][term] = bytes(packed)
+                self._rows[number][term] = apart(packed)
 
     def search(self, terms: Sequence[str], target_ids: Sequence[str] | None) -> Op[Search]:
         """Rank what is wanted."""
@@ -280,6 +282,8 @@ class _Reading:
 
     def _read(self, terms: Sequence[str]) -> Op[None]:
         """Read the long postings of terms, as far as this client has not kept them."""
+        from aureus.retrieval.postings import apart  # as above
+
         wanted = [
             (number, term) for term in dict.fromkeys(terms) for number in self._unread.pop(term, ())
         ]
@@ -294,7 +298,7 @@ class _Reading:
             sql.get_postings, tuple, space=self._space, wanted=encode_made(missing)
         )
         for number, term, packed in rows:
-            self._rows[number][term] = bytes(packed)
+            self._rows[number][term] = apart(packed)
         yield from keep(
             {(self._identities[number], term): self._rows[number][term] for number, term, _ in rows}
         )

@@ -19,7 +19,7 @@ def unpacked(rows: PostingRows) -> dict[str, list[tuple[int, int, int]]]:
     found: dict[str, list[tuple[int, int, int]]] = {}
     start = 0
     for term, count in zip(rows.terms, rows.counts, strict=True):
-        packed = rows.postings[start : start + 4 * count]
+        packed = postings.apart(rows.postings[start : start + 4 * count])
         start += 4 * count
         pairs = zip(postings.offsets(packed), postings.codes(packed), strict=True)
         found[term] = [(int(offset), int(code) & 255, int(code) >> 8) for offset, code in pairs]
@@ -98,7 +98,7 @@ def test_looking_documents_up_finds_what_reading_all_postings_finds(
     rows = built(documents)
     start = 0
     for count in rows.counts:
-        packed = rows.postings[start : start + 4 * count]
+        packed = postings.apart(rows.postings[start : start + 4 * count])
         start += 4 * count
         everything = dict(zip(postings.offsets(packed), postings.codes(packed), strict=True))
         held, codes = postings.looked_up(packed, np.array(asked, dtype=np.intp))

@@ -39,7 +39,7 @@ def segments(parts: Documents) -> list[SegmentPostings]:
         rows: dict[str, bytes] = {}
         start = 0
         for term, count in zip(built.terms, built.counts, strict=True):
-            rows[term] = built.postings[start : start + 4 * count]
+            rows[term] = postings.apart(built.postings[start : start + 4 * count])
             start += 4 * count
         peaks = {
             term: built.peaks[5 * place : 5 * place + 5] for place, term in enumerate(built.terms)
@@ -73,7 +73,11 @@ def expected(
     count=st.integers(1, 5),
 )
 def test_the_best_documents_are_found_to_the_bit_whichever_way_their_terms_are_added(
-    cost: float, parts: Documents, condition: Condition, dead: set[int], count: int
+    cost: float,
+    parts: Documents,
+    condition: Condition,
+    dead: set[int],
+    count: int,
 ) -> None:
     by = scorer(WEIGHTS, 40.0)
     wanted = expected(parts, by, condition, dead)

@@ -330,6 +330,7 @@ class AsyncSqliteDatabase:
         try:
             if transaction is not None:
                 transaction.end(keeps=keeps)
+                self._writer.note_length()
             elif borrowed is not None:
                 borrowed.roll_back()
         finally:

@@ -133,6 +133,7 @@ class SqliteDatabase:
                 raise
             else:
                 transaction.commit()
+                self._writer.note_length()
 
     def watcher(self, ring: Wake) -> Watcher | None:
         """Return what looks for commits of other processes; None in memory, where there are none."""

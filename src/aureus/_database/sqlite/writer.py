@@ -207,6 +207,10 @@ class Writer:
                 self._notify(done)
         if self._connection is not None and self._connection.has_sealed:
             self._engine.sources.sealed()
+        self.note_length()
+
+    def note_length(self) -> None:
+        """Let the checkpointer know how long the log is after a commit."""
         if self._connection is not None and not self._connections.is_memory:
             self._connections.checkpointer.notice(self._connection.wal_pages)
 

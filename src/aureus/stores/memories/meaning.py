@@ -63,7 +63,8 @@ def required(embedder: Embedder | None) -> Embedder:
     """Return the embedder of a client. Raises ``Invalid`` for a client without one."""
     if embedder is None:
         raise Invalid(
-            "this client has no embedder; open it with Aureus(embedder=…), see docs/howto/embeddings.md"
+            "this client has no embedder; open it with Aureus(embedder=…) or name one in the setting memory.embedder, "
+            "see docs/howto/embeddings.md"
         )
     return embedder
 
