@@ -17,19 +17,9 @@ from aureus.errors import (
 )
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import root_at, root_spans
+from aureus.model.rollbacks import UNDONE, Remedy, Rollback, SnapshotChange, differences
 from aureus.model.sessions import DEFAULT_COLLECTION
-from aureus.model.snapshots import (
-    UNDONE,
-    Holdings,
-    Remedy,
-    Rollback,
-    Snapshot,
-    SnapshotChange,
-    SnapshotPart,
-    SnapshotScope,
-    Verification,
-    differences,
-)
+from aureus.model.snapshots import Holdings, Snapshot, SnapshotPart, SnapshotScope, Verification
 from aureus.model.workflows import RiskTier
 from aureus.snapshots.capturing import (
     PAGE,

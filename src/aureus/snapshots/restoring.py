@@ -17,16 +17,8 @@ from aureus.codec import decode
 from aureus.errors import Conflict
 from aureus.model.events import EventType
 from aureus.model.memories import Memory
-from aureus.model.snapshots import (
-    Change,
-    Holdings,
-    PartKind,
-    Remedy,
-    Snapshot,
-    SnapshotChange,
-    SnapshotPart,
-    differences,
-)
+from aureus.model.rollbacks import Change, Remedy, SnapshotChange, differences
+from aureus.model.snapshots import Holdings, PartKind, Snapshot, SnapshotPart
 from aureus.snapshots.capturing import PAGE
 from aureus.stores.memories.rewriting import BATCH_MAX, rewrite, standing, versions_of
 from aureus.stores.memories.stating import next_version
