@@ -255,7 +255,7 @@ class SnapshotOperations(SnapshotRows):
         labels = SnapshotLabels(tags=(BEFORE_TAG,), metadata={"rollback_id": named})
         yield from _taken(snapshot.scope, labels, present, head, before_id, now, actor)
         changes = yield from planned(snapshot, held, present, now)
-        yield from undone(changes, Undoing(snapshot, held, named, now, actor))
+        yield from undone(changes, Undoing(snapshot, held, present, named, now, actor))
         yield from mark_snapshot(snapshot_id, now, is_verified=True)
         rollback = Rollback(
             rollback_id=named,
