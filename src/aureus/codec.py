@@ -63,6 +63,11 @@ def canonical(value: Any, *, what: str = "value") -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def canonical_made(value: Any) -> bytes:
+    """Return JSON with sorted keys of a value that was checked before, such as what is stored."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
 def decode(encoded: bytes | str | memoryview) -> Any:
     """Return the value of JSON that Aureus wrote; raises ``Invalid`` when it is not JSON."""
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aureus.errors import ApprovalRequired, Forbidden, IllegalTransition, Invalid, NotFound
-from aureus.model.snapshots import RollbackApprovalStatus
+from aureus.model.rollbacks import RollbackApprovalStatus
 from aureus.model.workflows import RiskTier
 from tests.contract.stage import Stage
 

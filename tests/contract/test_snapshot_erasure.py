@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aureus.errors import Forbidden, IntegrityFailure
-from aureus.model.snapshots import Remedy
+from aureus.model.rollbacks import Remedy
 from tests.contract.stage import Stage
 
 

@@ -16,7 +16,8 @@ from aureus.errors import (
     LimitExceeded,
     NotFound,
 )
-from aureus.model.snapshots import PartKind, Remedy
+from aureus.model.rollbacks import Remedy
+from aureus.model.snapshots import PartKind
 from aureus.model.workflows import RiskTier
 from aureus.snapshots import capturing
 from tests.contract.stage import Stage

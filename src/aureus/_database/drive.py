@@ -42,7 +42,7 @@ STATEMENTS_MAX = 64
 """Statements of one operation; a loop over rows belongs into one statement."""
 
 WHOLE_STATEMENTS_MAX = 16_384
-"""Statements of one whole operation: a rollback of 10,000 keys takes one for each, and some for what else there is."""
+"""Statements of one whole operation, which goes through pages: where documents are large, a page holds few of them."""
 
 
 class OperationBug(AssertionError):

@@ -10,11 +10,12 @@ from aureus.cli.output import EXIT_WAITING, note, plain_text, show_json
 from aureus.cli.session import database_options, json_option, opened, settings_of
 from aureus.cli.snapshots import show_changes
 from aureus.errors import ApprovalRequired, Invalid
-from aureus.model.snapshots import RollbackApprovalStatus
+from aureus.model.rollbacks import RollbackApprovalStatus
 
 if TYPE_CHECKING:
     from aureus.client import Aureus
-    from aureus.model.snapshots import Rollback, RollbackApproval, Snapshot
+    from aureus.model.rollbacks import Rollback, RollbackApproval
+    from aureus.model.snapshots import Snapshot
 
 _OPEN = {RollbackApprovalStatus.PENDING, RollbackApprovalStatus.APPROVED}
 

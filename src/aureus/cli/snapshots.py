@@ -9,19 +9,14 @@ import click
 from aureus.cli.output import ago, day_time, note, plain_text, show_json, show_table, utc_now
 from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
 from aureus.errors import Invalid
-from aureus.model.snapshots import RollbackApprovalStatus
+from aureus.model.rollbacks import RollbackApprovalStatus
 from aureus.model.workflows import RiskTier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aureus.model.snapshots import (
-        RollbackApproval,
-        Snapshot,
-        SnapshotChange,
-        SnapshotPart,
-        SnapshotScope,
-    )
+    from aureus.model.rollbacks import RollbackApproval, SnapshotChange
+    from aureus.model.snapshots import Snapshot, SnapshotPart, SnapshotScope
 
 _TIERS = click.Choice([tier.value for tier in RiskTier])
 

@@ -25,7 +25,7 @@ from aureus.stores.runs import erase_run, has_remains
 from aureus.stores.sessions.erasing import erase_session, is_session_known
 from aureus.stores.snapshots.erasing import erase_snapshots, list_subject_snapshots
 from aureus.stores.snapshots.rows import erase_captured_session, is_session_captured
-from aureus.stores.world_state import empty_key, empty_key_versions, has_values
+from aureus.stores.world_state.erasing import empty_key, empty_key_versions, has_values
 
 BATCH_MAX = 250
 """Memories, versions and hypotheses of one batch; each is several rows, and SQLite's other writers wait for all."""

@@ -16,7 +16,7 @@ from typing import Any
 from aureus._database.drive import Companion
 from aureus._database.statement import Queries, Recorded, Rows, Statement
 from aureus.clock import to_micros
-from aureus.codec import encode, encode_text
+from aureus.codec import encode, encode_made, encode_text
 from aureus.errors import LimitExceeded
 from aureus.ids import Ids
 from aureus.ledger.audit_modes import AuditModes
@@ -35,6 +35,9 @@ from aureus.model.leaf import LeafFields, commitment, leaf_hash
 sql = Queries("events")
 audit_sql = Queries("audit")
 
+STREAMS_APART_MAX = 8
+"""Streams of one write that are appended to one by one. What brings many things back at once appends to thousands."""
+
 _TEXT_BYTES_MAX = 8 * APPEND_BYTES_MAX
 """Bytes of an append as one JSON text: never reached, since text inside text grows at most by half of that."""
 
@@ -52,7 +55,8 @@ class Recorder:
     ) -> Sequence[Companion]:
         """Return one append for each stream among the facts, in the order in which the streams first appear.
 
-        What the audit entries among them refer to comes behind all of them.
+        Those of many streams are carried out together, in the order of the streams' names. What the audit entries
+        among them refer to comes behind all of them.
         """
         mode = self._modes.mode_of(tenant_id)
         by_stream: dict[str, list[Recorded]] = {}
@@ -63,10 +67,15 @@ class Recorder:
             by_stream.setdefault(fact.stream, []).append(recorded)
         appends: list[Companion] = []
         references: list[dict[str, str]] = []
+        prepared: list[tuple[Sequence[Recorded], StreamEntries]] = []
         for group in by_stream.values():
             entries = self.prepare([recorded.fact for recorded in group], now, tenant_id)
-            appends.append(self._append(group, entries, tenant_id))
+            prepared.append((group, entries))
             references.extend(entries.references())
+        if len(prepared) > STREAMS_APART_MAX:
+            appends.append(self._append_together(prepared, now, tenant_id))
+        else:
+            appends.extend(self._append(*one, tenant_id) for one in prepared)
         if references:
             text = encode(references, what="references", bytes_max=_TEXT_BYTES_MAX).decode()
             writing = Statement(audit_sql.add_audit_references, {"refs": text})
@@ -84,12 +93,32 @@ class Recorder:
         self, group: Sequence[Recorded], entries: StreamEntries, tenant_id: str
     ) -> Companion:
         def receive(rows: Rows) -> None:
-            for recorded, event in zip(group, entries.events(rows), strict=True):
-                recorded.event = event
-                if recorded.fact.type == EventType.AUDIT_MODE_SET:
-                    self._modes.changed(tenant_id)
+            self._receive(group, entries, rows, tenant_id)
 
         return Companion(Statement(sql.append_events, entries.parameters), receive)
+
+    def _append_together(
+        self,
+        prepared: Sequence[tuple[Sequence[Recorded], StreamEntries]],
+        now: datetime,
+        tenant_id: str,
+    ) -> Companion:
+        def receive(rows: Rows) -> None:
+            at = 0
+            for group, entries in prepared:
+                self._receive(group, entries, rows[at : at + len(group)], tenant_id)
+                at += len(group)
+
+        parameters = parameters_of_many([entries for _, entries in prepared], now)
+        return Companion(Statement(sql.append_to_streams, parameters), receive)
+
+    def _receive(
+        self, group: Sequence[Recorded], entries: StreamEntries, rows: Rows, tenant_id: str
+    ) -> None:
+        for recorded, event in zip(group, entries.events(rows), strict=True):
+            recorded.event = event
+            if recorded.fact.type == EventType.AUDIT_MODE_SET:
+                self._modes.changed(tenant_id)
 
     def _entry(self, fact: Fact, point: AuditPoint | None, now: datetime) -> Entry:
         fields = LeafFields(
@@ -174,10 +203,19 @@ class StreamEntries:
         self._entries = entries
         self._now = now
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._entries)
+
+    @property
+    def stream(self) -> str:
+        """The stream that they belong to."""
+        return self._entries[0].fields.stream
+
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters that a statement that appends them takes."""
-        stream = self._entries[0].fields.stream
+        stream = self.stream
         return {
             "stream": stream,
             "category": category_of(stream),
@@ -187,7 +225,7 @@ class StreamEntries:
                 what="events",
                 bytes_max=_TEXT_BYTES_MAX,
             ).decode(),
-            "subjects": self._subjects(),
+            "subjects": _subjects_text(self.subjects()),
             "now": self._now,
         }
 
@@ -200,14 +238,22 @@ class StreamEntries:
             for kind, value in references_of(entry.fact.payload)
         ]
 
-    def _subjects(self) -> str:
-        """Return whom the entries concern: pairs of an event's identifier and a subject, as JSON."""
-        pairs = [
+    def among_many(self, first: int) -> list[dict[str, Any]]:
+        """Return the entries as a statement takes them that appends to many streams; ``first`` come before them."""
+        rows: list[dict[str, Any]] = []
+        for behind, entry in enumerate(reversed(self._entries)):
+            rows.append(
+                {**entry.to_json(), "stream": self.stream, "behind": behind, "first": first}
+            )
+        return rows[::-1]
+
+    def subjects(self) -> list[list[str]]:
+        """Return whom the entries concern: pairs of an event's identifier and a subject."""
+        return [
             [entry.fields.event_id, subject]
             for entry in self._entries
             for subject in dict.fromkeys(entry.fact.subjects)
         ]
-        return encode_text(pairs, what="subjects of events") if pairs else "[]"
 
     def events(self, rows: Rows) -> list[Event]:
         """Return the events, by the version, entry number, and for one that was there its time and hash, of each."""
@@ -217,6 +263,26 @@ class StreamEntries:
                 self._entries, rows, strict=True
             )
         ]
+
+
+def parameters_of_many(groups: Sequence[StreamEntries], now: datetime) -> dict[str, Any]:
+    """Return the parameters of a statement that appends to many streams at once."""
+    rows: list[dict[str, Any]] = []
+    subjects: list[list[str]] = []
+    for entries in groups:
+        rows.extend(entries.among_many(len(rows)))
+        subjects.extend(entries.subjects())
+    streams = [[entries.stream, category_of(entries.stream), len(entries)] for entries in groups]
+    return {
+        "streams": encode_made(streams),
+        "entries": encode_made(rows),
+        "subjects": _subjects_text(subjects),
+        "now": now,
+    }
+
+
+def _subjects_text(pairs: Sequence[Sequence[str]]) -> str:
+    return encode_text(pairs, what="subjects of events") if pairs else "[]"
 
 
 def _nobody(_: Rows) -> None:

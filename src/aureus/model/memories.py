@@ -8,13 +8,13 @@ are read, unless a read asks for an earlier moment.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypedDict, cast
 from urllib.parse import quote
 
-from aureus.model.plain import plain_record
+from aureus.model.plain import plain, plain_record
 
 
 class MemoryType(StrEnum):
@@ -203,11 +203,12 @@ class Memory:
 
     def stated(self) -> dict[str, Any]:
         """Return what was said of it as plain JSON values: all that its fingerprint covers."""
-        return {
-            name: value
-            for name, value in self.to_dict().items()
-            if name not in _NOT_STATED and value is not None
-        }
+        said: dict[str, Any] = {}
+        for name in _STATED:
+            value = getattr(self, name)
+            if value is not None:
+                said[name] = plain(value)
+        return said
 
     def to_dict(self) -> dict[str, Any]:
         """Return the memory as plain JSON values."""
@@ -216,6 +217,8 @@ class Memory:
 
 _NOT_STATED = frozenset({"memory_no", "tier", "operation_id", "updated_at"})
 """Given by the database, moved by retention, or about the write and not about the memory."""
+
+_STATED = tuple(field.name for field in fields(Memory) if field.name not in _NOT_STATED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ of its operations sees the database at one moment, in a transaction of its own.
 from __future__ import annotations
 
 from aureus._database.operation import AsyncStore, Store
-from aureus.model.snapshots import Rollback, Verification
+from aureus.model.rollbacks import Rollback
+from aureus.model.snapshots import Verification
 from aureus.snapshots.operations import RollbackAttempt, SnapshotOperations
 from aureus.snapshots.verifying import raise_if_broken
 

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from aureus._database.statement import Op
-from aureus.codec import canonical, check_name, check_text
+from aureus.codec import canonical, canonical_made, check_name, check_text
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.events import EventType, Fact
 from aureus.model.ledger import LedgerHead
@@ -202,7 +202,7 @@ def part_of_session(session: Session) -> SnapshotPart:
 
 
 def _with_content(kind: PartKind, place: str, name: str, version: int, value: Any) -> SnapshotPart:
-    content = canonical(value, what=f"{kind.value} {name}")
+    content = canonical_made(value)
     return SnapshotPart(kind, place, name, version, sha256(content).digest(), content.decode())
 
 

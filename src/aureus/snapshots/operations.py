@@ -17,19 +17,9 @@ from aureus.errors import (
 )
 from aureus.model.ledger import LedgerHead
 from aureus.model.merkle import root_at, root_spans
+from aureus.model.rollbacks import UNDONE, Remedy, Rollback, SnapshotChange, differences
 from aureus.model.sessions import DEFAULT_COLLECTION
-from aureus.model.snapshots import (
-    UNDONE,
-    Holdings,
-    Remedy,
-    Rollback,
-    Snapshot,
-    SnapshotChange,
-    SnapshotPart,
-    SnapshotScope,
-    Verification,
-    differences,
-)
+from aureus.model.snapshots import Holdings, Snapshot, SnapshotPart, SnapshotScope, Verification
 from aureus.model.workflows import RiskTier
 from aureus.snapshots.capturing import (
     PAGE,
@@ -265,7 +255,7 @@ class SnapshotOperations(SnapshotRows):
         labels = SnapshotLabels(tags=(BEFORE_TAG,), metadata={"rollback_id": named})
         yield from _taken(snapshot.scope, labels, present, head, before_id, now, actor)
         changes = yield from planned(snapshot, held, present, now)
-        yield from undone(changes, Undoing(snapshot, held, named, now, actor))
+        yield from undone(changes, Undoing(snapshot, held, present, named, now, actor))
         yield from mark_snapshot(snapshot_id, now, is_verified=True)
         rollback = Rollback(
             rollback_id=named,

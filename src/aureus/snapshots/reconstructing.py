@@ -34,7 +34,7 @@ from aureus.stores.entries import Told, told_between
 from aureus.stores.ledger import Cut
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories.rewriting import standing, versions_of
-from aureus.stores.world_state import count_versions, written_values
+from aureus.stores.world_state.reading import count_versions, written_values
 
 _LIVE = {EventType.MEMORY_CREATED, EventType.MEMORY_UPDATED, EventType.MEMORY_RESTORED}
 _GONE = {EventType.MEMORY_DELETED, EventType.MEMORY_SUPERSEDED, EventType.MEMORY_PURGED}

@@ -12,26 +12,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from aureus._database.statement import Op, composed
+from aureus._database.statement import Op
 from aureus.codec import decode
 from aureus.errors import Conflict
 from aureus.model.events import EventType
 from aureus.model.memories import Memory
-from aureus.model.snapshots import (
-    Change,
-    Holdings,
-    PartKind,
-    Remedy,
-    Snapshot,
-    SnapshotChange,
-    SnapshotPart,
-    differences,
-)
+from aureus.model.rollbacks import UNDONE, Change, Remedy, SnapshotChange, differences
+from aureus.model.snapshots import Holdings, PartKind, Snapshot, SnapshotPart
 from aureus.snapshots.capturing import PAGE
 from aureus.stores.memories.rewriting import BATCH_MAX, rewrite, standing, versions_of
 from aureus.stores.memories.stating import next_version
-from aureus.stores.sessions import SessionOperations
-from aureus.stores.world_state import WorldStateOperations
+from aureus.stores.sessions.rewriting import BATCH_MAX as SESSIONS_AT_ONCE
+from aureus.stores.sessions.rewriting import SessionDocument, SessionRewriting
+from aureus.stores.snapshots.rows import CHUNK_BYTES
+from aureus.stores.world_state.rewriting import BATCH_MAX as KEYS_AT_ONCE
+from aureus.stores.world_state.rewriting import rewrite as rewrite_keys
 
 REASON = "rollback"
 """What the events of memories say of why."""
@@ -49,6 +44,7 @@ class Undoing:
 
     snapshot: Snapshot
     held: Holdings
+    present: Holdings
     rollback_id: str
     now: datetime
     actor: str
@@ -72,12 +68,12 @@ def planned(
 
 
 def undone(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
-    """Carry the remedies of changes out."""
-    for change in changes:
-        if change.kind is PartKind.WORLD_STATE:
-            yield from _undo_key(change, undoing)
-        elif change.remedy is Remedy.SAVE:
-            yield from _undo_session(change, undoing)
+    """Carry the remedies of changes out: many things with one statement, each with an event of its own."""
+    keys = [change for change in changes if change.kind is PartKind.WORLD_STATE]
+    for some in _weighed(_undoable(keys), undoing, KEYS_AT_ONCE):
+        yield from _undo_keys(some, undoing)
+    for some in _weighed(_with(changes, Remedy.SAVE), undoing, SESSIONS_AT_ONCE):
+        yield from _undo_sessions(some, undoing)
     # Forgetting first: what is revived may need the key that a later memory holds.
     for page in _pages(_with(changes, Remedy.FORGET), BATCH_MAX):
         yield from _forget(page, undoing)
@@ -145,50 +141,35 @@ def _said(then: Memory, memory: Memory, now: datetime) -> dict[str, Any]:
     return said
 
 
-def _undo_key(change: SnapshotChange, undoing: Undoing) -> Op[None]:
-    world = WorldStateOperations(change.place)
-    expected = change.version_after or 0
-    part = _part(undoing.held, change)
-    if part is None:
-        yield from composed(
-            world.delete(
-                change.name,
-                expected_version=expected,
-                actor=undoing.actor,
-                operation_id=undoing.rollback_id,
-            )
-        )
-        return
-    yield from composed(
-        world.set(
-            change.name,
-            _content(part),
-            expected_version=expected,
-            actor=undoing.actor,
-            operation_id=undoing.rollback_id,
-        )
+def _undo_keys(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
+    parts = [(change, _part(undoing.held, change)) for change in changes]
+    yield from rewrite_keys(
+        changes[0].place,
+        [(change.name, None if part is None else part.content) for change, part in parts],
+        actor=undoing.actor,
+        operation_id=undoing.rollback_id,
     )
 
 
-def _undo_session(change: SnapshotChange, undoing: Undoing) -> Op[None]:
-    agent_id, part = undoing.snapshot.scope.agent_id, _part(undoing.held, change)
-    if (
-        agent_id is None or part is None
-    ):  # pragma: no cover - a session that is saved was captured, with its agent
+def _undo_sessions(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
+    agent_id = undoing.snapshot.scope.agent_id
+    if agent_id is None:  # pragma: no cover - a session was captured, so there is an agent
         return
-    document = _content(part)
+    yield from SessionRewriting(changes[0].place).rewrite(
+        agent_id,
+        [_document(change, undoing) for change in changes],
+        operation_id=undoing.rollback_id,
+    )
+
+
+def _document(change: SnapshotChange, undoing: Undoing) -> SessionDocument:
+    """Return what a session is to say; an end that has passed by now is none to go back to."""
+    document = rule = _content(undoing.held.by_key[_key(change)])
     ends = _end_of(document)
-    yield from composed(
-        SessionOperations(change.place).save(
-            agent_id,
-            change.name,
-            document["state"],
-            context=document["context"],
-            expected_version=change.version_after or 0,
-            ttl_seconds=document["ttlSeconds"],
-            expires_at=ends if ends is not None and ends > undoing.now else None,
-            operation_id=undoing.rollback_id,
-        )
+    if ends is not None and ends <= undoing.now:
+        rule = _content(undoing.present.by_key[_key(change)])
+    return SessionDocument(
+        change.name, document["state"], document["context"], rule["ttlSeconds"], _end_of(rule)
     )
 
 
@@ -238,8 +219,33 @@ def _content(part: SnapshotPart) -> Any:
     return decode(part.content or "null")
 
 
+def _key(change: SnapshotChange) -> tuple[str, str, str]:
+    return (change.kind.value, change.place, change.name)
+
+
 def _part(holdings: Holdings, change: SnapshotChange) -> SnapshotPart | None:
-    return holdings.by_key.get((change.kind.value, change.place, change.name))
+    return holdings.by_key.get(_key(change))
+
+
+def _weighed(
+    changes: Sequence[SnapshotChange], undoing: Undoing, at_once: int
+) -> Iterator[Sequence[SnapshotChange]]:
+    """Yield changes in groups that one statement carries: so many at most, and so many bytes."""
+    group: list[SnapshotChange] = []
+    size = 0
+    for change in changes:
+        part = _part(undoing.held, change)
+        group.append(change)
+        size += len(part.content or "") if part is not None else 0
+        if len(group) == at_once or size >= CHUNK_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _undoable(changes: Iterable[SnapshotChange]) -> list[SnapshotChange]:
+    return [change for change in changes if change.remedy in UNDONE]
 
 
 def _with(changes: Iterable[SnapshotChange], remedy: Remedy) -> list[SnapshotChange]:

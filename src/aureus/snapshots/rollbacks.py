@@ -9,14 +9,8 @@ from datetime import datetime
 from aureus._database.statement import Op
 from aureus.errors import ApprovalRequired, Forbidden, NotFound
 from aureus.model.events import EventType, Fact
-from aureus.model.snapshots import (
-    Rollback,
-    Snapshot,
-    SnapshotChange,
-    Verification,
-    needs_approval,
-    rollback_stream_of,
-)
+from aureus.model.rollbacks import Rollback, SnapshotChange, needs_approval, rollback_stream_of
+from aureus.model.snapshots import Snapshot, Verification
 from aureus.stores.snapshots.rows import fact_of, find_approval, not_open, use_approval
 
 

@@ -10,17 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aureus.model.merkle import empty_root, node_hash
+from aureus.model.rollbacks import Change, differences, needs_approval, rollback_stream_of
 from aureus.model.snapshots import (
-    Change,
     Holdings,
     PartKind,
     SnapshotPart,
-    differences,
     header_leaf,
     leaf_of,
-    needs_approval,
     risk_of,
-    rollback_stream_of,
     root_over,
     stream_of,
 )

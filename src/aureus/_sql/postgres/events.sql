@@ -43,6 +43,56 @@ WITH stream AS (
 )
 SELECT version, entry_no, NULL, NULL FROM numbered ORDER BY version;
 
+-- name: append_to_streams :many
+-- Append facts to many streams at once, each behind whatever is there: all their rows are locked in the order of their
+-- names before the first number is taken. Otherwise as append_events. ``behind`` counts the facts of the same stream
+-- that follow one here.
+WITH stream AS MATERIALIZED (
+    INSERT INTO aureus.streams AS s (tenant_id, stream, category, version, created_at, updated_at)
+    SELECT :tenant_id, g.value ->> 0, g.value ->> 1, CAST(g.value ->> 2 AS bigint), CAST(:now AS timestamptz),
+        CAST(:now AS timestamptz)
+    FROM json_array_elements(CAST(:streams AS json)) AS g
+    WHERE current_setting('aureus.mark', true) = :mark
+    ORDER BY CAST(g.value ->> 0 AS text) COLLATE "C"
+    ON CONFLICT (tenant_id, stream)
+    DO UPDATE SET version = s.version + excluded.version, updated_at = excluded.updated_at
+    RETURNING s.stream, s.version
+), numbered AS MATERIALIZED (
+    SELECT nextval('aureus.entry_no') AS entry_no, o.*
+    FROM (
+        SELECT stream.version - f.behind AS version, f.*
+        FROM ROWS FROM (json_to_recordset(CAST(:entries AS json)) AS (
+            stream text, behind bigint, event_id text, type text, actor text, correlation_id text, action text,
+            resource text, outcome text, commitment text, leaf_hash text, salt text, payload text, metadata text))
+            WITH ORDINALITY AS f (stream, behind, event_id, type, actor, correlation_id, action, resource, outcome,
+                commitment, leaf_hash, salt, payload, metadata, ordinal)
+        JOIN stream ON stream.stream = f.stream
+        ORDER BY f.ordinal) AS o
+), placed AS MATERIALIZED (
+    SELECT n.*, min(n.entry_no) OVER (PARTITION BY n.stream) AS append_no FROM numbered AS n
+), entries AS (
+    INSERT INTO aureus.events (tenant_id, entry_no, append_no, event_id, stream, version, type, actor, occurred_at,
+        correlation_id, action, resource, outcome, commitment, leaf_hash)
+    SELECT :tenant_id, n.entry_no, n.append_no, n.event_id, n.stream, n.version, n.type, n.actor,
+        CAST(:now AS timestamptz), n.correlation_id, n.action, n.resource, n.outcome, decode(n.commitment, 'hex'),
+        decode(n.leaf_hash, 'hex')
+    FROM placed AS n
+), payloads AS (
+    INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
+    SELECT :tenant_id, n.entry_no, decode(n.salt, 'hex'), convert_to(n.payload, 'UTF8'),
+        convert_to(n.metadata, 'UTF8')
+    FROM placed AS n
+), pending AS (
+    INSERT INTO aureus.ledger_pending (tenant_id, append_no, entry_no, leaf_hash)
+    SELECT :tenant_id, n.append_no, n.entry_no, decode(n.leaf_hash, 'hex')
+    FROM placed AS n
+), subjects AS (
+    INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+    SELECT :tenant_id, g.value ->> 1, n.entry_no
+    FROM json_array_elements(CAST(:subjects AS json)) AS g JOIN placed AS n ON n.event_id = g.value ->> 0
+)
+SELECT version, entry_no, NULL, NULL FROM placed ORDER BY ordinal;
+
 -- name: append_expecting :many
 -- locks: stream
 -- records

@@ -69,6 +69,56 @@ JOIN aureus.session_states AS d
 WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
   AND s.session_id = :session_id AND s.operation_id = :operation_id AND NOT EXISTS (SELECT FROM saved);
 
+-- name: rewrite_sessions :many
+-- key: collection, agent_id
+-- records
+-- Store the documents of many sessions of an agent with the ends that are given; one row for each. One that has expired
+-- or was deleted begins a new generation. Within a transaction that has seen the sessions: whoever changed one since
+-- lets it fail.
+WITH given AS MATERIALIZED (
+    SELECT g.* FROM json_to_recordset(CAST(:sessions AS json)) AS g (session_id text, state text, context text,
+        ttl_ms bigint, expires_at bigint)
+), saved AS (
+    INSERT INTO aureus.sessions AS s (tenant_id, collection, agent_id, session_id, version, generation, message_count,
+        ttl_ms, expires_at, operation_id, created_at, updated_at)
+    SELECT :tenant_id, :collection, :agent_id, g.session_id, 1, 1, 0, g.ttl_ms,
+        timestamptz 'epoch' + g.expires_at * interval '1 microsecond', :operation_id, CAST(:now AS timestamptz),
+        CAST(:now AS timestamptz)
+    FROM given AS g
+    ORDER BY g.session_id COLLATE "C"
+    ON CONFLICT (tenant_id, collection, agent_id, session_id) DO UPDATE SET
+        version = s.version + 1,
+        generation = CASE WHEN s.expires_at <= excluded.updated_at THEN s.generation + 1 ELSE s.generation END,
+        message_count = CASE WHEN s.expires_at <= excluded.updated_at THEN 0 ELSE s.message_count END,
+        created_at = CASE WHEN s.expires_at <= excluded.updated_at THEN excluded.created_at ELSE s.created_at END,
+        ttl_ms = excluded.ttl_ms, expires_at = excluded.expires_at, operation_id = excluded.operation_id,
+        updated_at = excluded.updated_at, deleted_at = NULL
+    RETURNING s.session_id, s.generation
+), documents AS (
+    INSERT INTO aureus.session_states AS d (tenant_id, collection, agent_id, session_id, generation, state, context)
+    SELECT :tenant_id, :collection, :agent_id, saved.session_id, saved.generation, CAST(g.state AS json),
+        CAST(g.context AS json)
+    FROM saved JOIN given AS g ON g.session_id = saved.session_id
+    ON CONFLICT (tenant_id, collection, agent_id, session_id) DO UPDATE SET
+        generation = excluded.generation, state = excluded.state, context = excluded.context
+), wanted AS MATERIALIZED (
+    SELECT g.session_id, f.facet
+    FROM given AS g CROSS JOIN aureus.session_collections AS c
+    CROSS JOIN LATERAL aureus.state_facets(CAST(g.state AS jsonb)) AS f (facet)
+    WHERE c.tenant_id = :tenant_id AND c.collection = :collection
+), gone AS (
+    DELETE FROM aureus.session_facets AS l USING saved, aureus.session_collections AS c
+    WHERE c.tenant_id = :tenant_id AND c.collection = :collection
+      AND l.tenant_id = :tenant_id AND l.collection = :collection AND l.agent_id = :agent_id
+      AND l.session_id = saved.session_id AND NOT EXISTS (
+        SELECT FROM wanted WHERE wanted.session_id = l.session_id AND wanted.facet = l.facet)
+), added AS (
+    INSERT INTO aureus.session_facets (tenant_id, collection, facet, agent_id, session_id)
+    SELECT :tenant_id, :collection, wanted.facet, :agent_id, wanted.session_id FROM wanted
+    ON CONFLICT DO NOTHING
+)
+SELECT saved.session_id, set_config('aureus.mark', :mark, true) FROM saved;
+
 -- name: append_messages :one
 -- key: collection, agent_id, session_id
 -- records

@@ -105,6 +105,38 @@ FROM aureus.world_state_versions AS v
 WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
   AND v.value IS NULL AND NOT EXISTS (SELECT FROM written);
 
+-- name: rewrite_keys :many
+-- records
+-- Give many keys values as their next versions, no value to those given as null; one row for each. A key that this
+-- operation has written before has none. Within a transaction that has seen the keys: whoever changed one since lets it
+-- fail.
+WITH given AS MATERIALIZED (
+    SELECT g."key", g.value FROM json_to_recordset(CAST(:values AS json)) AS g ("key" text, value text)
+), written AS (
+    INSERT INTO aureus.world_state AS w
+        (tenant_id, scope, state_key, version, value, is_deleted, operation_id, created_at, updated_at)
+    SELECT :tenant_id, :scope, g."key", 1, CAST(g.value AS json), g.value IS NULL, :operation_id,
+        CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+    FROM given AS g
+    WHERE NOT EXISTS (
+        SELECT FROM aureus.world_state_versions AS v
+        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g."key"
+          AND v.operation_id = :operation_id)
+    ORDER BY g."key" COLLATE "C"
+    ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
+        version = w.version + 1, value = excluded.value, is_deleted = excluded.is_deleted,
+        operation_id = excluded.operation_id,
+        created_at = CASE WHEN w.is_deleted THEN excluded.created_at ELSE w.created_at END,
+        updated_at = excluded.updated_at
+    RETURNING w.state_key, w.version, w.value, w.updated_at
+), kept AS (
+    INSERT INTO aureus.world_state_versions
+        (tenant_id, scope, state_key, version, value, operation_id, created_at)
+    SELECT :tenant_id, :scope, written.state_key, written.version, written.value, :operation_id, written.updated_at
+    FROM written
+)
+SELECT written.state_key, set_config('aureus.mark', :mark, true) FROM written;
+
 -- name: list_versions_of_keys :many
 -- The current versions of some keys.
 SELECT w.state_key, w.version

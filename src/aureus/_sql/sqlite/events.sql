@@ -34,6 +34,37 @@ SELECT e.version, e.entry_no, NULL AS occurred_at, NULL AS leaf_hash
 FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 
+-- name: append_to_streams :many
+-- Append facts to many streams at once, each behind whatever is there. Otherwise as append_events. ``behind`` counts the
+-- facts of the same stream that follow one here, ``first`` those of the streams before it.
+INSERT INTO aureus.streams (tenant_id, stream, category, version, created_at, updated_at)
+SELECT :tenant_id, g.value ->> 0, g.value ->> 1, g.value ->> 2, :now, :now
+FROM json_each(:streams) AS g
+WHERE true
+ON CONFLICT (tenant_id, stream)
+DO UPDATE SET version = version + excluded.version, updated_at = excluded.updated_at
+RETURNING version;
+INSERT INTO aureus.events (tenant_id, append_no, event_id, stream, version, type, actor, occurred_at, correlation_id,
+    action, resource, outcome, commitment, leaf_hash)
+SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events') + (f.value ->> 'first'),
+    f.value ->> 'event_id', s.stream, s.version - (f.value ->> 'behind'), f.value ->> 'type', f.value ->> 'actor', :now,
+    f.value ->> 'correlation_id', f.value ->> 'action', f.value ->> 'resource', f.value ->> 'outcome',
+    unhex(f.value ->> 'commitment'), unhex(f.value ->> 'leaf_hash')
+FROM jsonb_each(:entries) AS f
+CROSS JOIN aureus.streams AS s ON s.tenant_id = :tenant_id AND s.stream = f.value ->> 'stream';
+INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
+SELECT :tenant_id, e.entry_no, unhex(f.value ->> 'salt'), CAST(f.value ->> 'payload' AS BLOB),
+    CAST(f.value ->> 'metadata' AS BLOB)
+FROM jsonb_each(:entries) AS f
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
+INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+SELECT :tenant_id, g.value ->> 1, e.entry_no
+FROM json_each(:subjects) AS g
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = g.value ->> 0;
+SELECT e.version, e.entry_no, NULL AS occurred_at, NULL AS leaf_hash
+FROM jsonb_each(:entries) AS f
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
+
 -- name: append_expecting :many
 -- locks: stream
 -- records

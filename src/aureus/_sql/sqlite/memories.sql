@@ -133,6 +133,9 @@ WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
     CROSS JOIN aureus.memories AS m
     CROSS JOIN json_each(m.tags) AS t
     WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id');
+WITH given AS MATERIALIZED (
+    SELECT g.value ->> 'memory_id' AS memory_id, g.value FROM json_each(:memories) AS g
+)
 UPDATE aureus.memories AS m SET
     version = g.value ->> 'version', type = g.value ->> 'type', confidence = g.value ->> 'confidence',
     subject = g.value ->> 'subject', text_language = g.value ->> 'text_language', run_id = g.value ->> 'run_id',
@@ -144,8 +147,8 @@ UPDATE aureus.memories AS m SET
     operation_id = g.value ->> 'operation_id', updated_at = g.value ->> 'updated_at', tags = g.value ->> 'tags',
     metadata = g.value ->> 'metadata', sources = g.value ->> 'sources', text = g.value ->> 'text',
     content = g.value ->> 'content'
-FROM json_each(:memories) AS g
-WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id'
+FROM given AS g
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
   AND m.memory_id IN (SELECT h.value ->> 'memory_id' FROM json_each(:memories) AS h)
   AND m.version = (g.value ->> 'version') - 1;
 <<tag_given>>;

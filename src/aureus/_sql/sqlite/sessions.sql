@@ -63,6 +63,55 @@ JOIN aureus.session_states AS d
 WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
   AND s.session_id = :session_id AND s.operation_id = :operation_id;
 
+-- name: rewrite_sessions :many
+-- key: collection, agent_id
+-- records
+-- Store the documents of many sessions of an agent with the ends that are given; one row for each. One that has expired
+-- or was deleted begins a new generation. Within a transaction that has seen the sessions.
+INSERT INTO aureus.sessions AS s (tenant_id, collection, agent_id, session_id, version, generation, message_count,
+    ttl_ms, expires_at, operation_id, created_at, updated_at)
+SELECT :tenant_id, :collection, :agent_id, g.value ->> 'session_id', 1, 1, 0, g.value ->> 'ttl_ms',
+    g.value ->> 'expires_at', :operation_id, :now, :now
+FROM json_each(:sessions) AS g
+WHERE true
+ON CONFLICT (tenant_id, collection, agent_id, session_id) DO UPDATE SET
+    version = s.version + 1,
+    generation = CASE WHEN s.expires_at <= :now THEN s.generation + 1 ELSE s.generation END,
+    message_count = CASE WHEN s.expires_at <= :now THEN 0 ELSE s.message_count END,
+    created_at = CASE WHEN s.expires_at <= :now THEN excluded.created_at ELSE s.created_at END,
+    ttl_ms = excluded.ttl_ms, expires_at = excluded.expires_at, operation_id = excluded.operation_id,
+    updated_at = excluded.updated_at, deleted_at = NULL
+RETURNING session_id;
+INSERT INTO aureus.session_states AS d (tenant_id, collection, agent_id, session_id, generation, state, context)
+SELECT :tenant_id, :collection, :agent_id, s.session_id, s.generation, g.value ->> 'state', g.value ->> 'context'
+FROM json_each(:sessions) AS g
+CROSS JOIN aureus.sessions AS s ON s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
+    AND s.session_id = g.value ->> 'session_id'
+WHERE true
+ON CONFLICT (tenant_id, collection, agent_id, session_id) DO UPDATE SET
+    generation = excluded.generation, state = excluded.state, context = excluded.context;
+DELETE FROM aureus.session_facets
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id
+  AND session_id IN (SELECT g.value ->> 'session_id' FROM json_each(:sessions) AS g)
+  AND EXISTS (
+    SELECT 1 FROM aureus.session_collections AS c
+    WHERE c.tenant_id = :tenant_id AND c.collection = :collection);
+WITH RECURSIVE node (session_id, path, value, kind) AS (
+    SELECT g.value ->> 'session_id', '', g.value ->> 'state', json_type(g.value ->> 'state')
+    FROM json_each(:sessions) AS g CROSS JOIN aureus.session_collections AS c
+    WHERE c.tenant_id = :tenant_id AND c.collection = :collection
+    UNION ALL
+    SELECT n.session_id, n.path || CASE n.kind WHEN 'array' THEN '[]' ELSE '.' || e.key END, e.value, e.type
+    FROM node AS n
+    JOIN json_each(CASE WHEN n.kind IN ('object', 'array') THEN n.value ELSE '[]' END) AS e
+)
+INSERT INTO aureus.session_facets (tenant_id, collection, facet, agent_id, session_id)
+SELECT DISTINCT :tenant_id, :collection, substr(CASE
+        WHEN kind IN ('integer', 'real') THEN printf('%!.17g', value + 0.0)
+        WHEN kind = 'text' THEN '"' || value
+        ELSE kind END, 1, 80) || '@' || substr(path, -120), :agent_id, session_id
+FROM node WHERE kind NOT IN ('object', 'array');
+
 -- name: append_messages :one
 -- key: collection, agent_id, session_id
 -- records

@@ -77,6 +77,33 @@ FROM aureus.world_state_versions AS v
 WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
   AND v.value IS NULL;
 
+-- name: rewrite_keys :many
+-- records
+-- Give many keys values as their next versions, no value to those given as null; one row for each. A key that this
+-- operation has written before has none. Within a transaction that has seen the keys.
+INSERT INTO aureus.world_state AS w
+    (tenant_id, scope, state_key, version, value, is_deleted, operation_id, created_at, updated_at)
+SELECT :tenant_id, :scope, g.value ->> 'key', 1, g.value ->> 'value', g.value ->> 'value' IS NULL, :operation_id, :now,
+    :now
+FROM json_each(:values) AS g
+WHERE NOT EXISTS (
+    SELECT 1 FROM aureus.world_state_versions AS v
+    WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 'key'
+      AND v.operation_id = :operation_id)
+ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
+    version = w.version + 1, value = excluded.value, is_deleted = excluded.is_deleted,
+    operation_id = excluded.operation_id,
+    created_at = CASE WHEN w.is_deleted THEN excluded.created_at ELSE w.created_at END,
+    updated_at = excluded.updated_at
+RETURNING state_key;
+INSERT INTO aureus.world_state_versions (tenant_id, scope, state_key, version, value, operation_id, created_at)
+SELECT :tenant_id, w.scope, w.state_key, w.version, w.value, w.operation_id, w.updated_at
+FROM json_each(:values) AS g
+CROSS JOIN aureus.world_state AS w
+    ON w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = g.value ->> 'key'
+WHERE w.operation_id = :operation_id
+ON CONFLICT DO NOTHING;
+
 -- name: list_versions_of_keys :many
 -- The current versions of some keys.
 SELECT w.state_key, w.version

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from aureus.codec import canonical
+from aureus.codec import canonical_made
 from aureus.model.events import AuditPoint, EventType, Fact
 from aureus.model.memories import Memory
 
@@ -32,7 +32,7 @@ DECISIONS = frozenset(
 
 def fingerprint_of(memory: Memory) -> str:
     """Return the SHA-256 of what a memory says, over its canonical JSON, as hexadecimal text."""
-    return sha256(canonical(memory.stated(), what="memory")).hexdigest()
+    return sha256(canonical_made(memory.stated())).hexdigest()
 
 
 def fact_of(kind: EventType, memory: Memory, actor: str | None, **more: Any) -> Fact:

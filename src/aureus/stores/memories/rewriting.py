@@ -18,8 +18,8 @@ from aureus.stores.memories.rows import encode_memories, memory_of
 
 sql = Queries("memories")
 
-BATCH_MAX = 64
-"""Memories of one statement that writes them: on SQLite its cost for each rises with their number."""
+BATCH_MAX = 500
+"""Memories of one statement that writes them."""
 
 
 def versions_of(wanted: Sequence[tuple[str, int]]) -> Op[list[Memory]]:
@@ -44,7 +44,7 @@ def standing(memory_ids: Sequence[str]) -> Op[list[Memory]]:
 def rewrite(
     kind: EventType, memories: Sequence[Memory], now: datetime, actor: str, reason: str
 ) -> Op[None]:
-    """Write the next versions of up to 64 memories, each with its event, all of one kind.
+    """Write the next versions of up to 500 memories, each with its event, all of one kind.
 
     Their vectors stay those of what they said before, and are made anew by ``embed_missing``.
     """

@@ -13,7 +13,8 @@ from aureus._database.statement import Op, Queries, fetch_all, last, record
 from aureus.codec import check_name
 from aureus.errors import NotFound
 from aureus.model.events import EventType
-from aureus.model.snapshots import Rollback, Snapshot, SnapshotPart, stream_of
+from aureus.model.rollbacks import Rollback
+from aureus.model.snapshots import Snapshot, SnapshotPart, stream_of
 from aureus.stores.snapshots.approvals import RollbackApprovals
 from aureus.stores.snapshots.rows import (
     BEGINNING,

@@ -21,7 +21,7 @@ from aureus._database.statement import (
 from aureus.codec import check_name
 from aureus.errors import Forbidden, Invalid, NotFound
 from aureus.model.events import EventType
-from aureus.model.snapshots import (
+from aureus.model.rollbacks import (
     APPROVAL_SECONDS,
     RollbackApproval,
     RollbackApprovalStatus,

@@ -11,18 +11,20 @@ from aureus.codec import check_text, decode, encode_made, encode_text
 from aureus.errors import IllegalTransition, Invalid, NotFound
 from aureus.model.events import AuditPoint, EventType, Fact
 from aureus.model.plain import plain
-from aureus.model.sessions import SessionName
-from aureus.model.snapshots import (
-    ACTIONS,
-    DECISIONS,
+from aureus.model.rollbacks import (
     Change,
-    PartKind,
     Remedy,
     Rollback,
     RollbackApproval,
     RollbackApprovalStatus,
-    Snapshot,
     SnapshotChange,
+)
+from aureus.model.sessions import SessionName
+from aureus.model.snapshots import (
+    ACTIONS,
+    DECISIONS,
+    PartKind,
+    Snapshot,
     SnapshotPart,
     SnapshotScope,
 )
