@@ -34,6 +34,9 @@ BUSY = -1
 BUSY_SECONDS = 0.02
 """The pause before it is tried again while a database is being closed."""
 
+REST_SECONDS_MAX = 0.1
+"""The longest rest between two parts: a part that took longer waited for others itself."""
+
 _log = logging.getLogger("aureus")
 
 
@@ -47,6 +50,15 @@ class Pace:
     """From the end of one tenant's chores to the next ones, so that what is written meanwhile shares them."""
     closing_seconds: float = 0.0
     """How long closing goes on with a tenant whose chores are not at their end; one part is done in any case."""
+    rests: bool = False
+    """Whether a part is followed by a rest of the same length when somebody has written meanwhile: so writers wait for one
+    part at most, and then have SQLite's only writer, or Python's lock, to themselves for a while."""
+
+    def rest_seconds(self, part_seconds: float, *, has_company: bool) -> float:
+        """Return how long to rest behind a part that took so long."""
+        if not (self.rests and has_company):
+            return 0.0
+        return max(0.0, min(part_seconds, REST_SECONDS_MAX))
 
 
 class Due:
@@ -55,9 +67,12 @@ class Due:
     def __init__(self, writes_due: int = WRITES_DUE) -> None:
         self._counts: dict[str, int] = {}
         self._writes_due = writes_due
+        self.note_count = 0
+        """How often writes were noted, of any tenant."""
 
     def note(self, tenant_id: str, count: int) -> bool:
         """Count writes of a tenant; return whether its chores are due."""
+        self.note_count += 1
         total = self._counts[tenant_id] = self._counts.get(tenant_id, 0) + count
         return total >= self._writes_due
 
@@ -122,7 +137,7 @@ class ThreadUpkeep:
 
     def _do(self, tenant_id: str) -> None:
         try:
-            while done := self._chore(tenant_id):
+            while done := self._part(tenant_id):
                 if self._is_closing:
                     self._due.note(tenant_id, 1)
                     return
@@ -130,6 +145,17 @@ class ThreadUpkeep:
                     self._closing.wait(self._pace.pause_seconds)
         except AureusError as error:
             _report(tenant_id, error)
+
+    def _part(self, tenant_id: str) -> int:
+        """Do a part, and rest."""
+        began, noted = self._clock.monotonic(), self._due.note_count
+        done = self._chore(tenant_id)
+        rest = self._pace.rest_seconds(
+            self._clock.monotonic() - began, has_company=self._due.note_count != noted
+        )
+        if rest:
+            self._closing.wait(rest)
+        return done
 
     def close(self) -> None:
         """Wait for what is under way, and do what is left of every tenant that wrote. A second call does nothing."""
@@ -191,7 +217,7 @@ class LoopUpkeep:
 
     async def _do(self, tenant_id: str) -> None:
         try:
-            while done := await self._chore(tenant_id):
+            while done := await self._part(tenant_id):
                 if self._is_closing:
                     self._due.note(tenant_id, 1)
                     return
@@ -199,6 +225,17 @@ class LoopUpkeep:
                     await self._pause()
         except AureusError as error:
             _report(tenant_id, error)
+
+    async def _part(self, tenant_id: str) -> int:
+        """Do a part, and rest."""
+        began, noted = self._clock.monotonic(), self._due.note_count
+        done = await self._chore(tenant_id)
+        rest = self._pace.rest_seconds(
+            self._clock.monotonic() - began, has_company=self._due.note_count != noted
+        )
+        if rest:
+            await _waited(self._closing, rest)
+        return done
 
     async def close(self) -> None:
         """Wait for what is under way, and do what is left of every tenant that wrote. A second call does nothing."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from aureus.retrieval import searching
+from aureus.retrieval import searching, upkeep
 from aureus.retrieval.analysis import Terms, analyze, label
 from aureus.retrieval.conditions import Condition
 from tests.contract.stage import Stage
@@ -71,6 +72,35 @@ def test_any_stage_of_upkeep_finds_the_same(
         pending = tx.execute(f"SELECT count(*) FROM {stage.table('text_index_pending')}")
     assert [row[0] for row in rows] == [240, 15, 15, 15, 15]
     assert pending == [(0,)]
+
+
+def test_a_short_step_takes_few_words_and_postings_and_in_the_end_all_are_found(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a long document, or a word that all have, does not keep SQLite's other writers waiting."""
+    short = replace(upkeep.SHORT, words=4, rows=32, postings=3)
+    monkeypatch.setattr(upkeep, "SHORT", short)
+    index = Index(stage.backend, "acme")
+    documents = texts(40)
+    long = {f"e{number}": analyze("endless " * 9, "none") for number in range(2)}
+    index.put(documents | long)
+    spans = f"SELECT span FROM {stage.table('text_index_segments')} WHERE status = 'live'"
+    condition = Condition(any_of=((label("agent", "a1"), label("agent", "a2")),))
+    steps = 0
+    while index.step(batch_max=10):
+        steps += 1
+        with stage.backend.transaction("acme") as tx:
+            assert {row[0] for row in tx.execute(spans)} <= {1, 2, *range(16, 43)}
+        if steps % 7 == 0:
+            agrees(index, documents | long, ["w3", "common", "endless"], Condition())
+    assert steps > 42 / 2 + len(documents) / 3
+    agrees(index, documents | long, ["w3", "common"], condition)
+    assert {one.target_id for one in index.find(["endless"])} == set(long)
+    with stage.backend.transaction("acme") as tx:
+        rows = tx.execute(
+            f"SELECT status, count(*) FROM {stage.table('text_index_segments')} GROUP BY status"
+        )
+    assert [row[0] for row in rows] == ["live"]
 
 
 def test_a_document_that_changed_or_went_is_found_as_it_is_now(stage: Stage) -> None:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from aureus._database.catalog import Catalog, texts
+from aureus._database.postgres.plans import LET_GO
 from aureus._database.statement import Query
 from aureus.clock import SystemClock
 from aureus.model.memories import MemoryFilter
@@ -58,10 +59,11 @@ INSERT INTO aureus.memories (tenant_id, memory_no, memory_id, version, namespace
     occurred_at, expires_at, superseded_by, operation_id, created_at, updated_at, tags, metadata, sources, text)
 SELECT 'big', n, 'm' || n, 1, '', CASE WHEN n % 10 = 0 THEN 'k' || n ELSE '' END, 'a' || n % 7, 'u' || n % 300,
     's' || n / 50, 'fact', 0.5, 'about' || n / 10, 'english', 'r' || n / 10, 't' || n / 10, '', 'e' || n, n % 100 = 0,
-    'hot', now() - n * interval '1 s', CASE WHEN n % 20 = 0 THEN now() + n * interval '1 s' END, '', 'o', now(), now(),
-    '["x"]', '{{}}', '[]', repeat('text ', 30)
+    'hot', now() - n * interval '1 s', CASE WHEN n % 20 = 0 THEN now() + n * interval '1 s' END, '', 'o', now(),
+    now() - interval '2 h', '["x"]', '{{}}', '[]', repeat('text ', 30)
 FROM generate_series(1, {ROWS}) n;
 INSERT INTO aureus.memory_versions SELECT m.*, now() - interval '1 h', now() FROM aureus.memories AS m;
+UPDATE aureus.memories SET superseded_by = 'm1' WHERE memory_no % 50 = 7;
 INSERT INTO aureus.memory_tags SELECT 'big', 't' || n % 500, 'm' || n FROM generate_series(1, {ROWS}) n;
 INSERT INTO aureus.session_collections VALUES ('big', 'c', true, '', '', now());
 INSERT INTO aureus.sessions (tenant_id, collection, agent_id, session_id, version, generation, message_count,
@@ -101,6 +103,11 @@ _PAGE = {
     **page_of(MemoryFilter(), None, newest_first=True),
     "now": NOW,
     "limit": 20,
+}
+_THEN = {
+    **_PAGE,
+    "recorded_at": NOW - timedelta(minutes=30),
+    "with_superseded": True,
 }
 _WHO = {"agent_id": "a3", "user_id": "u17"}
 
@@ -235,6 +242,19 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"memory_id": "m17", "recorded_at": NOW},
         "memory_versions_pkey",
     ),
+    Query("memories", "list_newest_states"): (_THEN, "memory_versions_newest"),
+    Query("memories", "list_oldest_states"): (
+        {**_THEN, **page_of(MemoryFilter(), None, newest_first=False)},
+        "memories_superseded",
+    ),
+    Query("memories", "list_newest_agent_states"): (
+        {**_THEN, "agent_id": "a3"},
+        "memory_versions_agent",
+    ),
+    Query("memories", "list_oldest_agent_states"): (
+        {**_THEN, **page_of(MemoryFilter(agent_id="a3"), None, newest_first=False)},
+        "memories_superseded_agent",
+    ),
     Query("leases", "list_notices"): ({"lease_id": "mine"}, "runs_leased"),
     Query("profiles", "get_profile"): ({"user_id": "u17"}, "profiles_pkey"),
     Query("profiles", "list_profiles"): ({"after": "u17", "limit": 20}, "profiles_pkey"),
@@ -335,6 +355,8 @@ LISTS: list[tuple[dict[str, Any], str]] = [
 ]
 """Lists of events, and the index that each takes of the four that the statement has branches for."""
 
+TABLES_SEEDED = sorted(set(re.findall(r"INSERT INTO aureus\.(\w+)", SEED)))
+
 BUFFERS_MAX = 250
 """Pages of 8 KB that one of these may touch; reading the table of runs alone takes more."""
 
@@ -369,6 +391,75 @@ def test_hot_statements_use_their_indexes_on_postgres(seeded: psycopg.Connection
         plan = explain(seeded, query, parameters)
         assert index in json.dumps(plan), (query, indexes(plan))
         assert touched(plan) <= BUFFERS_MAX, (query, touched(plan))
+
+
+YOUNG: dict[Query, dict[str, Any]] = {
+    Query("runs", "get_run"): {"run_id": "r17"},
+    Query("runs", "request_cancel"): {"run_id": "r17", "now": NOW},
+    Query("runs", "claim_run"): {
+        "run_id": "r17", "lease_id": "l2", "transition_id": "t8", "now": NOW, "mark": "m",
+    },
+    Query("runs", "advance_run"): {
+        "run_id": "r17", "epoch": 1, "lease_id": "l1", "status": "running", "phase": "forward", "transition_id": "t9",
+        "keeps_lease": True, "now": NOW, "tasks": "[]", "approvals": "[]", "mark": "m",
+    },
+    Query("tasks", "get_task"): {"run_id": "r17", "scope": "", "name": "a", "occurrence": 0},
+    Query("tasks", "list_tasks"): {"run_id": "r17"},
+    Query("events", "get_event"): {"event_id": "e17"},
+    Query("memories", "get_memory"): {"memory_id": "m17"},
+    Query("memories", "lock_memory"): {"memory_id": "m17", "operation_id": "o"},
+    Query("memories", "get_state"): {"memory_id": "m17", "recorded_at": NOW},
+    Query("memories", "list_versions"): {"memory_id": "m17", "before_version": 9, "limit": 20},
+    Query("memories", "get_written_version"): {"memory_id": "m17", "operation_id": "o"},
+    Query("memories", "look_under_key"): {
+        "memory_id": "new", "agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60",
+    },
+    Query("memories", "purge_memories"): {"memory_ids": ["m17"], "mark": "m"},
+    Query("text_index", "list_pending"): {"space": "memories", "limit": 20},
+    Query("text_index", "take_pending"): {"space": "memories", "limit": 20, "words_max": 1000},
+    Query("text_index", "find_postings"): {
+        "space": "memories", "terms": ["w17", "w18"], "inline_max": 10,
+    },
+    Query("hypotheses", "get_hypothesis"): {"hypothesis_id": "h17"},
+    Query("profiles", "get_profile"): {"user_id": "u17"},
+    Query("erasures", "list_subject_entries"): {"subject": "u17", "after_no": 0, "limit": 500},
+    Query("sessions", "load_session"): {**SESSION, "session_id": "s17", "now": NOW},
+    Query("sessions", "save_session"): {
+        **SESSION, "session_id": "s17", "now": NOW, "state": '{"n":17}', "context": None, "mark": "m",
+        "sets_expiry": False, "ttl_ms": None, "expires_at": None, "expected_version": 1, "operation_id": "new",
+    },
+    Query("sessions", "delete_session"): {
+        **SESSION, "session_id": "s17", "now": NOW, "gone_at": NOW, "operation_id": "n", "expected_version": None,
+        "mark": "m",
+    },
+    Query("world_state", "get_world_state"): {"scope": "w", "key": "k17"},
+}  # fmt: skip
+"""What is asked for one thing by its name, again and again."""
+
+
+def test_plans_of_an_empty_table_are_let_go_and_made_anew_without_statistics(
+    postgres_database: PostgresDatabase,
+) -> None:
+    """As the kept connections of a young database meet them, before the first ANALYZE."""
+    with psycopg.connect(postgres_database.url(), autocommit=True) as owner:
+        owner.execute("SET ROLE aureus_app")
+        owner.execute("SELECT set_config('aureus.tenant', 'big', false)")
+        owner.execute("SET plan_cache_mode = force_generic_plan")
+        for query, parameters in YOUNG.items():
+            text = Catalog("postgres").compiled(query).texts[0]
+            owner.execute(f"PREPARE {query.name} AS {text}".encode())
+            with owner.transaction(force_rollback=True):
+                execute(owner, query.name, parameters, query.noun)
+        with psycopg.connect(postgres_database.url(), autocommit=True) as writer:
+            for table in TABLES_SEEDED:
+                writer.execute(f"ALTER TABLE aureus.{table} SET (autovacuum_enabled = off)")
+            for statement in SEED.split(";"):
+                writer.execute(statement.encode())
+        owner.execute(LET_GO)
+        for query, parameters in YOUNG.items():
+            with owner.transaction(force_rollback=True):
+                plan = execute(owner, query.name, parameters, query.noun)
+            assert touched(plan) <= BUFFERS_MAX, (query, touched(plan), indexes(plan))
 
 
 def test_a_list_of_events_takes_the_index_of_its_branch_on_postgres(
@@ -475,6 +566,23 @@ def test_no_statement_scans_a_table_on_sqlite() -> None:
             plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
             scans += [(query, str(row[3])) for row in plan if is_scan(str(row[3]), tables)]
     assert [found for found in scans if found not in SCANS_MEANT] == []
+
+
+@pytest.mark.parametrize("whose", ["", "agent_"])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_what_was_recorded_then_is_walked_in_its_order_on_sqlite(whose: str, order: str) -> None:
+    """Only the pages that the three ways have found are sorted, on their way into one."""
+    query = Query("memories", f"list_{order}_{whose}states")
+    (text,) = Catalog("sqlite").compiled(query).texts
+    numbers = {number[1:] for number in re.findall(r"\?\d+", text)}
+    plan = migrated_sqlite().execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
+    steps = {row[0]: (str(row[3]), row[1]) for row in plan}
+    end = "_agent" if whose else ""
+    named = [f"memories{end or '_newest'}", f"memories_superseded{end}"]
+    ways = [step for step, _ in steps.values() if step.startswith("SEARCH m USING INDEX")]
+    assert [way.split()[4] for way in ways] == [*named, f"memory_versions{end or '_newest'}"]
+    sorted_in = [steps[parent][0] for step, parent in steps.values() if "TEMP B-TREE" in step]
+    assert not [place for place in sorted_in if place.startswith("CO-ROUTINE")]
 
 
 def test_appends_look_at_no_more_than_their_own_events_on_sqlite() -> None:

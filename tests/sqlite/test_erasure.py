@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -9,6 +10,7 @@ import pytest
 
 from aureus import Aureus
 from aureus.model.runs import stream_of
+from aureus.retrieval import upkeep
 from aureus.runlog import FsyncPolicy, RunLog, RunLogReader
 from tests.support.backends import settings_for
 from tests.support.killed_erasure import be_killed
@@ -60,7 +62,7 @@ def test_what_was_overwritten_long_ago_is_gone_too(tmp_path: Path) -> None:
 def test_a_word_that_died_while_a_merge_was_made_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aureus.retrieval.upkeep.MERGE_ROWS_MAX", 2)
+    monkeypatch.setattr("aureus.retrieval.upkeep.LONG", replace(upkeep.LONG, rows=2))
     with opened(tmp_path, **{"memory.upkeep": "off"}) as client:
         for number in range(20):
             text = f"aaa{WORD} tea{number}" if number == 3 else f"tea{number} milk"

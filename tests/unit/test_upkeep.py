@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from aureus._database.drive import Call
+from aureus.clock import ManualClock
 from aureus.errors import DatabaseUnavailable
-from aureus.upkeep import BUSY, WRITES_DUE, AsyncNoting, LoopUpkeep, Noting, Pace, ThreadUpkeep
+from aureus.upkeep import (
+    BUSY,
+    REST_SECONDS_MAX,
+    WRITES_DUE,
+    AsyncNoting,
+    LoopUpkeep,
+    Noting,
+    Pace,
+    ThreadUpkeep,
+)
 
 SECONDS_MAX = 30
 
@@ -229,3 +240,69 @@ def test_in_a_loop_too_a_chore_that_another_process_is_at_is_tried_again() -> No
 
     for pace in (SEALING, Pace(writes_due=99, closing_seconds=SECONDS_MAX)):
         assert asyncio.run(main(pace)) == []
+
+
+class Writers:
+    """A chore of parts of different length, during some of which somebody writes; and the rests behind them."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.parts: list[tuple[float, bool]] = [(0.02, True), (0.03, False), (9.0, True), (0.0, True)]
+        self.rests: list[float] = []
+        self.note: Callable[[str], None] = str
+        self.has_ended = threading.Event()
+
+    def __call__(self, tenant_id: str) -> int:
+        """Do the next part."""
+        if not self.parts:
+            self.has_ended.set()
+            return 0
+        seconds, is_written = self.parts.pop(0)
+        self.clock.advance(seconds)
+        if is_written:
+            self.note(tenant_id)
+        return 1
+
+    async def awaited(self, tenant_id: str) -> int:
+        """Do the next part, in a loop."""
+        return self(tenant_id)
+
+    def wait(self, seconds: float) -> bool:
+        """Take note of a rest."""
+        self.rests.append(round(seconds, 3))
+        return False
+
+
+def test_writers_have_as_long_to_themselves_as_the_part_took_that_they_waited_for() -> None:
+    writers = Writers()
+    upkeep = ThreadUpkeep(writers, Pace(writes_due=1, rests=True), writers.clock)
+    upkeep._closing.wait = writers.wait  # type: ignore[method-assign,assignment]
+    writers.note = upkeep.note
+    upkeep.note("acme")
+    assert writers.has_ended.wait(SECONDS_MAX)
+    upkeep.close()
+    assert writers.rests == [0.02, REST_SECONDS_MAX]
+
+
+def test_in_a_loop_too_writers_have_as_long_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> Writers:
+        writers = Writers()
+
+        async def waited(_: asyncio.Event, seconds: float) -> None:
+            writers.wait(seconds)
+
+        monkeypatch.setattr("aureus.upkeep._waited", waited)
+        upkeep = LoopUpkeep(writers.awaited, Pace(writes_due=1, rests=True), writers.clock)
+        writers.note = upkeep.note
+        upkeep.note("acme")
+        assert upkeep._task is not None
+        await asyncio.wait_for(upkeep._task, SECONDS_MAX)
+        await upkeep.close()
+        return writers
+
+    assert asyncio.run(main()).rests == [0.02, REST_SECONDS_MAX]
+
+
+def test_nobody_rests_where_that_was_not_asked_for() -> None:
+    assert Pace().rest_seconds(1.0, has_company=True) == 0
+    assert Pace(rests=True).rest_seconds(-1.0, has_company=True) == 0

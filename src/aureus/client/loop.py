@@ -19,6 +19,7 @@ from aureus._database.drive import Call
 from aureus._database.observing import Observing
 from aureus._database.opening import open_async_database
 from aureus.client.opening import (
+    CHORES_PACE,
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
     check_tenant,
@@ -86,7 +87,7 @@ class AsyncAureus(AsyncStores):
         self._sources = make_sources(self.settings, clock, ids, self._sealing.note, self._bell.ring)
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: AsyncDatabase = open_async_database(self.settings.database, self._sources)
-        self._upkeep = LoopUpkeep(self._do_chores)
+        self._upkeep = LoopUpkeep(self._do_chores, CHORES_PACE, clock)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
         self._wiring = make_wiring(self.settings, self._note, embedder)

@@ -50,6 +50,9 @@ def read_settings(url: str | None, tenant: str | None) -> Settings:
     return load(arguments=arguments, environ=os.environ, directory=Path.cwd())
 
 
+CHORES_PACE = Pace(rests=True)
+"""The index is brought up to date in parts of some 10 ms; writers get their turn between them."""
+
 SEALING_PACE = Pace(
     writes_due=1, pause_seconds=SEALING_PAUSE_SECONDS, closing_seconds=CLOSING_SECONDS_MAX
 )

@@ -8,7 +8,7 @@ the place of its sources.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aureus._database.statement import Op, Queries, Row, accompany, fetch_all, fetch_one
@@ -27,20 +27,34 @@ if TYPE_CHECKING:
 sql = Queries("text_index")
 
 BATCH_MAX = 256
-"""Documents of one step: with 60 words each it keeps SQLite's writers waiting for about 25 ms."""
+"""Documents of one step beside callers; long ones are fewer, see ``SHORT``."""
 
 BULK_MAX = 1024
-"""Documents of one step while as many are pending: after a bulk load it is worth a longer wait, 0.1 s on SQLite, for a
-third less computing. Upkeep beside callers keeps to ``BATCH_MAX``."""
-
-MERGE_ROWS_MAX = 256
-"""Rows that a step of a merge takes from each source; 16 sources make about as long a step as a batch."""
-
-PRUNE_ROWS_MAX = 4096
-"""Rows of a retired segment that one step deletes."""
+"""Documents of one step while as many are pending and nobody asked for short ones: after a bulk load it is worth a
+longer wait, 0.1 s on SQLite, for a third less computing."""
 
 SEGMENTS_MAX = 64
 """Living segments from which on merges go before new documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stride:
+    """How much one step does at most, and so how long SQLite's other writers wait for it; one of each in any case."""
+
+    documents: int
+    words: int
+    """Words of the documents that are taken."""
+    rows: int
+    """Rows of postings that are merged or deleted."""
+    postings: int
+    """Postings in those rows: a common word has one row, and as many postings as there are documents."""
+
+
+SHORT = Stride(documents=BATCH_MAX, words=6144, rows=2048, postings=65_536)
+"""About 10 ms of processor time on SQLite, 20 ms at most."""
+
+LONG = Stride(documents=BULK_MAX, words=131_072, rows=4096, postings=1_048_576)
+"""For whoever wants to be done, and has nobody waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +118,7 @@ def step(
 ) -> Op[UpkeepStep]:
     """Do one step of what is due, in a transaction of milliseconds; leave fewer than ``pending_min`` states pending.
 
+    With ``batch_max`` a step is short, and takes so many documents at most; otherwise it is long while much is pending.
     With ``drops_dead`` every segment is due that holds postings of dead documents, so that in the end nothing is left
     of them.
     """
@@ -111,12 +126,13 @@ def step(
     document_no, segment_no = numbers or (0, 0)
     segments = yield from fetch_all(sql.list_segments, segment_of, space=space)
     living = [segment for segment in segments if segment.status == "live"]
-    upkeep = _Upkeep(space, document_no, segment_no, segments)
+    stride = LONG if batch_max is None else replace(SHORT, documents=batch_max)
+    upkeep = _Upkeep(space, document_no, segment_no, segments, stride)
     if len(living) < SEGMENTS_MAX:
-        limit = max(pending_min, BULK_MAX)
+        limit = max(pending_min, stride.documents)
         count = len((yield from fetch_all(sql.count_pending, bool, space=space, limit=limit)))
         if count >= pending_min:
-            size = batch_max or (BULK_MAX if count >= BULK_MAX else BATCH_MAX)
+            size = stride.documents if count >= stride.documents else BATCH_MAX
             return UpkeepStep(is_done=False, indexed_count=(yield from upkeep.take(size)))
     for segment in segments:
         if segment.status == "building":
@@ -141,17 +157,27 @@ class _Upkeep:
     """One step on one index, which is locked."""
 
     def __init__(
-        self, space: str, document_no: int, segment_no: int, segments: Sequence[Segment]
+        self,
+        space: str,
+        document_no: int,
+        segment_no: int,
+        segments: Sequence[Segment],
+        stride: Stride,
     ) -> None:
         self._space = space
         self._document_no = document_no
         self._segment_no = segment_no
         self._segments = segments
+        self._stride = stride
 
     def take(self, limit: int) -> Op[int]:
         """Take pending states into the index; return how many."""
         rows: list[Row] = yield from fetch_all(
-            sql.take_pending, tuple, space=self._space, limit=limit
+            sql.take_pending,
+            tuple,
+            space=self._space,
+            limit=limit,
+            words_max=self._stride.words,
         )
         yield from _drop(self._space, [row[0] for row in rows])
         yield from self._add(sorted(row for row in rows if row[2] is not None))
@@ -166,6 +192,7 @@ class _Upkeep:
             first_no=segment.first_no,
             last_no=segment.end_no - 1,
             limit=limit,
+            words_max=self._stride.words,
         )
         if not rows:
             yield from fetch_one(
@@ -198,12 +225,17 @@ class _Upkeep:
         sources = [one for one in self._segments if one.segment_no in building.sources]
         numbers = [source.segment_no for source in sources]
         after = {"space": self._space, "segment_nos": numbers, "built_to": building.built_to}
-        bound: str | None = yield from fetch_one(
-            sql.get_merge_bound, lambda row: row[0], **after, row_count=MERGE_ROWS_MAX
+        reach: Row | None = yield from fetch_one(
+            sql.get_merge_bound,
+            tuple,
+            **after,
+            row_count=max(1, self._stride.rows // len(sources)),
+            postings_max=self._stride.postings,
         )
-        rows: list[Row] = yield from fetch_all(sql.list_merge_rows, tuple, **after, bound=bound)
-        shifts = {source.segment_no: source.first_no - building.first_no for source in sources}
-        if rows:
+        bound, is_last = reach or (None, True)
+        if bound is not None:
+            rows: list[Row] = yield from fetch_all(sql.list_merge_rows, tuple, **after, bound=bound)
+            shifts = {source.segment_no: source.first_no - building.first_no for source in sources}
             is_alive = yield from self._living(building, sources)
             merged = postings.merge(
                 [
@@ -220,10 +252,10 @@ class _Upkeep:
                 space=self._space,
                 segment_no=building.segment_no,
                 built_to=building.built_to,
-                bound=bound or max(row[0] for row in rows),
+                bound=bound,
                 **_row_parameters(merged),
             )
-        if bound is None:
+        if bound is None or is_last:
             yield from fetch_all(
                 sql.finish_merge,
                 bool,
@@ -238,9 +270,14 @@ class _Upkeep:
     def prune(self, segment: Segment) -> Op[None]:
         """Delete some postings of a retired segment, and behind the last of them the segment."""
         where = {"space": self._space, "segment_no": segment.segment_no}
-        deleted = yield from fetch_all(sql.prune_postings, bool, **where, limit=PRUNE_ROWS_MAX)
-        if len(deleted) < PRUNE_ROWS_MAX:
-            yield from fetch_one(sql.forget_segment, bool, **where)
+        yield from fetch_all(
+            sql.prune_postings,
+            bool,
+            **where,
+            limit=self._stride.rows,
+            postings_max=self._stride.postings,
+        )
+        yield from fetch_one(sql.forget_segment, bool, **where)
 
     def _living(self, building: Segment, sources: Sequence[Segment]) -> Op[postings.Flags]:
         """Return for each number of a merged segment whether it has a document."""

@@ -34,6 +34,7 @@ from aureus._database.postgres.io import (
 from aureus._database.postgres.listening import Listening
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.planner import Planner
+from aureus._database.postgres.plans import LET_GO, PlanAges
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row, Rows
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
@@ -50,6 +51,7 @@ class AsyncPostgresDatabase:
     def __init__(self, options: PostgresOptions, sources: Sources) -> None:
         self._options = options
         self.planner = Planner(Catalog("postgres", options.schema), options, sources, sources.clock)
+        self._plans = PlanAges(sources.clock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: AsyncConnectionPool[PlainConnection] | None = None
         self._opening = asyncio.Lock()
@@ -224,10 +226,18 @@ class AsyncPostgresDatabase:
     async def _release(self, connection: PlainConnection, *, is_broken: bool) -> None:
         if is_broken:
             await connection.close()
-        if self._pool is not None:
-            await self._pool.putconn(connection)
-        else:
+        try:
+            if self._plans.is_due(connection):
+                await connection.execute(LET_GO, prepare=False)
+        except BaseException as error:
             await connection.close()
+            if not isinstance(error, psycopg.Error):
+                raise
+        finally:
+            if self._pool is not None:
+                await self._pool.putconn(connection)
+            else:
+                await connection.close()
 
 
 class AsyncPostgresTransaction:

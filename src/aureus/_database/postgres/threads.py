@@ -39,6 +39,7 @@ from aureus._database.postgres.io import (
 from aureus._database.postgres.listening import Listening
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.planner import Planner
+from aureus._database.postgres.plans import LET_GO, PlanAges
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row, Rows
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
@@ -57,6 +58,7 @@ class PostgresDatabase:
         self._catalog = Catalog("postgres", options.schema)
         self._sources = sources
         self.planner = Planner(self._catalog, options, sources, sources.clock)
+        self._plans = PlanAges(sources.clock)
         self._fork_lock = threading.Lock()
         self._open()
 
@@ -213,7 +215,13 @@ class PostgresDatabase:
     def _release(self, connection: PlainConnection, *, is_broken: bool) -> None:
         if is_broken:
             connection.close()
-        self._pool.putconn(connection)
+        try:
+            if self._plans.is_due(connection):
+                connection.execute(LET_GO, prepare=False)
+        except psycopg.Error:
+            connection.close()
+        finally:
+            self._pool.putconn(connection)
 
 
 class PostgresTransaction:

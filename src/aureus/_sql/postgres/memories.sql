@@ -50,6 +50,18 @@ FROM given AS g
 -- part: by_shared
 -- The planner knows which index serves.
 
+-- part: by_superseded
+-- The planner knows which index serves.
+
+-- part: by_superseded_agent
+-- The planner knows which index serves.
+
+-- part: by_version
+-- The planner knows which index serves.
+
+-- part: by_version_agent
+-- The planner knows which index serves.
+
 -- part: by_id
 -- The planner knows which index serves.
 
@@ -262,10 +274,18 @@ ORDER BY m.memory_id
 FOR UPDATE OF m;
 
 -- name: look_under_key :many
--- What a key holds, and the memory that is about to be put there if it is there already.
+-- What a key holds, and the memory that is about to be put there if it is there already. By ids, for two conditions with
+-- OR make the planner combine whatever indexes there are.
 SELECT <<columns_of_m>>
 FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND (m.memory_id = :memory_id
+WHERE m.tenant_id = :tenant_id AND m.memory_id = ANY (ARRAY(
+    SELECT CAST(:memory_id AS text)
+    UNION ALL
+    SELECT k.memory_id FROM aureus.memories AS k
+    WHERE k.tenant_id = :tenant_id AND k.agent_id = :agent_id AND k.user_id = :user_id
+      AND k.namespace = :namespace AND k.memory_key = :key AND k.memory_key <> '' AND k.deleted_at IS NULL
+      AND k.superseded_by = ''))
+  AND (m.memory_id = :memory_id
     OR m.agent_id = :agent_id AND m.user_id = :user_id AND m.namespace = :namespace AND m.memory_key = :key
       AND m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '')
 FOR UPDATE OF m;

@@ -121,14 +121,15 @@ WHERE tenant_id = :tenant_id AND run_id = :run_id AND transition_id = :transitio
 -- name: claim_run :one
 -- key: run_id
 -- records
--- Take an unfinished run over: nobody holds it, or its holder's lease is over, or the holder is known to be dead.
+-- Take an unfinished run over: nobody holds it, or its holder's lease is over, or the holder is known to be dead. Said
+-- as what it is not, the status fits none of the partial indexes, which the planner takes for smaller than the key.
 WITH run AS (
     UPDATE aureus.runs AS r SET
         status = 'running', version = version + 1, epoch = epoch + 1, lease_id = :lease_id,
         workflow_hash = coalesce(:workflow_hash, workflow_hash),
         transition_id = :transition_id, started_at = coalesce(started_at, CAST(:now AS timestamptz)),
         updated_at = CAST(:now AS timestamptz)
-    WHERE tenant_id = :tenant_id AND run_id = :run_id AND status IN ('pending', 'running', 'paused')
+    WHERE tenant_id = :tenant_id AND run_id = :run_id AND status NOT IN ('completed', 'failed', 'cancelled')
       AND transition_id <> :transition_id
       AND (lease_id IS NULL OR lease_id = :dead_lease_id OR NOT EXISTS (
             SELECT FROM aureus.leases AS l

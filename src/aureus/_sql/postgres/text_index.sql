@@ -20,14 +20,19 @@ ORDER BY g.value ->> 0
 ON CONFLICT (tenant_id, space, target_id) DO UPDATE SET length = excluded.length, terms = excluded.terms;
 
 -- name: take_pending :many
--- Take some of what is pending, and leave what a writer has just locked to a later batch.
+-- Take some of what is pending: one state, and more until there are enough words. What a writer has just locked is left
+-- to a later batch.
 DELETE FROM aureus.text_index_pending
 WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (ARRAY(
-    SELECT p.target_id FROM aureus.text_index_pending AS p
-    WHERE p.tenant_id = :tenant_id AND p.space = :space
-    ORDER BY p.target_id
-    LIMIT :limit
-    FOR UPDATE SKIP LOCKED))
+    SELECT f.target_id FROM (
+        SELECT n.target_id, sum(n.length) OVER (ORDER BY n.target_id) - n.length AS words_before
+        FROM (
+            SELECT p.target_id, p.length FROM aureus.text_index_pending AS p
+            WHERE p.tenant_id = :tenant_id AND p.space = :space
+            ORDER BY p.target_id
+            LIMIT :limit
+            FOR UPDATE SKIP LOCKED) AS n) AS f
+    WHERE f.words_before < :words_max))
 RETURNING target_id, length, terms;
 
 -- name: drop_documents :many
@@ -78,14 +83,32 @@ WITH numbered AS (
 SELECT next_document_no FROM numbered;
 
 -- name: get_merge_bound :one
--- The term up to which a step of a merge goes, so that no source gives more than a number of rows; NULL for the end.
-SELECT min(n.term) FROM (
-    SELECT (
-        SELECT p.term FROM aureus.text_index_postings AS p
-        WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.segment_no AND p.term > :built_to
-        ORDER BY p.term
-        LIMIT 1 OFFSET :row_count) AS term
-    FROM unnest(CAST(:segment_nos AS bigint[])) AS s (segment_no)) AS n;
+-- The term up to which a step of a merge goes: one term, and more until a source has given a number of rows, or all of
+-- them enough postings; and whether that is the end. NULL when there is no term.
+WITH ahead AS (
+    SELECT min(n.term) AS term FROM (
+        SELECT (
+            SELECT o.term FROM aureus.text_index_postings AS o
+            WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = m.segment_no AND o.term > :built_to
+            ORDER BY o.term
+            LIMIT 1 OFFSET :row_count) AS term
+        FROM unnest(CAST(:segment_nos AS bigint[])) AS m (segment_no)) AS n
+)
+SELECT max(f.term) FILTER (WHERE f.postings_before < :postings_max),
+    (SELECT ahead.term FROM ahead) IS NULL AND max(f.postings_before) < :postings_max
+FROM (
+    SELECT t.term, sum(t.count) OVER (ORDER BY t.term) - t.count AS postings_before
+    FROM (
+        SELECT p.term, sum(p.document_count) AS count
+        FROM unnest(CAST(:segment_nos AS bigint[])) AS s (segment_no)
+        CROSS JOIN LATERAL (
+            SELECT o.term, o.document_count FROM aureus.text_index_postings AS o
+            WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = s.segment_no
+              AND o.term > :built_to
+            ORDER BY o.term
+            LIMIT CAST(:row_count AS bigint) + 1) AS p
+        WHERE p.term <= coalesce((SELECT ahead.term FROM ahead), p.term)
+        GROUP BY p.term) AS t) AS f;
 
 -- name: list_merge_rows :many
 -- The rows of the sources of a merge between two terms.
@@ -94,7 +117,7 @@ FROM unnest(CAST(:segment_nos AS bigint[])) AS s (segment_no)
 CROSS JOIN LATERAL (
     SELECT o.term, o.segment_no, o.postings FROM aureus.text_index_postings AS o
     WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = s.segment_no AND o.term > :built_to
-      AND (CAST(:bound AS text) IS NULL OR o.term <= CAST(:bound AS text))
+      AND o.term <= :bound
     ORDER BY o.term
     OFFSET 0) AS p;
 
@@ -171,13 +194,17 @@ CROSS JOIN LATERAL (
     LIMIT 1) AS d;
 
 -- name: prune_postings :many
--- Delete some postings of a retired segment.
+-- Delete some postings of a retired segment: those of one term, and more until they are enough.
 DELETE FROM aureus.text_index_postings
 WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND term = ANY (ARRAY(
-    SELECT p.term FROM aureus.text_index_postings AS p
-    WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no
-    ORDER BY p.term
-    LIMIT :limit))
+    SELECT f.term FROM (
+        SELECT n.term, sum(n.document_count) OVER (ORDER BY n.term) - n.document_count AS postings_before
+        FROM (
+            SELECT p.term, p.document_count FROM aureus.text_index_postings AS p
+            WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no
+            ORDER BY p.term
+            LIMIT :limit) AS n) AS f
+    WHERE f.postings_before < :postings_max))
 RETURNING document_count;
 
 -- name: list_numbers :one

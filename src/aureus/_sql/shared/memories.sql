@@ -50,11 +50,15 @@ SELECT <<columns>>, updated_at AS recorded_from_at, CAST(NULL AS timestamptz) AS
     SELECT <<columns>>, recorded_from_at, recorded_to_at
     FROM aureus.memory_versions WHERE tenant_id = :tenant_id
 
--- part: recorded
--- The versions that were recorded at a moment and live then; superseded ones only where validity is asked for.
-m.recorded_from_at <= :recorded_at AND (m.recorded_to_at IS NULL OR m.recorded_to_at > :recorded_at)
-  AND m.deleted_at IS NULL AND (m.superseded_by = '' OR :with_superseded)
-  AND (m.expires_at IS NULL OR m.expires_at > :recorded_at)
+-- part: stands
+-- What stands, if it was recorded by a moment and had not expired then.
+m.updated_at <= :recorded_at AND (m.expires_at IS NULL OR m.expires_at > :recorded_at)
+
+-- part: stood
+-- A version that was replaced since, if it was recorded at a moment and live then; superseded ones only where validity
+-- is asked for.
+m.recorded_from_at <= :recorded_at AND m.recorded_to_at > :recorded_at AND m.deleted_at IS NULL
+  AND (m.superseded_by = '' OR :with_superseded) AND (m.expires_at IS NULL OR m.expires_at > :recorded_at)
 
 -- part: newest_first
 -- One page in the order of what happened, last first, behind a place.
@@ -238,13 +242,6 @@ FROM (
 ORDER BY m.occurred_at DESC, m.memory_id DESC
 LIMIT :limit;
 
--- name: list_newest_states :many
--- A page of memories as they were recorded at a moment.
-SELECT <<columns_of_m>>
-FROM (<<states>>) AS m
-WHERE <<recorded>> AND <<who>> AND <<criteria>>
-  AND <<newest_first>>;
-
 -- name: list_oldest_shared_memories :many
 -- A page of memories of one agent and of what others share; each arm is served by an index of its own.
 SELECT <<columns_of_m>>
@@ -266,18 +263,152 @@ FROM (
 ORDER BY m.occurred_at, m.memory_id
 LIMIT :limit;
 
--- name: list_oldest_states :many
--- A page of memories as they were recorded at a moment.
+-- name: list_newest_states :many
+-- A page of memories of the tenant as they were recorded at a moment; each arm is served by an index of its own.
 SELECT <<columns_of_m>>
-FROM (<<states>>) AS m
-WHERE <<recorded>> AND <<who>> AND <<criteria>>
-  AND <<oldest_first>>;
+FROM (
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_newest>>
+        WHERE m.tenant_id = :tenant_id AND <<who>>
+          AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
+          AND <<criteria>> AND <<newest_first>>) AS standing
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_superseded>>
+        WHERE m.tenant_id = :tenant_id AND <<who>>
+          AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
+          AND <<criteria>> AND <<newest_first>>) AS superseded
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memory_versions AS m <<by_version>>
+        WHERE m.tenant_id = :tenant_id AND <<who>> AND <<stood>>
+          AND <<criteria>> AND <<newest_first>>) AS replaced
+) AS m
+ORDER BY m.occurred_at DESC, m.memory_id DESC
+LIMIT :limit;
+
+-- name: list_oldest_states :many
+-- A page of memories of the tenant as they were recorded at a moment; each arm is served by an index of its own.
+SELECT <<columns_of_m>>
+FROM (
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_newest>>
+        WHERE m.tenant_id = :tenant_id AND <<who>>
+          AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
+          AND <<criteria>> AND <<oldest_first>>) AS standing
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_superseded>>
+        WHERE m.tenant_id = :tenant_id AND <<who>>
+          AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
+          AND <<criteria>> AND <<oldest_first>>) AS superseded
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memory_versions AS m <<by_version>>
+        WHERE m.tenant_id = :tenant_id AND <<who>> AND <<stood>>
+          AND <<criteria>> AND <<oldest_first>>) AS replaced
+) AS m
+ORDER BY m.occurred_at, m.memory_id
+LIMIT :limit;
 
 -- name: count_states :one
--- How many memories were recorded at a moment.
-SELECT count(*)
-FROM (<<states>>) AS m
-WHERE <<recorded>> AND <<who>> AND <<criteria>>;
+-- How many memories of the tenant were recorded at a moment; each arm is served by an index of its own.
+SELECT
+    (SELECT count(*) FROM aureus.memories AS m <<by_newest>>
+     WHERE m.tenant_id = :tenant_id AND <<who>>
+       AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
+       AND <<criteria>>) +
+    (SELECT count(*) FROM aureus.memories AS m <<by_superseded>>
+     WHERE m.tenant_id = :tenant_id AND <<who>>
+       AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
+       AND <<criteria>>) +
+    (SELECT count(*) FROM aureus.memory_versions AS m <<by_version>>
+     WHERE m.tenant_id = :tenant_id AND <<who>> AND <<stood>>
+       AND <<criteria>>);
+
+-- name: list_newest_agent_states :many
+-- A page of memories of one agent as they were recorded at a moment; each arm is served by an index of its own.
+SELECT <<columns_of_m>>
+FROM (
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+          AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
+          AND <<criteria>> AND <<newest_first>>) AS standing
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_superseded_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+          AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
+          AND <<criteria>> AND <<newest_first>>) AS superseded
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memory_versions AS m <<by_version_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id) AND <<stood>>
+          AND <<criteria>> AND <<newest_first>>) AS replaced
+) AS m
+ORDER BY m.occurred_at DESC, m.memory_id DESC
+LIMIT :limit;
+
+-- name: list_oldest_agent_states :many
+-- A page of memories of one agent as they were recorded at a moment; each arm is served by an index of its own.
+SELECT <<columns_of_m>>
+FROM (
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+          AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
+          AND <<criteria>> AND <<oldest_first>>) AS standing
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memories AS m <<by_superseded_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+          AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
+          AND <<criteria>> AND <<oldest_first>>) AS superseded
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns_of_m>>
+        FROM aureus.memory_versions AS m <<by_version_agent>>
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+          AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id) AND <<stood>>
+          AND <<criteria>> AND <<oldest_first>>) AS replaced
+) AS m
+ORDER BY m.occurred_at, m.memory_id
+LIMIT :limit;
+
+-- name: count_agent_states :one
+-- How many memories of one agent were recorded at a moment; each arm is served by an index of its own.
+SELECT
+    (SELECT count(*) FROM aureus.memories AS m <<by_agent>>
+     WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+       AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+       AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
+       AND <<criteria>>) +
+    (SELECT count(*) FROM aureus.memories AS m <<by_superseded_agent>>
+     WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+       AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
+       AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
+       AND <<criteria>>) +
+    (SELECT count(*) FROM aureus.memory_versions AS m <<by_version_agent>>
+     WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id
+       AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id) AND <<stood>>
+       AND <<criteria>>);
 
 -- name: sum_up_memories :many
 -- How many memories of each type there are and the sum of their confidence; and, with the type '', the distinct tasks

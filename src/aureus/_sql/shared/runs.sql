@@ -6,7 +6,7 @@
 -- records
 -- Ask the holder of a run to stop; a run that has ended is left alone, and asking twice is asking once.
 UPDATE aureus.runs SET cancel_requested_at = :now
-WHERE tenant_id = :tenant_id AND run_id = :run_id AND status IN ('pending', 'running', 'paused')
+WHERE tenant_id = :tenant_id AND run_id = :run_id AND status NOT IN ('completed', 'failed', 'cancelled')
   AND cancel_requested_at IS NULL
 RETURNING run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at;

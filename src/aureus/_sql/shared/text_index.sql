@@ -35,12 +35,19 @@ WHERE tenant_id = :tenant_id AND space = :space
 LIMIT :limit;
 
 -- name: list_living_documents :many
--- Documents in a range of numbers, to be numbered anew.
-SELECT target_id, length, terms
-FROM aureus.text_index_documents
-WHERE tenant_id = :tenant_id AND space = :space AND document_no BETWEEN :first_no AND :last_no
-ORDER BY document_no
-LIMIT :limit;
+-- Documents in a range of numbers, to be numbered anew: one, and more until they have enough words.
+SELECT f.target_id, f.length, f.terms
+FROM (
+    SELECT n.target_id, n.length, n.terms, n.document_no,
+        sum(n.length) OVER (ORDER BY n.document_no) - n.length AS words_before
+    FROM (
+        SELECT d.target_id, d.length, d.terms, d.document_no
+        FROM aureus.text_index_documents AS d
+        WHERE d.tenant_id = :tenant_id AND d.space = :space AND d.document_no BETWEEN :first_no AND :last_no
+        ORDER BY d.document_no
+        LIMIT :limit) AS n) AS f
+WHERE f.words_before < :words_max
+ORDER BY f.document_no;
 
 -- name: start_merge :one
 -- Note that segments are being merged into a new one, which nobody reads yet.
@@ -56,9 +63,12 @@ WHERE tenant_id = :tenant_id AND space = :space
 RETURNING next_segment_no;
 
 -- name: forget_segment :one
--- Forget a segment whose postings are gone.
+-- Forget a segment once its postings are gone.
 DELETE FROM aureus.text_index_segments
 WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND status = 'retired'
+  AND NOT EXISTS (
+      SELECT 1 FROM aureus.text_index_postings AS p
+      WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no)
 RETURNING segment_no;
 
 -- name: retire_segment :one

@@ -54,6 +54,22 @@ INDEXED BY memories_user
 -- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
 INDEXED BY memories_shared
 
+-- part: by_superseded
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memories_superseded
+
+-- part: by_superseded_agent
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memories_superseded_agent
+
+-- part: by_version
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memory_versions_newest
+
+-- part: by_version_agent
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY memory_versions_agent
+
 -- part: by_id
 -- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
 INDEXED BY sqlite_autoindex_memories_1

@@ -18,13 +18,17 @@ WHERE true
 ON CONFLICT (tenant_id, space, target_id) DO UPDATE SET length = excluded.length, terms = excluded.terms;
 
 -- name: take_pending :many
--- Take some of what is pending.
+-- Take some of what is pending: one state, and more until there are enough words.
 DELETE FROM aureus.text_index_pending
 WHERE tenant_id = :tenant_id AND space = :space AND target_id IN (
-    SELECT p.target_id FROM aureus.text_index_pending AS p
-    WHERE p.tenant_id = :tenant_id AND p.space = :space
-    ORDER BY p.target_id
-    LIMIT :limit)
+    SELECT f.target_id FROM (
+        SELECT n.target_id, sum(n.length) OVER (ORDER BY n.target_id) - n.length AS words_before
+        FROM (
+            SELECT p.target_id, p.length FROM aureus.text_index_pending AS p
+            WHERE p.tenant_id = :tenant_id AND p.space = :space
+            ORDER BY p.target_id
+            LIMIT :limit) AS n) AS f
+    WHERE f.words_before < :words_max)
 RETURNING target_id, length, terms;
 
 -- name: drop_documents :many
@@ -63,14 +67,28 @@ SELECT :tenant_id, :space, :segment_no, g.value ->> 0, g.value ->> 1, substr(:pe
 FROM json_each(:rows) AS g;
 
 -- name: get_merge_bound :one
--- The term up to which a step of a merge goes, so that no source gives more than a number of rows; NULL for the end.
-SELECT min(n.term) FROM (
-    SELECT (
-        SELECT p.term FROM aureus.text_index_postings AS p
+-- The term up to which a step of a merge goes: one term, and more until a source has given a number of rows, or all of
+-- them enough postings; and whether that is the end. NULL when there is no term.
+WITH ahead AS (
+    SELECT min(n.term) AS term FROM (
+        SELECT (
+            SELECT o.term FROM aureus.text_index_postings AS o
+            WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.segment_no = m.value AND o.term > :built_to
+            ORDER BY o.term
+            LIMIT 1 OFFSET :row_count) AS term
+        FROM json_each(:segment_nos) AS m) AS n
+)
+SELECT max(f.term) FILTER (WHERE f.postings_before < :postings_max),
+    (SELECT ahead.term FROM ahead) IS NULL AND max(f.postings_before) < :postings_max
+FROM (
+    SELECT t.term, sum(t.count) OVER (ORDER BY t.term) - t.count AS postings_before
+    FROM (
+        SELECT p.term, sum(p.document_count) AS count
+        FROM json_each(:segment_nos) AS s
+        CROSS JOIN aureus.text_index_postings AS p
         WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.value AND p.term > :built_to
-        ORDER BY p.term
-        LIMIT 1 OFFSET :row_count) AS term
-    FROM json_each(:segment_nos) AS s) AS n;
+          AND p.term <= coalesce((SELECT ahead.term FROM ahead), p.term)
+        GROUP BY p.term) AS t) AS f;
 
 -- name: list_merge_rows :many
 -- The rows of the sources of a merge between two terms.
@@ -78,7 +96,7 @@ SELECT p.term, p.segment_no, p.postings
 FROM json_each(:segment_nos) AS s
 CROSS JOIN aureus.text_index_postings AS p
 WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = s.value AND p.term > :built_to
-  AND p.term <= coalesce(:bound, p.term);
+  AND p.term <= :bound;
 
 -- name: list_living_numbers :one
 -- Which numbers of a range have a document, as one text.
@@ -135,13 +153,17 @@ CROSS JOIN aureus.text_index_documents AS d
 WHERE d.tenant_id = :tenant_id AND d.space = :space AND d.document_no = n.value;
 
 -- name: prune_postings :many
--- Delete some postings of a retired segment.
+-- Delete some postings of a retired segment: those of one term, and more until they are enough.
 DELETE FROM aureus.text_index_postings
-WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND term IN (
-    SELECT p.term FROM aureus.text_index_postings AS p
-    WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no
-    ORDER BY p.term
-    LIMIT :limit)
+WHERE tenant_id = :tenant_id AND space = :space AND segment_no = :segment_no AND term <= (
+    SELECT max(f.term) FROM (
+        SELECT n.term, sum(n.document_count) OVER (ORDER BY n.term) - n.document_count AS postings_before
+        FROM (
+            SELECT p.term, p.document_count FROM aureus.text_index_postings AS p
+            WHERE p.tenant_id = :tenant_id AND p.space = :space AND p.segment_no = :segment_no
+            ORDER BY p.term
+            LIMIT :limit) AS n) AS f
+    WHERE f.postings_before < :postings_max)
 RETURNING document_count;
 
 -- name: list_numbers :one

@@ -107,6 +107,9 @@ class MemoryReads(Operations):
 
         Criteria are those of ``MemoryFilter``, by name or as one value. ``after`` is the ``cursor`` of the last memory
         of the page before; memories that appear meanwhile are neither doubled nor skipped.
+
+        With ``as_of`` the same order is walked over what stands, what was superseded and what was replaced since, each by
+        an index; what was recorded later is passed on the way.
         """
         wanted = MemoryFilter.of(filter, criteria)
         order = "newest" if newest_first else "oldest"
@@ -117,7 +120,8 @@ class MemoryReads(Operations):
         if as_of is not None:
             moment = yield from _moment_parameters(as_of)
             page.update(moment)
-            return (yield from fetch_all(_WALKS["states", order], memory_of, **page))
+            walk = _WALKS[_way_then(wanted), order]
+            return (yield from fetch_all(walk, memory_of, **page))
         page["now"] = yield from current_time()
         ids = yield from few_ids(wanted)
         if ids is not None:
@@ -157,8 +161,8 @@ class MemoryReads(Operations):
         wanted = MemoryFilter.of(filter, criteria)
         if as_of is not None:
             moment = yield from _moment_parameters(as_of)
-            states = {**parameters_of(wanted), **moment}
-            return (yield from fetch_one(sql.count_states, _number, **states)) or 0
+            then = {**parameters_of(wanted), **moment}
+            return (yield from fetch_one(_COUNTS[_way_then(wanted)], _number, **then)) or 0
         now = yield from current_time()
         shared = {**parameters_of(wanted), "now": now}
         ids = yield from few_ids(wanted)
@@ -255,12 +259,16 @@ _WALKS: dict[tuple[str, str], Query] = {
     ("chosen_memories", "oldest"): sql.list_oldest_chosen_memories,
     ("states", "newest"): sql.list_newest_states,
     ("states", "oldest"): sql.list_oldest_states,
+    ("agent_states", "newest"): sql.list_newest_agent_states,
+    ("agent_states", "oldest"): sql.list_oldest_agent_states,
 }
 
 _COUNTS: dict[str, Query] = {
     "memories": sql.count_memories,
     "agent_memories": sql.count_agent_memories,
     "user_memories": sql.count_user_memories,
+    "states": sql.count_states,
+    "agent_states": sql.count_agent_states,
 }
 
 
@@ -271,6 +279,13 @@ def _way(wanted: MemoryFilter) -> str:
     if wanted.include_shared:
         return "shared_memories"
     return "user_memories" if wanted.user_id else "agent_memories"
+
+
+def _way_then(wanted: MemoryFilter) -> str:
+    """Return whose indexes serve a list of what was recorded at a moment."""
+    if wanted.agent_id is None or wanted.include_shared:
+        return "states"
+    return "agent_states"
 
 
 def _find(memory_id: str, as_of: AsOf | None) -> Op[Memory | None]:
