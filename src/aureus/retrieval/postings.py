@@ -155,9 +155,7 @@ def codes(held: bytes) -> Halves:
     return np.frombuffer(held, dtype="<u2", offset=len(held) // 2)
 
 
-def looked_up(
-    held: bytes, documents: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], Halves]:
+def looked_up(held: bytes, documents: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Halves]:
     """Return which of some documents, given in their order, a term occurs in, and the ``codes`` of those."""
     found = offsets(held)
     places = found.searchsorted(documents.astype(np.uint16))

@@ -180,9 +180,7 @@ class Ranking:
         return admitted
 
 
-def _few(
-    scores: Scores, admitted: Flags | None, reach: float, posting_count: int
-) -> Places | None:
+def _few(scores: Scores, admitted: Flags | None, reach: float, posting_count: int) -> Places | None:
     """Return the documents with this score and more, where they are few enough to be looked up in postings."""
     enough = _enough(scores, admitted, reach)
     count = np.count_nonzero(enough)

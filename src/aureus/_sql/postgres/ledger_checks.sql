@@ -1,7 +1,7 @@
 -- Checks of a ledger on PostgreSQL.
 
 -- name: get_totals :one
--- How many events there are, how many of them wait to be sealed as they were appended, and where the sealed batches end;
+-- How many events there are, how many of them wait to be sealed as they were appended, and where sealed batches end;
 -- the versions of all streams, and the highest entry number that is sealed; all at one moment.
 SELECT (SELECT count(*) FROM aureus.events AS e WHERE e.tenant_id = :tenant_id) AS event_count,
     (SELECT count(*) FROM aureus.ledger_pending AS p

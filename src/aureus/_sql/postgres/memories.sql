@@ -274,7 +274,7 @@ ORDER BY m.memory_id
 FOR UPDATE OF m;
 
 -- name: look_under_key :many
--- What a key holds, and the memory that is about to be put there if it is there already. By ids, for two conditions with
+-- What a key holds, and the memory that is about to be put there if it is there already. By ids: two conditions with
 -- OR make the planner combine whatever indexes there are.
 SELECT <<columns_of_m>>
 FROM aureus.memories AS m

@@ -20,7 +20,8 @@ WITH page AS MATERIALIZED (
 )
 SELECT s.position, s.entry_no, s.leaf_hash AS sealed_hash, e.event_id, e.stream, e.version, e.type, e.actor,
     CASE WHEN isfinite(e.occurred_at) THEN CAST(extract(epoch FROM (e.occurred_at)) * 1000000 AS bigint) END AS micros,
-    e.correlation_id, e.action, e.resource, e.outcome, e.category, e.commitment, e.leaf_hash, p.salt, p.payload, p.metadata
+    e.correlation_id, e.action, e.resource, e.outcome, e.category, e.commitment, e.leaf_hash, p.salt, p.payload,
+    p.metadata
 FROM sized AS s
 LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = s.entry_no
 LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = s.entry_no

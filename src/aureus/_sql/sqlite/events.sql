@@ -35,7 +35,7 @@ FROM jsonb_each(:entries) AS f
 CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = f.value ->> 'event_id';
 
 -- name: append_to_streams :many
--- Append facts to many streams at once, each behind whatever is there. Otherwise as append_events. ``behind`` counts the
+-- Append facts to many streams at once, each behind whatever is there; else as append_events. ``behind`` counts the
 -- facts of the same stream that follow one here, ``first`` those of the streams before it.
 INSERT INTO aureus.streams (tenant_id, stream, category, version, created_at, updated_at)
 SELECT :tenant_id, g.value ->> 0, g.value ->> 1, g.value ->> 2, :now, :now
@@ -46,7 +46,8 @@ DO UPDATE SET version = version + excluded.version, updated_at = excluded.update
 RETURNING version;
 INSERT INTO aureus.events (tenant_id, append_no, event_id, stream, version, type, actor, occurred_at, correlation_id,
     action, resource, outcome, commitment, leaf_hash)
-SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events') + (f.value ->> 'first'),
+SELECT :tenant_id,
+    (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events') + (f.value ->> 'first'),
     f.value ->> 'event_id', s.stream, s.version - (f.value ->> 'behind'), f.value ->> 'type', f.value ->> 'actor', :now,
     f.value ->> 'correlation_id', f.value ->> 'action', f.value ->> 'resource', f.value ->> 'outcome',
     unhex(f.value ->> 'commitment'), unhex(f.value ->> 'leaf_hash')
