@@ -15,7 +15,7 @@ from typing import Any
 from aureus._database.statement import Op, Queries, current_time, fetch_all, record_all
 from aureus.clock import to_micros
 from aureus.codec import encode_made
-from aureus.model.events import EventType
+from aureus.model.events import EventType, Fact
 from aureus.stores.sessions.rows import SessionScope, expiry_of
 
 sql = Queries("sessions")
@@ -50,7 +50,7 @@ class SessionRewriting(SessionScope):
             return
         now = yield from current_time()
         rows: list[dict[str, Any]] = []
-        facts = []
+        facts: list[Fact] = []
         for document in sorted(documents, key=lambda one: one.session_id):
             ttl_ms, end = expiry_of(now, document.ttl_seconds, document.expires_at)
             state = encode_made(document.state)
