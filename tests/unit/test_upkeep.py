@@ -18,11 +18,11 @@ from aureus.upkeep import (
     REST_SECONDS_MAX,
     WRITES_DUE,
     AsyncNoting,
-    LoopUpkeep,
     Noting,
     Pace,
     ThreadUpkeep,
 )
+from aureus.upkeep.loop import LoopUpkeep
 
 SECONDS_MAX = 30
 
