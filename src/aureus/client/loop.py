@@ -230,7 +230,7 @@ class AsyncAureus(AsyncStores):
             tenant_id=tenant_id,
             observer=observer,
             tools=tools,
-            memories=self._wiring.memories,
+            memories=lambda: self._wiring.memories,
             note=self._note,
         ) as engine:
             yield engine

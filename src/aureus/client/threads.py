@@ -191,7 +191,7 @@ class Aureus(Stores):
                 self._sources,
                 tenant_id=self.settings.tenant,
                 renewing=self._database,
-                memories=self._wiring.memories,
+                memories=lambda: self._wiring.memories,
                 note=self._note,
             ) as engine:
                 return await engine.run(loaded, inputs or {}, directory=folder, **options)
