@@ -254,7 +254,7 @@ class Writers:
             (0.0, True),
         ]
         self.rests: list[float] = []
-        self.note: Callable[[str], None] = str
+        self.note: Callable[[str], object] = str
         self.has_ended = threading.Event()
 
     def __call__(self, tenant_id: str) -> int:
