@@ -296,7 +296,7 @@ def test_in_a_loop_too_writers_have_as_long_to_themselves(monkeypatch: pytest.Mo
         async def waited(_: asyncio.Event, seconds: float) -> None:
             writers.wait(seconds)
 
-        monkeypatch.setattr("aureus.upkeep._waited", waited)
+        monkeypatch.setattr("aureus.upkeep.loop._waited", waited)
         upkeep = LoopUpkeep(writers.awaited, Pace(writes_due=1, rests=True), writers.clock)
         writers.note = upkeep.note
         upkeep.note("acme")
