@@ -30,7 +30,7 @@ run: $(venv)/.runtime ## set up what running needs, and run the example workflow
 	@$(bin)/aureus run $(WORKFLOW)
 
 test: $(venv)/.dev ## set up what testing needs, a PostgreSQL included, and run all tests
-	@$(bin)/python -m pytest --numprocesses=$(JOBS) $(TESTS)
+	@$(bin)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(TESTS)
 
 check: format lint tidy imports mypy pyright ## check everything that needs no running: form, style, layers, types
 

@@ -12,7 +12,7 @@ from typing import Final
 from aureus.client import Aureus
 from aureus.config import Settings
 from aureus.config.settings import AuditSettings
-from aureus.model.audit import AuditMode
+from aureus.model.audit_modes import AuditMode
 from aureus.model.memories import Provenance
 from benchmarks.measuring import Effort, Sample, in_threads, middle, take_turns
 from benchmarks.place import ENGINES, Engine, Place

@@ -9,7 +9,7 @@ from aureus._version import __version__
 if TYPE_CHECKING:
     from aureus.client import AsyncAureus, Aureus
     from aureus.errors import AureusError
-    from aureus.model.audit import AuditMode
+    from aureus.model.audit_modes import AuditMode
     from aureus.model.differences import ABSENT
     from aureus.model.events import ANY, EXISTS, NO_STREAM, NewEvent
     from aureus.model.memories import AsOf, MemoryFilter, NewMemory, Provenance
@@ -41,7 +41,7 @@ _HOMES = {
     "AsyncAureus": "aureus.client",
     "AureusError": "aureus.errors",
     "ABSENT": "aureus.model.differences",
-    "AuditMode": "aureus.model.audit",
+    "AuditMode": "aureus.model.audit_modes",
     "ANY": "aureus.model.events",
     "NO_STREAM": "aureus.model.events",
     "EXISTS": "aureus.model.events",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aureus._database.database import AsyncRunner, Database
 from aureus._database.drive import Call, Sources
@@ -33,7 +33,6 @@ from aureus.stores.approvals import AsyncApprovalStore
 from aureus.stores.events import AsyncEventStore
 from aureus.stores.idempotency_keys import AsyncIdempotencyKeyStore
 from aureus.stores.leases import AsyncLeaseStore, LeaseStore
-from aureus.stores.memories import MemoryOperations
 from aureus.stores.runs import AsyncRunStore
 from aureus.stores.tasks import AsyncTaskStore
 from aureus.stores.workflows import AsyncWorkflowStore
@@ -41,6 +40,9 @@ from aureus.task_memories import TaskMemories
 from aureus.task_snapshots import TaskSnapshots
 from aureus.tools import Tool, Tools
 from aureus.upkeep import AsyncNoting, Note
+
+if TYPE_CHECKING:
+    from aureus.stores.memories import MemoryOperations
 
 RENEWALS_PER_LEASE = 3
 """Renewals that fit into a lease: one may fail, and another, before anybody else may take over."""
@@ -58,7 +60,7 @@ async def execution(
     observer: Observer | None = None,
     tools: Iterable[Tool] = (),
     renewing: Database | None = None,
-    memories: MemoryOperations | None = None,
+    memories: Callable[[], MemoryOperations],
     note: Note | None = None,
 ) -> AsyncGenerator[Engine]:
     """Give an engine for one tenant; leaving the block gives its lease back.
@@ -84,10 +86,9 @@ async def execution(
     )
     renews = renewing or own
     remembering = runner if note is None else AsyncNoting(runner, note)
-    operations = memories or MemoryOperations(settings.memory.policy)
     finder = Tools(
         tools,
-        memories=TaskMemories(remembering, call, sources.clock, operations),
+        memories=TaskMemories(remembering, call, sources.clock, memories),
         snapshots=TaskSnapshots(runner, call),
     )
     engine = Engine(

@@ -6,19 +6,22 @@ attempt that is repeated finds what an earlier one wrote, also where the two wou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aureus._database.database import AsyncRunner
 from aureus._database.drive import Call
-from aureus.agents import AgentScope, AsyncAgent, RememberDetails
 from aureus.clock import Clock
 from aureus.codec import Json
 from aureus.errors import AlreadyExists
-from aureus.model.memories import Memory, MemoryCriteria, Provenance
 from aureus.model.plain import plain
-from aureus.stores.memories import MemoryOperations
 from aureus.tools import ToolCall
+
+if TYPE_CHECKING:  # most runs remember nothing
+    from aureus.agents import AsyncAgent, RememberDetails
+    from aureus.model.memories import Memory, MemoryCriteria
+    from aureus.stores.memories import MemoryOperations
 
 RECALL_LIMIT = 10
 """Memories of a recollection that names no limit."""
@@ -28,7 +31,11 @@ class TaskMemories:
     """Memories for the tasks of one tenant."""
 
     def __init__(
-        self, runner: AsyncRunner, call: Call, clock: Clock, memories: MemoryOperations
+        self,
+        runner: AsyncRunner,
+        call: Call,
+        clock: Clock,
+        memories: Callable[[], MemoryOperations],
     ) -> None:
         self._runner = runner
         self._call = call
@@ -77,6 +84,9 @@ class TaskMemories:
         }
 
     def _agent(self, call: ToolCall) -> AsyncAgent:
+        from aureus.agents import AgentScope, AsyncAgent
+        from aureus.model.memories import Provenance
+
         inputs = call.inputs
         came_from = Provenance(run_id=call.run_id, task_id=call.task_id, step_id=str(call.attempt))
         scope = AgentScope(
@@ -86,7 +96,7 @@ class TaskMemories:
             inputs.get("namespace"),
             came_from,
         )
-        return AsyncAgent(self._runner, self._call, scope, self._memories)
+        return AsyncAgent(self._runner, self._call, scope, self._memories())
 
 
 def _shown(memory: Memory, score: float) -> dict[str, Any]:

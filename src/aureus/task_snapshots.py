@@ -5,7 +5,6 @@ from __future__ import annotations
 from aureus._database.database import AsyncRunner
 from aureus._database.drive import Call
 from aureus.codec import Json
-from aureus.snapshots import AsyncSnapshotStore
 from aureus.tools import ToolCall
 
 
@@ -13,13 +12,16 @@ class TaskSnapshots:
     """Snapshots for the tasks of one tenant."""
 
     def __init__(self, runner: AsyncRunner, call: Call) -> None:
-        self._store = AsyncSnapshotStore(runner, call)
+        self._runner = runner
+        self._call = call
 
     async def take(self, call: ToolCall, snapshot_id: str) -> Json:
         """Take the snapshot that the inputs of a call ask for under this id, or find that it is there."""
+        from aureus.snapshots import AsyncSnapshotStore  # most runs take none
+
         inputs = call.inputs
         scope = inputs.get("scope")
-        snapshot = await self._store.create(
+        snapshot = await AsyncSnapshotStore(self._runner, self._call).create(
             inputs.get("agent", None if scope is not None else call.workflow_id),
             user_id=inputs.get("user"),
             namespace=inputs.get("namespace"),

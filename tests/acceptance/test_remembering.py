@@ -66,7 +66,7 @@ def test_an_attempt_that_is_repeated_finds_what_it_had_kept(tmp_path: Path) -> N
         settings = settings_for("sqlite://", tmp_path)
         async with AsyncAureus(settings=settings, clock=SystemClock()) as db:
             runner = db._database
-            tasks = TaskMemories(runner, Call("default"), SystemClock(), MemoryOperations())
+            tasks = TaskMemories(runner, Call("default"), SystemClock(), MemoryOperations)
             inputs = {"text": "keep this", "expiresInSeconds": 3600, "key": "note", "shared": True}
             told = []
             for attempt in (

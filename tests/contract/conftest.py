@@ -16,6 +16,7 @@ import pytest
 
 from tests.contract.stage import Stage
 from tests.support.backends import Backend, settings_for
+from tests.support.migrated import migrated_file
 from tests.support.pooling_proxy import PoolingProxy
 from tests.support.postgres import OWNER, PostgresDatabase
 
@@ -49,9 +50,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     name: str = request.param
     is_async = name.endswith("-async")
     if name.startswith("sqlite-file"):
-        opened = Backend(
-            settings_for(f"sqlite:///{tmp_path}/aureus.db", tmp_path), is_async=is_async
-        )
+        opened = Backend(settings_for(migrated_file(tmp_path), tmp_path), is_async=is_async)
     elif name.startswith("sqlite-memory"):
         opened = Backend(settings_for("sqlite://", tmp_path), is_async=is_async)
     else:

@@ -23,7 +23,8 @@ from aureus.errors import (
 )
 from aureus.ledger.audit_modes import FOLLOW_SECONDS
 from aureus.ledger.exports import verify_export
-from aureus.model.audit import AuditEntry, references_of
+from aureus.model.audit import AuditEntry
+from aureus.model.audit_references import references_of
 from aureus.model.differences import differences
 from tests.contract.stage import Stage, fact
 from tests.support.backends import Backend

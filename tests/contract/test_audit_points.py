@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aureus.model.audit import AuditMode
+from aureus.model.audit_modes import AuditMode
 from tests.contract.stage import Stage
 from tests.faults.test_nth_statement import OPERATIONS
 from tests.support.backends import Backend, settings_for

@@ -12,6 +12,7 @@ import pytest
 from aureus.config import Settings
 from tests.engine.workshop import SECONDS_MAX, Workshop, opened
 from tests.support.backends import settings_for
+from tests.support.migrated import migrated_file
 from tests.support.postgres import PostgresDatabase
 
 SHARED = pytest.mark.parametrize("database_url", ["sqlite-file", "postgres"], indirect=True)
@@ -27,7 +28,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if name == "postgres":
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         return database.url()
-    return f"sqlite:///{tmp_path}/aureus.db" if name == "sqlite-file" else "sqlite://"
+    return migrated_file(tmp_path) if name == "sqlite-file" else "sqlite://"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 
 from tests.contract.stage import Stage
 from tests.support.backends import Backend, settings_for
+from tests.support.migrated import migrated_file
 from tests.support.postgres import PostgresDatabase
 
 
@@ -17,7 +18,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     """Give the stores of a tenant on each kind of database; nothing is sealed beside what a test does."""
     name: str = request.param
     if name.startswith("sqlite"):
-        url = f"sqlite:///{tmp_path}/aureus.db"
+        url = migrated_file(tmp_path)
     else:
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         url = database.url()

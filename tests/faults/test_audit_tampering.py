@@ -15,6 +15,7 @@ from aureus.ledger.exports import verify_export
 from aureus.model.verification import FindingKind
 from tests.faults.test_tampering import COUNT, KEY, Scene
 from tests.support.backends import settings_for
+from tests.support.migrated import migrated_file
 from tests.support.postgres import PostgresDatabase
 
 ENTRIES = 5
@@ -29,7 +30,7 @@ AT = COUNT + 2
 @pytest.fixture(params=["sqlite", "postgres"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/aureus.db"
+        url = migrated_file(tmp_path)
     else:
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         url = database.url()

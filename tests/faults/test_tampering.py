@@ -17,6 +17,7 @@ from aureus.model.leaf import LeafFields, commitment, leaf_hash
 from aureus.model.merkle import HASH_BYTES, Tree
 from aureus.model.verification import FindingKind, Verification
 from tests.support.backends import settings_for
+from tests.support.migrated import migrated_file
 from tests.support.postgres import PostgresDatabase
 
 KEY = SigningKey("aureus", bytes(range(32)))
@@ -82,7 +83,7 @@ class Scene:
 @pytest.fixture(params=["sqlite", "postgres"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     if request.param == "sqlite":
-        url = owner = f"sqlite:///{tmp_path}/aureus.db"
+        url = owner = migrated_file(tmp_path)
     else:
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         url = owner = database.url()

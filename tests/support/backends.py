@@ -18,7 +18,7 @@ from aureus._database.drive import Call, Sources
 from aureus._database.opening import open_async_database, open_database
 from aureus._database.operation import AsyncStore
 from aureus.client import AsyncAureus, Aureus, make_sources
-from aureus.client.opening import make_wiring
+from aureus.client.wiring import Wiring
 from aureus.clock import ManualClock
 from aureus.config import Settings, load
 from aureus.ids import RandomIds
@@ -106,7 +106,7 @@ class Backend:
     def use(self, embedder: Any) -> None:
         """Let the stores of tenants that are asked for from now on have this embedder."""
         client = self.client
-        client._wiring = make_wiring(self.settings, client._note, embedder)
+        client._wiring = Wiring(self.settings, client._note, embedder)
 
     def tenant(self, name: str) -> Any:
         """Return the stores of a tenant."""

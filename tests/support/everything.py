@@ -6,7 +6,7 @@ from typing import Any
 
 from aureus.ledger.keys import SigningKey
 from aureus.model.approvals import ApprovalRequest
-from aureus.model.audit import AuditMode
+from aureus.model.audit_modes import AuditMode
 from aureus.model.erasures import ErasureRequest, Place
 from aureus.model.events import NewEvent
 from aureus.model.states import RunStatus, TaskStatus

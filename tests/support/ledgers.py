@@ -13,7 +13,7 @@ from aureus.ledger.audit_modes import AuditModes
 from aureus.ledger.proofs import VerifiedHead
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.verifier import Verifier
-from aureus.model.audit import AuditMode
+from aureus.model.audit_modes import AuditMode
 from aureus.model.events import AuditPoint, Fact
 from aureus.model.heads import Head
 from aureus.model.merkle import Tree

@@ -1,8 +1,15 @@
-"""The template of the tests' databases: migrated by the superuser, with the role that plain users may become."""
+"""The templates of the tests' databases: migrated once for each process, then copied.
+
+On PostgreSQL the superuser migrates, and the role that plain users may become is there. That opening makes and upgrades
+a database is held by ``tests/migrations`` and by whoever opens one that is not a copy.
+"""
 
 from __future__ import annotations
 
+import shutil
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,3 +28,18 @@ def migrate_template(url: str) -> None:
     )
     with psycopg.connect(as_superuser, autocommit=True) as connection:
         connection.execute(f"GRANT aureus_app TO {OWNER}")
+
+
+def migrated_file(folder: Path) -> str:
+    """Put a SQLite database that is up to date into a folder, and return its URL."""
+    path = folder / "aureus.db"
+    shutil.copyfile(_template(), path)
+    return f"sqlite:///{path}"
+
+
+@cache
+def _template() -> Path:
+    path = Path(mkdtemp(prefix="aureus-template-")) / "aureus.db"
+    url = f"sqlite:///{path}"
+    migrate_schema(load(arguments={"database.url": url}, environ={}, directory=Path.cwd()).database)
+    return path

@@ -18,11 +18,11 @@ from aureus.upkeep import (
     REST_SECONDS_MAX,
     WRITES_DUE,
     AsyncNoting,
-    LoopUpkeep,
     Noting,
     Pace,
     ThreadUpkeep,
 )
+from aureus.upkeep.loop import LoopUpkeep
 
 SECONDS_MAX = 30
 
@@ -296,7 +296,7 @@ def test_in_a_loop_too_writers_have_as_long_to_themselves(monkeypatch: pytest.Mo
         async def waited(_: asyncio.Event, seconds: float) -> None:
             writers.wait(seconds)
 
-        monkeypatch.setattr("aureus.upkeep._waited", waited)
+        monkeypatch.setattr("aureus.upkeep.loop._waited", waited)
         upkeep = LoopUpkeep(writers.awaited, Pace(writes_due=1, rests=True), writers.clock)
         writers.note = upkeep.note
         upkeep.note("acme")

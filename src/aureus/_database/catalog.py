@@ -24,12 +24,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
+from aureus import _sql
 from aureus._database.statement import Query
 
 Engine = Literal["sqlite", "postgres"]
+
+SQL_FOLDER = Path(_sql.__path__[0])
+"""Where the files are; ``importlib.resources`` would find them too, and costs as much as reading them all."""
 
 _TOKEN = re.compile(
     r"""
@@ -88,7 +92,7 @@ def texts(engine: Engine) -> dict[Query, Text]:
     found: dict[Query, Text] = {}
     shared: dict[str, dict[str, str]] = {}
     for folder in ("shared", engine):
-        directory = files("aureus._sql") / folder
+        directory = SQL_FOLDER / folder
         for entry in sorted(directory.iterdir(), key=lambda item: item.name):
             if entry.name.endswith(".sql"):
                 noun = entry.name.removesuffix(".sql")

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 
-from aureus._database.catalog import CatalogError, Engine, Text, parse
+from aureus._database.catalog import SQL_FOLDER, CatalogError, Engine, Text, parse
 from aureus._database.statement import Query, Row
 from aureus._version import __version__
 from aureus.errors import MigrationError
@@ -108,7 +107,7 @@ class MigrationStatus:
 @cache
 def read_migrations(engine: Engine) -> tuple[Migration, ...]:
     """Return the chain of an engine, first migration first; raises ``CatalogError`` for a broken chain."""
-    folder = files("aureus._sql") / "migrations" / engine
+    folder = SQL_FOLDER / "migrations" / engine
     return read_chain({entry.name: entry.read_text("utf-8") for entry in folder.iterdir()})
 
 
@@ -145,7 +144,7 @@ def _migration(number: int, name: str, content: str) -> Migration:
 @cache
 def bookkeeping(engine: Engine) -> Mapping[Query, Text]:
     """Return the statements with which an engine notes what was applied."""
-    content = (files("aureus._sql") / "migrations" / engine / "bookkeeping.sql").read_text("utf-8")
+    content = (SQL_FOLDER / "migrations" / engine / "bookkeeping.sql").read_text("utf-8")
     return {Query(text.noun, text.name): text for text in parse("migrations", content)}
 
 

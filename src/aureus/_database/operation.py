@@ -7,7 +7,6 @@ transaction with ``yield from``. Type checkers infer all three.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -131,7 +130,9 @@ class Operation(Generic[P, R]):
                 except Refused as refused:
                     explain = refused.explain
                     continue
-                wanted.receive(await asyncio.to_thread(wanted.work))
+                from asyncio import to_thread
+
+                wanted.receive(await to_thread(wanted.work))
             await runner.read(explain, call)
             raise _unexplained()
 

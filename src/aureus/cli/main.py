@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
+from aureus._version import __version__
+
 if TYPE_CHECKING:
     from aureus.errors import AureusError
 
@@ -136,7 +138,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="aureus-os", prog_name="aureus", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="aureus", message="%(prog)s %(version)s")
 def aureus() -> None:
     r"""Durable memory and state for AI agents: workflows that survive kill -9.
 

@@ -18,6 +18,7 @@ from aureus._database.database import AsyncDatabase, AsyncTransaction
 from aureus._database.drive import Call
 from aureus._database.observing import Observing
 from aureus._database.opening import open_async_database
+from aureus.client.awaited import AsyncOpenTransaction, AsyncStores
 from aureus.client.opening import (
     CHORES_PACE,
     HEALTH_SECONDS_MAX,
@@ -25,32 +26,30 @@ from aureus.client.opening import (
     check_tenant,
     healthy,
     make_sources,
-    make_wiring,
+    named_embedder,
     read_settings,
     sealed,
     tries,
     unhealthy,
 )
-from aureus.client.stores import AsyncOpenTransaction, AsyncStores
+from aureus.client.wiring import Wiring
 from aureus.clock import Clock
 from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
 from aureus.model.health import Health
-from aureus.retrieval.chosen_embedder import chosen_embedder
-from aureus.retrieval.embedding import Embedder
-from aureus.retrieval.upkeep import BATCH_MAX
 from aureus.stores.health import AsyncHealthStore
 from aureus.stores.ledger import AsyncLedgerStore
-from aureus.stores.memories import AsyncMemoryStore
-from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, close_all
 from aureus.telemetry import Telemetry
-from aureus.upkeep import WRITES_DUE, LoopUpkeep, Notes
+from aureus.upkeep import WRITES_DUE, Notes
+from aureus.upkeep.loop import LoopUpkeep
 
 if TYPE_CHECKING:
     from aureus.engine.observer import Observer
     from aureus.engine.parts import RunOutcome
     from aureus.engine.service import Engine
+    from aureus.retrieval.embedding import Embedder
+    from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans
     from aureus.tools import Tool
 
 
@@ -80,7 +79,7 @@ class AsyncAureus(AsyncStores):
         matter of milliseconds, done here.
         """
         self.settings = settings or read_settings(url, tenant)
-        embedder = embedder or chosen_embedder(self.settings.memory.embedder)
+        embedder = embedder or named_embedder(self.settings)
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
         self._consumers: set[AsyncConsumer[Any]] = set()
@@ -90,8 +89,8 @@ class AsyncAureus(AsyncStores):
         self._upkeep = LoopUpkeep(self._do_chores, CHORES_PACE, clock)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        self._wiring = make_wiring(self.settings, self._note, embedder)
-        super().__init__(self._database, call, self._wiring, self._means_of(call))
+        self._wiring = Wiring(self.settings, self._note, embedder)
+        super().__init__(self._database, call, self._wiring, lambda: self._means_of(call))
 
     def _watch(self, ring: Wake) -> Watcher | None:
         """Return what rings the bell for commits of other processes."""
@@ -99,6 +98,8 @@ class AsyncAureus(AsyncStores):
 
     def _means_of(self, call: Call) -> AsyncMeans[AsyncOpenTransaction]:
         """Return what consumers of a tenant work with."""
+        from aureus.subscriptions.loop import AsyncMeans
+
         settings = self.settings
         return AsyncMeans(
             self._database,
@@ -115,6 +116,9 @@ class AsyncAureus(AsyncStores):
 
     async def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
+        from aureus.retrieval.upkeep import BATCH_MAX
+        from aureus.stores.memories import AsyncMemoryStore
+
         memories = AsyncMemoryStore(self._database, self._call(tenant_id))
         # Small steps, also behind a bulk load: callers write meanwhile.
         step = await memories.index_step(pending_min=WRITES_DUE, batch_max=BATCH_MAX)
@@ -134,7 +138,7 @@ class AsyncAureus(AsyncStores):
     def for_tenant(self, tenant: str) -> AsyncStores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return AsyncStores(self._database, call, self._wiring, self._means_of(call))
+        return AsyncStores(self._database, call, self._wiring, lambda: self._means_of(call))
 
     @asynccontextmanager
     async def transaction(
@@ -226,7 +230,7 @@ class AsyncAureus(AsyncStores):
             tenant_id=tenant_id,
             observer=observer,
             tools=tools,
-            memories=self._wiring.memories,
+            memories=lambda: self._wiring.memories,
             note=self._note,
         ) as engine:
             yield engine
@@ -237,7 +241,10 @@ class AsyncAureus(AsyncStores):
         A second call does nothing.
         """
         try:
-            await close_all(self._consumers)
+            if self._consumers:
+                from aureus.subscriptions.loop import close_all
+
+                await close_all(self._consumers)
             self._bell.close()
             await self._upkeep.close()
             await self._sealing.close()

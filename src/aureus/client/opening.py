@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aureus._database.catalog import Engine as Engines
 from aureus._database.database import (
@@ -16,26 +16,20 @@ from aureus._database.database import (
 from aureus._database.drive import Sources
 from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
-from aureus._database.scrubbing import scrub
-from aureus.client.stores import Wiring
 from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
-from aureus.erasing import Beyond
 from aureus.errors import AureusError, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
 from aureus.ledger.recorder import Recorder
 from aureus.ledger.sealing import CLOSING_SECONDS_MAX, SEALING_PAUSE_SECONDS, Sealing
-from aureus.ledger.seen_heads import SeenHeads, default_folder
-from aureus.ledger.steps import Scope
-from aureus.model.audit import AuditMode
+from aureus.model.audit_modes import AuditMode
 from aureus.model.health import Health
 from aureus.model.ledger import SealingRound
-from aureus.retrieval.embedding import Embedder
-from aureus.runlog.redaction import redact
-from aureus.stores.audit import AuditOperations
-from aureus.stores.memories import MemoryOperations
-from aureus.upkeep import BUSY, Note, Pace
+from aureus.upkeep import BUSY, Pace
+
+if TYPE_CHECKING:
+    from aureus.retrieval.embedding import Embedder
 
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
@@ -87,36 +81,13 @@ def make_sources(
     )
 
 
-def ledger_scope(settings: Settings) -> Scope:
-    """Return how the ledger is called, and where its last heads are kept outside the database."""
-    folder = settings.ledger.heads
+def named_embedder(settings: Settings) -> Embedder | None:
+    """Return the embedder that the settings name, None for none; raises ``ConfigInvalid`` when it cannot be there."""
+    if settings.memory.embedder == "none":
+        return None  # and what an embedder is need not be imported
+    from aureus.retrieval.chosen_embedder import chosen_embedder
 
-    def seen() -> SeenHeads:
-        return SeenHeads(Path(folder) if folder else default_folder(os.environ))
-
-    return Scope(settings.ledger.name, seen)
-
-
-def make_wiring(settings: Settings, note: Note | None, embedder: Embedder | None) -> Wiring:
-    """Return what the stores of every tenant are made with."""
-    return Wiring(
-        memories=MemoryOperations(settings.memory.policy, embedder),
-        audit=AuditOperations(AuditMode(settings.audit.mode)),
-        ledger=ledger_scope(settings),
-        beyond=make_beyond(settings),
-        note=note,
-    )
-
-
-def make_beyond(settings: Settings) -> Beyond:
-    """Return what an erasure does outside of transactions: in the run logs, and to the database's files."""
-
-    def redact_run_log(tenant_id: str, run_id: str, versions: Sequence[int]) -> int:
-        if settings.run_log.type == "none":
-            return 0
-        return redact(settings.run_log.directory, tenant_id, run_id, versions)
-
-    return Beyond(redact_run_log, partial(scrub, settings.database))
+    return chosen_embedder(settings.memory.embedder)
 
 
 def sealed(done: SealingRound) -> int:
@@ -164,6 +135,10 @@ def check_tenant(tenant: str) -> str:
 
 def refuse_loop() -> None:
     """Raise ``Invalid`` inside a running event loop, which a blocking call would hold up."""
+    if "asyncio" not in sys.modules:
+        return  # no loop runs, and the import would take longer than opening a database
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import (
     Callable,
     Generator,
@@ -24,7 +23,7 @@ from aureus.client.opening import (
     check_tenant,
     healthy,
     make_sources,
-    make_wiring,
+    named_embedder,
     read_settings,
     refuse_loop,
     sealed,
@@ -32,23 +31,21 @@ from aureus.client.opening import (
     unhealthy,
 )
 from aureus.client.stores import OpenTransaction, Stores
+from aureus.client.wiring import Wiring
 from aureus.clock import Clock
 from aureus.config import Settings
 from aureus.errors import AureusError
 from aureus.ids import Ids
 from aureus.model.health import Health
-from aureus.retrieval.chosen_embedder import chosen_embedder
-from aureus.retrieval.embedding import Embedder
-from aureus.retrieval.upkeep import BATCH_MAX
 from aureus.stores.health import HealthStore
 from aureus.stores.ledger import LedgerStore
-from aureus.stores.memories import MemoryStore
-from aureus.subscriptions.threads import Consumer, Means, close_all
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, Notes, ThreadUpkeep
 
 if TYPE_CHECKING:
     from aureus.engine.parts import RunOutcome
+    from aureus.retrieval.embedding import Embedder
+    from aureus.subscriptions.threads import Consumer, Means
 
 
 R = TypeVar("R")
@@ -78,7 +75,7 @@ class Aureus(Stores):
         """
         refuse_loop()
         self.settings = settings or read_settings(url, tenant)
-        embedder = embedder or chosen_embedder(self.settings.memory.embedder)
+        embedder = embedder or named_embedder(self.settings)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
         self._consumers: set[Consumer[Any]] = set()
@@ -88,8 +85,8 @@ class Aureus(Stores):
         self._upkeep = ThreadUpkeep(self._do_chores, CHORES_PACE, clock)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        self._wiring = make_wiring(self.settings, self._note, embedder)
-        super().__init__(self._database, call, self._wiring, self._means_of(call))
+        self._wiring = Wiring(self.settings, self._note, embedder)
+        super().__init__(self._database, call, self._wiring, lambda: self._means_of(call))
 
     def _watch(self, ring: Wake) -> Watcher | None:
         """Return what rings the bell for commits of other processes."""
@@ -97,6 +94,8 @@ class Aureus(Stores):
 
     def _means_of(self, call: Call) -> Means[OpenTransaction]:
         """Return what consumers of a tenant work with."""
+        from aureus.subscriptions.threads import Means
+
         settings = self.settings
         return Means(
             self._database,
@@ -113,6 +112,9 @@ class Aureus(Stores):
 
     def _do_chores(self, tenant_id: str) -> int:
         """Do one step of a tenant's upkeep, unnoted; return 0 when nothing was due."""
+        from aureus.retrieval.upkeep import BATCH_MAX
+        from aureus.stores.memories import MemoryStore
+
         memories = MemoryStore(self._database, self._call(tenant_id))
         # Small steps, also behind a bulk load: callers write meanwhile.
         step = memories.index_step(pending_min=WRITES_DUE, batch_max=BATCH_MAX)
@@ -132,7 +134,7 @@ class Aureus(Stores):
     def for_tenant(self, tenant: str) -> Stores:
         """Return the stores of another tenant on the same database; it costs nothing and needs no closing."""
         call = self._call(check_tenant(tenant))
-        return Stores(self._database, call, self._wiring, self._means_of(call))
+        return Stores(self._database, call, self._wiring, lambda: self._means_of(call))
 
     @contextmanager
     def transaction(self, *, tenant: str | None = None) -> Generator[OpenTransaction]:
@@ -176,6 +178,8 @@ class Aureus(Stores):
         ``options`` are those of ``Engine.run``: ``run_id``, ``new``, ``approve_from``, ``accept_changed_definition``,
         ``wait``. Raises ``DefinitionInvalid`` and what ``Engine.run`` raises; a run that fails is an outcome.
         """
+        import asyncio
+
         from aureus.execution import InlineRunner, execution, load_for_running
 
         loaded, folder = load_for_running(Path(file))
@@ -187,7 +191,7 @@ class Aureus(Stores):
                 self._sources,
                 tenant_id=self.settings.tenant,
                 renewing=self._database,
-                memories=self._wiring.memories,
+                memories=lambda: self._wiring.memories,
                 note=self._note,
             ) as engine:
                 return await engine.run(loaded, inputs or {}, directory=folder, **options)
@@ -220,7 +224,10 @@ class Aureus(Stores):
         A second call does nothing.
         """
         try:
-            close_all(self._consumers)
+            if self._consumers:
+                from aureus.subscriptions.threads import close_all
+
+                close_all(self._consumers)
             self._bell.close()
             self._upkeep.close()
             self._sealing.close()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from aureus.config.url import DatabaseUrl
 from aureus.errors import ConfigInvalid
-from aureus.model.memories import MemoryPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from aureus.model.memories import MemoryPolicy
 
 
 class Shown(NamedTuple):
@@ -108,6 +109,8 @@ class MemorySettings:
     @property
     def policy(self) -> MemoryPolicy:
         """Return the policy that these settings say."""
+        from aureus.model.memories import MemoryPolicy
+
         names = (name.strip() for name in (self.types or "").split(","))
         return MemoryPolicy(
             types=frozenset(name for name in names if name),

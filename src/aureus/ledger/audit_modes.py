@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aureus._database.statement import Op, Queries, fetch_one
 from aureus.clock import Clock
-from aureus.model.audit import AuditMode
+from aureus.model.audit_modes import AuditMode
 
 sql = Queries("audit")
 

@@ -20,7 +20,8 @@ from aureus.codec import encode, encode_made, encode_text
 from aureus.errors import LimitExceeded
 from aureus.ids import Ids
 from aureus.ledger.audit_modes import AuditModes
-from aureus.model.audit import AuditMode, references_of
+from aureus.model.audit_modes import AuditMode
+from aureus.model.audit_references import references_of
 from aureus.model.events import (
     APPEND_BYTES_MAX,
     PAYLOAD_BYTES_MAX,

@@ -12,7 +12,7 @@ from aureus.errors import Invalid
 from aureus.ledger.findings import Findings
 from aureus.ledger.lines import has_sealed_payload
 from aureus.ledger.steps import Ask, Steps
-from aureus.model.audit import references_of
+from aureus.model.audit_references import references_of
 from aureus.model.verification import FindingKind, SealedEntry
 
 

@@ -11,12 +11,12 @@ ledger proves it and erasing the payload takes it away; this module words that p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
+from aureus.model.audit_modes import AuditMode
 from aureus.model.differences import ABSENT, Difference, DifferenceKind, differences, resolve
 from aureus.model.events import Event, EventType
 from aureus.model.memories import Provenance
@@ -31,9 +31,6 @@ RESOURCE_CHARACTERS_MAX = 500
 
 SOURCE_EVENTS_MAX = 200
 """Source events that one entry names."""
-
-REFERENCE_CHARACTERS_MAX = 200
-"""Characters of what an entry refers to: a run, a task, a step, an event."""
 
 SUCCESS = "success"
 """The outcome of what went as it was meant to."""
@@ -51,30 +48,6 @@ DECISIONS = frozenset({EventType.AUDIT_ENTRY, *ACTIONS})
 
 _WORDED = DECISIONS
 """The events whose payload is worded by this module."""
-
-
-class AuditMode(StrEnum):
-    """Which events are audit entries too."""
-
-    DECISIONS = "decisions"
-    """Those that somebody may have to answer for: approvals, high risk, deletes, policy and the like."""
-    ALL = "all"
-    """Every one that a store writes."""
-    OFF = "off"
-    """None, except explicit entries and changes of the mode."""
-
-
-class ReferenceKind(StrEnum):
-    """What an audit entry may refer to, beside its resource."""
-
-    RUN = "run"
-    TASK = "task"
-    STEP = "step"
-    SOURCE_EVENT = "source_event"
-
-
-Reference = tuple[ReferenceKind, str]
-"""What kind of thing an entry refers to, and which one."""
 
 
 class AuditFilters(TypedDict, total=False):
@@ -229,33 +202,6 @@ def payload_of(
     if provenance is not None:
         payload["provenance"] = _stated(provenance)
     return payload
-
-
-def references_of(payload: Mapping[str, Any]) -> tuple[Reference, ...]:
-    """Return what an audit entry refers to, derived from its payload alone, in the order of kind and value.
-
-    This is what the table ``audit_references`` must hold for an entry, no more and no less: the run, task, step and
-    source event of its provenance, its source events, and the run and task that an event of a run names.
-    """
-    found: set[Reference] = set()
-
-    def add(kind: ReferenceKind, value: Any) -> None:
-        if isinstance(value, str) and 0 < len(value) <= REFERENCE_CHARACTERS_MAX:
-            found.add((kind, value))
-
-    origin = payload.get("provenance")
-    places = [payload]
-    if isinstance(origin, Mapping):
-        places.append(cast(Mapping[str, Any], origin))
-    for place in places:
-        add(ReferenceKind.RUN, place.get("runId"))
-        add(ReferenceKind.TASK, place.get("taskId"))
-        add(ReferenceKind.STEP, place.get("stepId"))
-        add(ReferenceKind.SOURCE_EVENT, place.get("sourceEventId"))
-    sources = payload.get("sourceEventIds")
-    for event_id in cast(Iterable[Any], sources) if isinstance(sources, list) else ():
-        add(ReferenceKind.SOURCE_EVENT, event_id)
-    return tuple(sorted(found))
 
 
 def entry_of(event: Event, *, is_redacted: bool = False) -> AuditEntry:

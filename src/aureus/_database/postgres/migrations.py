@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any, TypeVar
 
 import psycopg
@@ -20,7 +19,7 @@ from psycopg import errors
 from psycopg import sql as composed
 from psycopg.raw_cursor import RawCursor
 
-from aureus._database.catalog import Catalog, quote
+from aureus._database.catalog import SQL_FOLDER, Catalog, quote
 from aureus._database.migrate import (
     Applied,
     Migration,
@@ -375,4 +374,4 @@ def _grants(schema: str, role: str) -> str:
 
 @cache
 def _grants_content() -> str:
-    return (files("aureus._sql") / "roles" / "postgres.sql").read_text("utf-8")
+    return (SQL_FOLDER / "roles" / "postgres.sql").read_text("utf-8")

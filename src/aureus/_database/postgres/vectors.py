@@ -12,14 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
 from typing import Any
 
 import psycopg
 from psycopg import errors
 from psycopg import sql as composed
 
-from aureus._database.catalog import quote
+from aureus._database.catalog import SQL_FOLDER, quote
 from aureus._database.statement import Row
 
 EXTENSION = "vector"
@@ -105,7 +104,7 @@ def _placed(content: str, schema: str, theirs: str) -> str:
 
 @cache
 def _content() -> str:
-    folder = files("aureus._sql") / "optional" / "postgres"
+    folder = SQL_FOLDER / "optional" / "postgres"
     return (folder / "memory_vectors.sql").read_text("utf-8")
 
 

@@ -8,7 +8,6 @@ it, by whoever needs one. A fork while a transaction is open cannot wait for its
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 import weakref
@@ -199,6 +198,8 @@ class Connections:
 
 def _keep_for_ever(connection: Connection) -> None:
     """Give the driver's object a reference that nothing takes away, not even the end of the interpreter."""
+    import ctypes
+
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection.raw))
 
 

@@ -8,7 +8,6 @@ import apsw
 import orjson
 
 from aureus.model.containment import contains
-from aureus.model.subscriptions import stream_hash
 
 
 def add_functions(connection: apsw.Connection) -> None:
@@ -17,7 +16,14 @@ def add_functions(connection: apsw.Connection) -> None:
     cast(Any, connection).create_scalar_function(
         "json_contains", _json_contains, 2, deterministic=True
     )
-    cast(Any, connection).create_scalar_function("stream_hash", stream_hash, 1, deterministic=True)
+    cast(Any, connection).create_scalar_function("stream_hash", _stream_hash, 1, deterministic=True)
+
+
+def _stream_hash(stream: Any) -> int:
+    """Return what decides the bucket of a stream; its module is imported by the first consumer group."""
+    from aureus.model.subscriptions import stream_hash
+
+    return stream_hash(stream)
 
 
 def _json_contains(stored: Any, wanted: Any) -> int | None:

@@ -18,8 +18,8 @@ from aureus.model.audit import (
     AuditEntry,
     AuditFilters,
     AuditPage,
-    ReferenceKind,
 )
+from aureus.model.audit_references import ReferenceKind
 from aureus.model.events import NAME_CHARACTERS_MAX
 from aureus.model.verification import SealedEntry
 from aureus.stores.audit.rows import audit_entry, check_moment, check_name, stored_entry

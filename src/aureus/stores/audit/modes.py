@@ -18,7 +18,8 @@ from aureus._database.statement import (
     record,
 )
 from aureus.errors import Invalid
-from aureus.model.audit import ACTIONS, AuditMode, TenantAuditMode, payload_of
+from aureus.model.audit import ACTIONS, TenantAuditMode, payload_of
+from aureus.model.audit_modes import AuditMode
 from aureus.model.events import NAME_CHARACTERS_MAX, AuditPoint, EventType, Fact
 from aureus.stores.audit.rows import MODES_STREAM, check_name
 

@@ -11,11 +11,11 @@ from aureus.clock import to_micros
 from aureus.codec import check_text, decode
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.audit import (
-    REFERENCE_CHARACTERS_MAX,
     SOURCE_EVENTS_MAX,
     AuditEntry,
     entry_of,
 )
+from aureus.model.audit_references import REFERENCE_CHARACTERS_MAX
 from aureus.model.events import Event
 from aureus.model.leaf import LeafFields
 from aureus.model.memories import Provenance

@@ -8,12 +8,10 @@ is read the slow way, and another process, or the next one, does what this one l
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Sized
-from contextlib import suppress
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -85,14 +83,15 @@ class Due:
         return None
 
 
-_AT_ONCE = Pace()
+AT_ONCE = Pace()
+"""Chores that are due are done without a pause, and closing does one part of what is left."""
 
 
 class ThreadUpkeep:
     """Upkeep of a database for threads."""
 
     def __init__(
-        self, chore: Callable[[str], int], pace: Pace = _AT_ONCE, clock: Clock | None = None
+        self, chore: Callable[[str], int], pace: Pace = AT_ONCE, clock: Clock | None = None
     ) -> None:
         """Take what does a part of a tenant's chores and returns how much it did; 0 is the end, or ``BUSY``."""
         self._chore = chore
@@ -144,7 +143,7 @@ class ThreadUpkeep:
                 if done == BUSY:
                     self._closing.wait(self._pace.pause_seconds)
         except AureusError as error:
-            _report(tenant_id, error)
+            report(tenant_id, error)
 
     def _part(self, tenant_id: str) -> int:
         """Do a part, and rest."""
@@ -176,89 +175,7 @@ class ThreadUpkeep:
                     if done == BUSY:
                         threading.Event().wait(BUSY_SECONDS)
             except AureusError as error:
-                _report(tenant_id, error)
-
-
-class LoopUpkeep:
-    """Upkeep of a database for one event loop."""
-
-    def __init__(
-        self,
-        chore: Callable[[str], Awaitable[int]],
-        pace: Pace = _AT_ONCE,
-        clock: Clock | None = None,
-    ) -> None:
-        """Take what does a part of a tenant's chores and returns how much it did; 0 is the end, or ``BUSY``."""
-        self._chore = chore
-        self._pace = pace
-        self._clock = clock or SystemClock()
-        self._due = Due(pace.writes_due)
-        self._closing = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._is_closing = False
-
-    def note(self, tenant_id: str, count: int = 1) -> None:
-        """Note writes of a tenant, and begin its chores when they are due."""
-        is_due = self._due.note(tenant_id, count)
-        if is_due and self._task is None and not self._is_closing:
-            self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def _work(self) -> None:
-        try:
-            while not self._is_closing and (tenant_id := self._due.take()) is not None:
-                await self._do(tenant_id)
-                if self._pace.pause_seconds:
-                    await self._pause()
-        finally:
-            self._task = None
-
-    async def _pause(self) -> None:
-        await _waited(self._closing, self._pace.pause_seconds)
-
-    async def _do(self, tenant_id: str) -> None:
-        try:
-            while done := await self._part(tenant_id):
-                if self._is_closing:
-                    self._due.note(tenant_id, 1)
-                    return
-                if done == BUSY:
-                    await self._pause()
-        except AureusError as error:
-            _report(tenant_id, error)
-
-    async def _part(self, tenant_id: str) -> int:
-        """Do a part, and rest."""
-        began, noted = self._clock.monotonic(), self._due.note_count
-        done = await self._chore(tenant_id)
-        rest = self._pace.rest_seconds(
-            self._clock.monotonic() - began, has_company=self._due.note_count != noted
-        )
-        if rest:
-            await _waited(self._closing, rest)
-        return done
-
-    async def close(self) -> None:
-        """Wait for what is under way, and do what is left of every tenant that wrote. A second call does nothing."""
-        if self._is_closing:
-            return
-        self._is_closing = True
-        self._closing.set()
-        if self._task is not None:
-            await asyncio.wait({self._task})
-        end = self._clock.monotonic() + self._pace.closing_seconds
-        while (tenant_id := self._due.take(everything=True)) is not None:
-            try:
-                while (done := await self._chore(tenant_id)) and self._clock.monotonic() < end:
-                    if done == BUSY:
-                        await _waited(asyncio.Event(), BUSY_SECONDS)
-            except AureusError as error:
-                _report(tenant_id, error)
-
-
-async def _waited(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, and no longer than this."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+                report(tenant_id, error)
 
 
 Note = Callable[[str, int], None]
@@ -322,6 +239,6 @@ def _count(result: Any) -> int:
     return len(result) if isinstance(result, Sized) and not isinstance(result, str) else 1
 
 
-def _report(tenant_id: str, error: AureusError) -> None:
+def report(tenant_id: str, error: AureusError) -> None:
     """Tell of a failure once; the chores are due again after more writes, or in another process."""
     _log.warning("the upkeep of tenant %s has to wait: %s", tenant_id, error)
