@@ -41,6 +41,7 @@ from aureus.retrieval.upkeep import BATCH_MAX
 from aureus.stores.health import AsyncHealthStore
 from aureus.stores.ledger import AsyncLedgerStore
 from aureus.stores.memories import AsyncMemoryStore
+from aureus.subscriptions.consuming import Patience
 from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, close_all
 from aureus.telemetry import Telemetry
 from aureus.upkeep import WRITES_DUE, LoopUpkeep, Notes
@@ -96,18 +97,17 @@ class AsyncAureus(AsyncStores):
 
     def _means_of(self, call: Call) -> AsyncMeans[AsyncOpenTransaction]:
         """Return what consumers of a tenant work with."""
-        settings = self.settings
+        patience = Patience.of(self.settings)
+        handling = patience.handling(call)
         return AsyncMeans(
-            self._database,
-            call,
-            lambda: self._transacting(call),
-            self._bell,
-            self._sources.clock,
-            self._consumers,
-            self._sources.ids,
-            settings.subscriptions.poll_seconds,
-            settings.subscriptions.lease_seconds,
-            settings.ledger.sealing == "on",
+            call=call,
+            bell=self._bell,
+            clock=self._sources.clock,
+            open_consumers=self._consumers,
+            ids=self._sources.ids,
+            patience=patience,
+            runner=self._database,
+            transact=lambda: self._transacting(handling),
         )
 
     async def _do_chores(self, tenant_id: str) -> int:
