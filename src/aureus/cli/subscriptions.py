@@ -307,8 +307,9 @@ class _Stopping:
 
 
 def _stop(number: int) -> NoReturn:
+    """End from wherever this thread is; no ``Exception``, or a statement that is interrupted would be retried."""
     if number == signal.SIGTERM:
-        raise click.exceptions.Exit(EXIT_TERMINATED)
+        raise SystemExit(EXIT_TERMINATED)
     raise KeyboardInterrupt
 
 
