@@ -40,17 +40,14 @@ class Following:
         yield from self._parking.load()
         tries, was_woken = 0, False
         while True:
-            if self._holding.is_share_due:
-                yield from self._holding.store(everything=True)
-                if (yield from self._holding.share()):
-                    yield from self._parking.load()
+            yield from self._share_when_due()
             if self.progress.is_empty:
                 if not self.plan.is_live:
                     return
                 yield Rest(self._holding.share_interval)
                 continue
             page = yield from self._read()
-            was_cut = yield from self._telling.tell_all(page.events)
+            was_cut = yield from self._telling.tell_all(page.events, self._share_when_due)
             if not was_cut:
                 self.progress.all_passed(page.reached)
             if was_cut or not page.is_at_end:
@@ -92,6 +89,16 @@ class Following:
     def acknowledge(self) -> None:
         """Count the event that was handed out last as handled, before the next one is asked for."""
         self._telling.acknowledge()
+
+    def _share_when_due(self) -> Steps[bool]:
+        """Look at a member's share when it is time to; return whether something else is held now."""
+        if not self._holding.is_share_due:
+            return False
+        yield from self._holding.store(everything=True)
+        has_changed = yield from self._holding.share()
+        if has_changed:
+            yield from self._parking.load()
+        return has_changed
 
     # Reading.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -51,8 +51,11 @@ class Telling:
         """Know of no event that is in anybody's hands."""
         self._in_hand = None
 
-    def tell_all(self, events: Sequence[Event]) -> Steps[bool]:
-        """Have events told; return whether the rest of them is to be read again."""
+    def tell_all(self, events: Sequence[Event], share: Callable[[], Steps[bool]]) -> Steps[bool]:
+        """Have events told; return whether the rest of them is to be read again.
+
+        ``share`` looks at the share when that is due, and says whether something else is held now.
+        """
         handling = self._parking.handling
         size = 1 if handling is None else handling.batch_size
         left = list(reversed(events))
@@ -70,7 +73,7 @@ class Telling:
                 yield from self._tell_each(turns)
             if self._holding.is_store_due:
                 yield from self._holding.store()
-            if self._holding.is_share_due:
+            if (yield from share()):
                 return True
         return False
 
