@@ -84,6 +84,31 @@ def test_what_is_parked_is_shown_replayed_and_skipped(project: Project) -> None:
     assert (entry.actor, entry.details["reason"]) == ("ada", "it is broken")
 
 
+def test_what_is_tried_again_and_again_is_shown(project: Project) -> None:
+    class Killed(BaseException):
+        """The end of a process, as far as a test can go."""
+
+    def kill(_: Any, __: Any) -> None:
+        raise Killed
+
+    with project.open() as db:
+        db.events.append("a", "t", {})
+        for _ in range(2):
+            dying = db.subscription("s", live=False)
+            with pytest.raises(Killed):
+                dying.handle_each(kill)
+            dying._is_finished = True  # it never closes
+    shown = project.json("subscriptions", "show", "s")
+    assert (shown["buckets"][0]["tried"]["position"], shown["buckets"][0]["tried"]["count"]) == (
+        0,
+        1,
+    )
+    assert (
+        "trying     position 0 of bucket 0, 1 tries"
+        in project.run("subscriptions", "show", "s").stdout
+    )
+
+
 def test_what_is_not_there_or_wrong_ends_with_its_code(project: Project) -> None:
     with project.open() as db:
         db.events.append("a", "t", {})

@@ -44,7 +44,7 @@ def test_one_member_is_told_everything(stage: Stage) -> None:
     assert Delivery(committed, one.all()).problems() == []
     one.close()
     assert stage.stores.subscriptions.get("g").lag == 0
-    assert holders(stage) == {"a": 8}
+    assert holders(stage) == {None: 8}
     assert list(stage.stores.subscriptions.members("g")) == []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from aureus.model.subscriptions import Held, ParkedStream
+from aureus.model.subscriptions import Held, ParkedStream, Tried
 from tests.contract.stage import Stage
 from tests.support.consuming import consumer_store, seal, sharing_store
 
@@ -81,6 +81,28 @@ def advance_buckets(stage: Stage) -> Prepared:
     return partial(consumer_store(stage).advance, "s", moved)
 
 
+def release_buckets(stage: Stage) -> Prepared:
+    """Return the giving back of two buckets by their holder."""
+    _made(stage, bucket_count=2)
+    held = sharing_store(stage).share("s", "a", lease_seconds=60)
+    moved = [Held(one.bucket, one.epoch, 1) for one in held]
+    return partial(consumer_store(stage).release, "s", moved)
+
+
+def note_try(stage: Stage) -> Prepared:
+    """Return the noting of a try."""
+    _made(stage)
+    store, now = consumer_store(stage), stage.backend.clock.now()
+    return partial(store.note_try, "s", store.claim("s"), Tried(0, 2, "ValueError", now))
+
+
+def extend_member(stage: Stage) -> Prepared:
+    """Return the renewal of a membership."""
+    _made(stage, bucket_count=2)
+    sharing_store(stage).share("s", "a", lease_seconds=60)
+    return partial(sharing_store(stage).extend, "s", "a", lease_seconds=60)
+
+
 def park_stream(stage: Stage) -> Prepared:
     """Return the parking of a stream."""
     _made(stage)
@@ -126,5 +148,6 @@ def leave_group(stage: Stage) -> Prepared:
 
 SUBSCRIPTION_WRITES = [
     create_subscription, delete_subscription, reset_subscription, advance_subscription, replay_parked, skip_parked,
-    claim_bucket, advance_buckets, park_stream, keep_parked, move_parked, unpark_stream, share_buckets, leave_group,
+    claim_bucket, advance_buckets, release_buckets, note_try, extend_member, park_stream, keep_parked, move_parked,
+    unpark_stream, share_buckets, leave_group,
 ]  # fmt: skip

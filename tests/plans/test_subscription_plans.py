@@ -42,7 +42,7 @@ HELD = '[{"bucket": 3, "epoch": 1, "position": 10}, {"bucket": 4, "epoch": 1, "p
 
 READ: dict[str, Any] = {
     "after_position": ENTRIES // 2, "scan": 100, "limit": 50, "bucket_count": 1, "held": "[]", "stream": None,
-    "category": None, "types": None,
+    "category": None, "types": None, "bytes_max": 8_388_608,
 }  # fmt: skip
 
 HOT: list[tuple[str, dict[str, Any], set[str]]] = [
@@ -50,6 +50,8 @@ HOT: list[tuple[str, dict[str, Any], set[str]]] = [
     ("read_sealed", {**READ, "types": '["rare"]'}, {"events_pkey", "ledger_batches_pkey"}),
     ("read_sealed", {**READ, "bucket_count": 64, "held": HELD}, {"events_pkey", "ledger_batches_pkey"}),
     ("advance_buckets", {"name": "g17", "held": HELD, "is_strict": True, "now": "now"}, {"subscription_buckets_pkey"}),
+    ("release_buckets", {"name": "g17", "held": HELD, "now": "now"}, {"subscription_buckets_pkey"}),
+    ("get_position", {"name": "g17", "bucket": 3, "epoch": 1}, {"subscription_buckets_pkey"}),
     ("list_parked", {"name": "g17", "after_stream": "", "limit": 9}, set()),
     ("list_buckets", {"name": "g17"}, {"subscription_buckets_pkey"}),
     ("claim_bucket", {"name": "g17"}, {"subscription_buckets_pkey"}),

@@ -56,3 +56,18 @@ def make_stage(postgres_database: PostgresDatabase, tmp_path: Path) -> Iterator[
 def stage(make_stage: MakeStage) -> Stage:
     """Give a stage for threads."""
     return make_stage()
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Any]:
+    """Give a function that opens a database by its URL, which is closed at the end."""
+    backends: list[Backend] = []
+
+    def open_at(url: str, *, clock: Clock | None = None, **more: Any) -> Backend:
+        settings = settings_for(url, tmp_path, **more)
+        backends.append(Backend(settings, is_async=False, clock=clock))
+        return backends[-1]
+
+    yield open_at
+    for backend in backends:
+        backend.close()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from aureus import NewEvent
 from aureus.errors import NotFound
@@ -17,27 +14,13 @@ from aureus.model.subscriptions import Wanted
 from aureus.stores.subscriptions.consuming import ConsumerStore
 from tests.contract.stage import Stage
 from tests.contract.test_ledger import check, sealed
-from tests.support.backends import Backend, settings_for
+from tests.support.backends import Backend
 from tests.support.migrated import migrate_template
 from tests.support.postgres import PostgresHome, PostgresServer
 from tests.support.waiting import eventually
 
 WRITERS = 8
 APPENDS = 12
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Any]:
-    """Give a function that opens the stage of a database, which is closed at the end."""
-    backends: list[Backend] = []
-
-    def open_at(url: str, **more: Any) -> Backend:
-        backends.append(Backend(settings_for(url, tmp_path, **more), is_async=False))
-        return backends[-1]
-
-    yield open_at
-    for backend in backends:
-        backend.close()
 
 
 def write(stage: Stage, number: int) -> None:
@@ -74,7 +57,7 @@ def test_a_restored_ledger_verifies_and_goes_on_with_the_next_position(
     head = stage.stores.ledger.get_head()
     fresh = postgres_home.new_server(is_durable=False)
     fresh._run("CREATE ROLE {} NOLOGIN", "aureus_app")
-    restored = fresh.restore(_readable(own_postgres_server.dump(name)))
+    restored = fresh.restore(readable(own_postgres_server.dump(name)))
     second = opened(fresh.url(restored))
     other = Stage(second, "acme")
     assert told(second, -1)[: len(before)] == before
@@ -87,7 +70,7 @@ def test_a_restored_ledger_verifies_and_goes_on_with_the_next_position(
     fresh.stop("immediate")
 
 
-def _readable(file: Path) -> Path:
+def readable(file: Path) -> Path:
     """Let the account of any server read a file."""
     file.chmod(0o644)
     file.parent.chmod(0o755)

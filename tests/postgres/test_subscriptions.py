@@ -287,6 +287,26 @@ def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
     assert [row[0] for row in rows] == committed
 
 
+def test_an_event_that_kills_every_process_is_parked_in_the_end(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stage = make_stage()
+    for number in range(6):
+        stage.stores.events.append(f"s/{number % 3}", "t", {})
+    url = postgres_database.url()
+    ends: list[int] = []
+    while len(ends) < 6 and 0 not in ends:
+        perishing = program.start("perish", url, "p", "s/1")
+        perishing.communicate(timeout=60)
+        ends.append(perishing.returncode)
+    assert ends == [-9, -9, -9, -9, 0]
+    (parked,) = stage.stores.subscriptions.parked("p")
+    assert (parked.stream, parked.position, parked.attempt_count) == ("s/1", 1, 3)
+    assert "ended before it was done" in parked.error
+    counts = [stage.stores.world_state.find(f"count/s/{number}") for number in range(3)]
+    assert [one and one.value for one in counts] == [2, None, 2]
+
+
 def test_the_buckets_of_a_member_that_is_killed_are_taken_over(
     make_stage: MakeStage, postgres_database: PostgresDatabase
 ) -> None:

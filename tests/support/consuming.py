@@ -80,7 +80,8 @@ def told(stage: Stage, name: str, **options: Any) -> list[Event]:
 
 def handled(stage: Stage, name: str, function: Handler, **options: Any) -> None:
     """Have a function handle what a subscription tells until it has caught up, and close it."""
-    given = {key: options.pop(key) for key in ("attempts", "backoff_seconds") if key in options}
+    words = ("attempts", "backoff_seconds", "batch_size")
+    given = {key: options.pop(key) for key in words if key in options}
     one = reader(stage, name, **options)
     one.handle(function, **{"backoff_seconds": 0.0, **given})
     one.close()

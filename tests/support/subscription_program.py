@@ -6,6 +6,7 @@ Each says on standard output what it knows for certain, one line at a time.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +109,19 @@ def project(url: str, name: str, table: str) -> None:
     say("ended")
 
 
+def perish(url: str, name: str, stream: str) -> None:
+    """Handle every event in a batch, and be killed by those of a stream; end at the end."""
+    with opened(url) as client, client.subscription(name, types=["t"], live=False) as consumer:
+
+        def count(tx: Any, event: Any) -> None:
+            tx.world_state.increment(f"count/{event.stream}")
+            if event.stream == stream:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        consumer.handle_each(count, attempts=3, batch_size=10)
+    say("ended")
+
+
 def belong(url: str, name: str, member: str) -> None:
     """Join a group and say what is told, for ever."""
     client = opened(url, **{"subscriptions.lease_seconds": 1, "subscriptions.poll_seconds": 0.05})
@@ -132,7 +146,7 @@ def fork(url: str) -> None:
 
 
 VERBS: Final = {
-    verb.__name__: verb for verb in (append, append_and_close, seal, project, belong, fork)
+    verb.__name__: verb for verb in (append, append_and_close, seal, project, perish, belong, fork)
 }
 
 if __name__ == "__main__":

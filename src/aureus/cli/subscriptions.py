@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from aureus.client import OpenTransaction
-    from aureus.model.subscriptions import ParkedStream, Start, Subscription
+    from aureus.model.subscriptions import ParkedStream, Start, Subscription, Tried
     from aureus.subscriptions import Consumer
 
 _ERROR_CHARACTERS = 60
@@ -112,6 +112,7 @@ def show(*, name: str, as_json: bool, **flags: Any) -> None:
         )
         for member in members
     ]
+    rows += [("trying", _trying(bucket.bucket, bucket.tried)) for bucket in buckets if bucket.tried]
     for label, text in rows:
         click.echo(plain_text(f"{label:<10} {text}"))
 
@@ -306,8 +307,9 @@ class _Stopping:
 
 
 def _stop(number: int) -> NoReturn:
+    """End from wherever this thread is; no ``Exception``, or a statement that is interrupted would be retried."""
     if number == signal.SIGTERM:
-        raise click.exceptions.Exit(EXIT_TERMINATED)
+        raise SystemExit(EXIT_TERMINATED)
     raise KeyboardInterrupt
 
 
@@ -318,6 +320,13 @@ def _decided(left: ParkedStream, *, as_json: bool) -> None:
         note(
             plain_text(f"{left.stream} goes on at position {left.position} with the next consumer")
         )
+
+
+def _trying(bucket: int, tried: Tried) -> str:
+    since, error = day_time(tried.first_at), tried.error[:_ERROR_CHARACTERS]
+    return (
+        f"position {tried.position} of bucket {bucket}, {tried.count} tries since {since}: {error}"
+    )
 
 
 def _kind(found: Subscription) -> str:

@@ -98,20 +98,20 @@ class AsyncAureus(AsyncStores):
 
     def _means_of(self, call: Call) -> AsyncMeans[AsyncOpenTransaction]:
         """Return what consumers of a tenant work with."""
+        from aureus.subscriptions.consuming import Patience
         from aureus.subscriptions.loop import AsyncMeans
 
-        settings = self.settings
+        patience = Patience.of(self.settings)
+        handling = patience.handling(call)
         return AsyncMeans(
-            self._database,
-            call,
-            lambda: self._transacting(call),
-            self._bell,
-            self._sources.clock,
-            self._consumers,
-            self._sources.ids,
-            settings.subscriptions.poll_seconds,
-            settings.subscriptions.lease_seconds,
-            settings.ledger.sealing == "on",
+            call=call,
+            bell=self._bell,
+            clock=self._sources.clock,
+            open_consumers=self._consumers,
+            ids=self._sources.ids,
+            patience=patience,
+            runner=self._database,
+            transact=lambda: self._transacting(handling),
         )
 
     async def _do_chores(self, tenant_id: str) -> int:

@@ -94,20 +94,20 @@ class Aureus(Stores):
 
     def _means_of(self, call: Call) -> Means[OpenTransaction]:
         """Return what consumers of a tenant work with."""
+        from aureus.subscriptions.consuming import Patience
         from aureus.subscriptions.threads import Means
 
-        settings = self.settings
+        patience = Patience.of(self.settings)
+        handling = patience.handling(call)
         return Means(
-            self._database,
-            call,
-            lambda: self._transacting(call),
-            self._bell,
-            self._sources.clock,
-            self._consumers,
-            self._sources.ids,
-            settings.subscriptions.poll_seconds,
-            settings.subscriptions.lease_seconds,
-            settings.ledger.sealing == "on",
+            call=call,
+            bell=self._bell,
+            clock=self._sources.clock,
+            open_consumers=self._consumers,
+            ids=self._sources.ids,
+            patience=patience,
+            runner=self._database,
+            transact=lambda: self._transacting(handling),
         )
 
     def _do_chores(self, tenant_id: str) -> int:

@@ -131,6 +131,7 @@ class SubscriptionSettings:
 
     poll_seconds: float
     lease_seconds: float
+    handling_seconds_max: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,9 +335,14 @@ SUBSCRIPTIONS = (
     ),
     Setting(
         "subscriptions.lease_seconds", "seconds", 15,
-        "How long a member of a consumer group keeps its buckets without a sign of life. Longer than its handler takes "
-        "for one event.",
+        "How long a member of a consumer group keeps its buckets without a sign of life; a handler may take longer.",
         least=1, most=3600,
+    ),
+    Setting(
+        "subscriptions.handling_seconds_max", "seconds", 300,
+        "How long a handler may take for one event, or one batch, before it counts as failed when it cannot be "
+        "committed any more, and before other members of a group take its buckets over.",
+        least=1, most=86_400,
     ),
 )  # fmt: skip
 LOG = Setting(

@@ -17,46 +17,11 @@ from typing import Any, Literal
 from aureus.clock import Clock
 from aureus.errors import AureusError
 from aureus.model.leases import ProcessIdentity
+from aureus.model.renewal import Renewal, Rhythm
 from aureus.stores.leases import LeaseStore, Notice
-
-STATEMENT_PAUSE_SECONDS = 1.0
-"""Seconds between two statements of the thread at least; under a lease of less than 6 s they come closer."""
-
-RENEWALS_PER_LEASE = 3
-"""Renewals that fit into a lease: two may fail before it is lost."""
-
-SAFE_PART = 0.9
-"""Part of the lease after which this process considers it over, so that its tools are stopped before others begin."""
-
 
 Beat = Literal["renewed", "looked", "pruned", "lost", "failed"]
 """What one beat did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """How often things are done for a lease of some seconds."""
-
-    lease_seconds: float
-
-    @property
-    def renewal_seconds(self) -> float:
-        """Return the seconds between two renewals."""
-        return self.lease_seconds / RENEWALS_PER_LEASE
-
-    @property
-    def pause_seconds(self) -> float:
-        """Return the seconds between two statements at least; a look fits between two renewals."""
-        return min(STATEMENT_PAUSE_SECONDS, self.renewal_seconds / 2)
-
-    @property
-    def silence_seconds_max(self) -> float:
-        """Return how long the event loop may not answer before nothing is renewed any more."""
-        return self.renewal_seconds
-
-    def deadline(self, sent_at: float) -> float:
-        """Return when a lease is over for this process, whose acquisition was sent at a moment of its own clock."""
-        return sent_at + self.lease_seconds * SAFE_PART
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +57,7 @@ class Heartbeat:
         self._clock = clock
         self._loop = loop
         self._listener = listener
-        self._deadline = rhythm.deadline(acquired_at)
-        self._renew_at = acquired_at + rhythm.renewal_seconds
-        self._statement_at = acquired_at
+        self._renewal = Renewal(rhythm, acquired_at)
         self._answered_at = acquired_at
         self._has_pruned = False
         self._closing = threading.Event()
@@ -118,45 +81,43 @@ class Heartbeat:
         """Do what is due, at most one statement; return what was done."""
         now = self._clock.monotonic()
         self._tell(self._note_answer)
-        if now >= self._deadline:
+        if now >= self._renewal.deadline:
             self._closing.set()
             self._tell(self._listener.on_lost)
             return "lost"
-        if now < self._statement_at + self._rhythm.pause_seconds:
+        if not self._renewal.may_speak(now):
             return None
         try:
             return self._statement(now)
         except AureusError:
-            self._statement_at = now
+            self._renewal.spoke(now)
             return "failed"
 
     def _statement(self, now: float) -> Beat | None:
-        if now >= self._renew_at:
+        if self._renewal.is_due(now):
             if now - self._answered_at > self._rhythm.silence_seconds_max:
                 return None
             self._leases.acquire(
                 self._lease_id, self._holder, lease_seconds=self._rhythm.lease_seconds
             )
-            self._deadline = self._rhythm.deadline(now)
-            self._renew_at = now + self._rhythm.renewal_seconds
-            self._statement_at = now
-            self._tell(self._listener.on_renewed, self._deadline)
+            self._renewal.renewed(now)
+            self._tell(self._listener.on_renewed, self._renewal.deadline)
             return "renewed"
         if not self._has_pruned:
             self._has_pruned = True
             self._leases.prune()
-            self._statement_at = now
+            self._renewal.spoke(now)
             return "pruned"
         if not self.is_watching:
             return None
         notices = self._leases.list_notices(self._lease_id)
-        self._statement_at = now
+        self._renewal.spoke(now)
         if notices:
             self._tell(self._listener.on_notices, notices)
         return "looked"
 
     def _run(self) -> None:
-        while not self._closing.wait(self._rhythm.pause_seconds / 4):
+        while not self._closing.wait(self._rhythm.look_seconds):
             self.beat()
 
     def _note_answer(self) -> None:

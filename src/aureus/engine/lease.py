@@ -16,10 +16,11 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aureus.clock import Clock
-from aureus.engine.heartbeat import Heartbeat, Listener, Rhythm
+from aureus.engine.heartbeat import Heartbeat, Listener
 from aureus.errors import DatabaseError, LeaseLost, WorkflowError
 from aureus.ids import Ids
 from aureus.model.leases import ProcessIdentity
+from aureus.model.renewal import Rhythm
 from aureus.stores.leases import AsyncLeaseStore, LeaseStore, Notice
 
 PRIVATE_LEASE_SECONDS = 10 * 365 * 86_400.0

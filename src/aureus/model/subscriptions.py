@@ -104,12 +104,30 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """An event that was tried and is not handled yet: how often, since when, and with what at last."""
+
+    position: int
+    count: int
+    error: str
+    first_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known of the tries as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """A bucket that a consumer holds, and up to where it is handled."""
 
     bucket: int
     epoch: int
     position: int
+    is_suspect: bool = False
+    """Whether the one who held it before did not end in order: perhaps the event in its hands ended it."""
+    tried: Tried | None = None
+    """What was tried last, if anything; past when the position has come to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +137,16 @@ class Bucket:
     bucket: int
     epoch: int
     position: int
+    is_suspect: bool
+    tried: Tried | None
+    """The event that is tried again and again, if one is."""
     member_id: str | None
     updated_at: datetime
+
+    @property
+    def held(self) -> Held:
+        """Return the bucket as its holder knows it."""
+        return Held(self.bucket, self.epoch, self.position, self.is_suspect, self.tried)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the bucket as plain JSON values."""
@@ -134,6 +160,8 @@ class Member:
     member_id: str
     joined_at: datetime
     expires_at: datetime
+    joining_id: str
+    """Which consumer it is that has this name: another one that joins under it takes over."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the member as plain JSON values."""
@@ -189,6 +217,15 @@ def bucket_of(stream: str, bucket_count: int) -> int:
 def stream_hash(stream: str) -> int:
     """Return the number by which streams are spread over buckets."""
     return int.from_bytes(sha256(stream.encode()).digest()[:4])
+
+
+def first_epoch(operation_id: str) -> int:
+    """Return the epoch with which a subscription begins, from an identifier that nobody else has.
+
+    One that is made anew under a name thus shares no epoch with the one that was deleted: its consumers move nothing.
+    48 bits, so that there is room to rise and for JSON.
+    """
+    return int.from_bytes(sha256(operation_id.encode()).digest()[:6])
 
 
 def retry_seconds(first_seconds: float, failed_count: int) -> float:

@@ -9,7 +9,13 @@ from typing import Any
 
 from aureus._database.statement import Op
 from aureus.clock import Clock
-from aureus.errors import AlreadyExists, DatabaseError
+from aureus.errors import (
+    AlreadyExists,
+    DatabaseError,
+    DeadlineExceeded,
+    LeaseLost,
+    OutcomeUnknown,
+)
 from aureus.model.ledger import SealingRound
 from aureus.model.subscriptions import (
     Bucket,
@@ -23,8 +29,9 @@ from aureus.stores.ledger import LedgerOperations
 from aureus.stores.subscriptions import SubscriptionOperations, check_same, missing
 from aureus.stores.subscriptions.consuming import ConsumerOperations, lost
 from aureus.stores.subscriptions.sharing import SharingOperations
+from aureus.subscriptions.membership import Membership
 from aureus.subscriptions.progress import Progress
-from aureus.subscriptions.steps import Ask, Pause, Steps
+from aureus.subscriptions.steps import Ask, Keep, Pause, Steps
 
 UNSTORED_EVENTS_MAX = 100
 """Events after which positions are stored: as many at most are handled again after a crash."""
@@ -55,12 +62,34 @@ class Plan:
     bucket_count: int | None = None
     """The buckets of a group, if it has to be made; None for a subscription of one consumer."""
     member_id: str = ""
+    joining_id: str = ""
+    """Tells this consumer from others that use the same member's name."""
     is_live: bool = True
     """Whether it waits for what is yet to come; otherwise it ends when it has caught up."""
     poll_seconds: float = 1.0
     lease_seconds: float = 15.0
+    handling_seconds_max: float = 300.0
+    """How long one event may be in hand while the membership is renewed, and a transaction stays open."""
     seals: bool = True
     """Whether it seals what others have left unsealed."""
+
+
+def ask_to_seal() -> Steps[SealingRound]:
+    """Do one round of sealing."""
+    sealed: SealingRound = yield Ask(lambda: LedgerOperations().seal(), is_read=False)
+    return sealed
+
+
+def sealed_before(
+    start: Start, *, seals: bool, seal: Callable[[], Steps[SealingRound]] = ask_to_seal
+) -> Steps[None]:
+    """Seal what is committed before a beginning that is now, so that it lies behind that; wait for others at it."""
+    for _ in range(SEALING_TRIES_MAX if start == "now" and seals else 0):
+        sealed = yield from seal()
+        if sealed.is_done:
+            return
+        if not sealed.sealed_count:
+            yield Pause(SEALING_PAUSE_SECONDS)
 
 
 class Holding:
@@ -78,6 +107,14 @@ class Holding:
         self._unstored = 0
         self._stored_at = self._checked_at = clock.monotonic()
         self._shared_at = -plan.lease_seconds
+        self.membership = Membership(
+            clock,
+            lease_seconds=plan.lease_seconds,
+            handling_seconds_max=plan.handling_seconds_max,
+            extend=lambda: SharingOperations().extend(
+                plan.name, plan.member_id, plan.joining_id, lease_seconds=plan.lease_seconds
+            ),
+        )
 
     def begin(self) -> Steps[None]:
         """Find the subscription or make it, and take what there is to hold."""
@@ -96,6 +133,7 @@ class Holding:
         self.wanted, self.bucket_count = found.wanted, found.bucket_count
         if found.is_group:
             yield from self.share()
+            yield Keep(self.membership)
         else:
             held: Held | None = yield from self.ask(lambda: self.consumer.claim(plan.name))
             if held is None:
@@ -111,12 +149,7 @@ class Holding:
     def _create(self) -> Steps[Subscription]:
         """Make the subscription; one that begins now begins behind all that is committed."""
         plan, wanted = self.plan, self.plan.wanted or Wanted()
-        for _ in range(SEALING_TRIES_MAX if plan.from_position == "now" and plan.seals else 0):
-            sealed = yield from self.seal()
-            if sealed.is_done:
-                break
-            if not sealed.sealed_count:
-                yield Pause(SEALING_PAUSE_SECONDS)
+        yield from sealed_before(plan.from_position, seals=plan.seals, seal=self.seal)
         made: Subscription = yield from self.ask(
             lambda: SubscriptionOperations().create(
                 plan.name,
@@ -133,15 +166,26 @@ class Holding:
 
     def share(self) -> Steps[bool]:
         """Renew the membership and take the share that is due; return whether something else is held now."""
-        plan = self.plan
-        held: list[Held] | None = yield from self.ask(
-            lambda: SharingOperations().share(
-                plan.name, plan.member_id, lease_seconds=plan.lease_seconds
+        plan, is_joining = self.plan, not self.has_joined
+        sent_at = self._clock.monotonic()
+        try:
+            held: list[Held] | None = yield from self.ask(
+                lambda: SharingOperations().share(
+                    plan.name,
+                    plan.member_id,
+                    plan.joining_id,
+                    lease_seconds=plan.lease_seconds,
+                    is_joining=is_joining,
+                )
             )
-        )
+        except LeaseLost:  # another consumer has its name: it is no member any more
+            self.has_joined = False
+            self.progress.hold(())
+            raise
         if held is None:
             raise missing(plan.name)
         self.has_joined = True
+        self.membership.renewed(sent_at)
         self._shared_at = self._clock.monotonic()
         before = {one.bucket: one.epoch for one in self.progress.all_reached()}
         self.progress.hold(held)
@@ -217,15 +261,16 @@ class Holding:
 
     def finish(self) -> Steps[None]:
         """Store what is handled, and leave a group."""
-        held = self.progress.unstored(everything=True)
+        held, plan = self.progress.all_reached(), self.plan
         if held:
-            yield Ask(lambda: self.consumer.advance(self.plan.name, held), is_read=False)
-            self.progress.store(held)
+            yield Ask(lambda: self.consumer.release(plan.name, held), is_read=False)
+            self.progress.hold(())
         if self.has_joined:
             self.has_joined = False
-            name, member_id = self.plan.name, self.plan.member_id
-            yield Ask(lambda: SharingOperations().leave(name, member_id), is_read=False)
-            self.progress.hold(())
+            yield Ask(
+                lambda: SharingOperations().leave(plan.name, plan.member_id, plan.joining_id),
+                is_read=False,
+            )
 
     # Asking.
 
@@ -235,13 +280,17 @@ class Holding:
         return sealed
 
     def ask(self, make: Callable[[], Op[Any]], *, is_read: bool = False) -> Steps[Any]:
-        """Have an operation carried out; one who waits for events also waits for a database that is away."""
+        """Have an operation carried out; one who waits for events also waits for a database that is away.
+
+        All that is asked for may be repeated, so that one whose outcome is open is.
+        """
         failed_count = 0
         while True:
             try:
                 return (yield Ask(make, is_read))
             except DatabaseError as error:
-                if not (error.retryable and self.plan.is_live):
+                is_away = error.retryable or isinstance(error, DeadlineExceeded | OutcomeUnknown)
+                if not (is_away and self.plan.is_live):
                     raise
                 failed_count += 1
                 if failed_count == 1:

@@ -3,68 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from aureus._database.bell import Bell
 from aureus._database.database import AsyncRunner
-from aureus._database.drive import Call
-from aureus.clock import Clock
-from aureus.errors import AureusError, Invalid
-from aureus.ids import Ids
+from aureus.errors import AureusError
 from aureus.model.events import Event
-from aureus.subscriptions.following import Following
-from aureus.subscriptions.handling import ATTEMPTS_DEFAULT, BACKOFF_SECONDS_DEFAULT, Handling
+from aureus.subscriptions.consuming import (
+    CLOSE_SECONDS_MAX,
+    AnyMeans,
+    Consuming,
+    FunctionFailed,
+    log,
+)
+from aureus.subscriptions.handling import ATTEMPTS_DEFAULT, BACKOFF_SECONDS_DEFAULT
 from aureus.subscriptions.holding import Plan
-from aureus.subscriptions.steps import Ask, Deliver, Effect, Pause, Rest, Steps, Work
+from aureus.subscriptions.membership import Membership
+from aureus.subscriptions.steps import Ask, Effect, Keep, Pause, Rest, Work
 
+R = TypeVar("R")
 T = TypeVar("T")
-
-CLOSE_SECONDS_MAX = 5.0
-"""How long closing waits for what a consumer is just doing in another thread."""
-
-_log = logging.getLogger("aureus.subscriptions")
-
-
-class _FunctionFailed(Exception):
-    """The caller's function raised: the transaction is rolled back with it."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
-class AsyncMeans(Generic[T]):
+class AsyncMeans(AnyMeans, Generic[T]):
     """What consumers of a database work with."""
 
     runner: AsyncRunner
-    call: Call
     transact: Callable[[], AbstractAsyncContextManager[tuple[T, AsyncRunner]]]
     """Opens a transaction, as the handler sees it and as operations do."""
-    bell: Bell
-    clock: Clock
-    open_consumers: set[AsyncConsumer[Any]]
-    """Those that are at work, to be closed before the database is."""
-    ids: Ids
-    poll_seconds: float
-    lease_seconds: float
-    seals: bool
 
-    def settings(self) -> dict[str, Any]:
-        """Return what plans are made with."""
-        return {
-            "poll_seconds": self.poll_seconds,
-            "lease_seconds": self.lease_seconds,
-            "seals": self.seals,
-        }
+    async def carry_out(self, steps: Generator[Any, Any, R]) -> R:
+        """Carry out steps that hand nothing out, and return what they come to."""
+        return await _carried_out(steps, self.carry_out_one)
+
+    async def carry_out_one(self, effect: Effect) -> Any:
+        """Ask what is asked, or wait; what only a consumer can do is not for here."""
+        if isinstance(effect, Ask):
+            perform = self.runner.read if effect.is_read else self.runner.write
+            return await perform(effect.make, self.call.begun())
+        if isinstance(effect, Pause):
+            await waited(asyncio.Event(), effect.seconds)
+            return None
+        raise AssertionError(f"no driver carries out {effect!r}")
 
 
-class AsyncConsumer(Generic[T]):
+class AsyncConsumer(Consuming[AsyncMeans[T]], Generic[T]):
     """The events of a subscription, in the order of their positions.
 
     Iterating yields each event and waits for more; an event counts as handled when the next one is asked for. Use it as
@@ -73,24 +60,17 @@ class AsyncConsumer(Generic[T]):
 
     def __init__(self, plan: Plan, means: AsyncMeans[T]) -> None:
         """Follow a plan; nothing happens before the first event is asked for."""
-        self._means = means
-        self._following = Following(plan, means.clock)
-        self._steps: Steps[None] | None = None
+        super().__init__(plan, means, self._wake)
         self._function: Callable[[T, Event], Awaitable[object]] | None = None
         self._lock = asyncio.Lock()
         self._running: asyncio.Task[Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._closing = asyncio.Event()
-        self._is_finished = False
         self._handed_to: asyncio.Task[Any] | None = None
         """The task that has an event in hand, until it asks for the next one."""
         self._returned = asyncio.Event()
-
-    @property
-    def name(self) -> str:
-        """Return the name of the subscription."""
-        return self._following.plan.name
+        self._renewing: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -105,30 +85,31 @@ class AsyncConsumer(Generic[T]):
         self._handed_to = asyncio.current_task()
         return event
 
-    def acknowledge(self) -> None:
-        """Count the event that was yielded last as handled: before a ``break``, or before something that may fail."""
-        self._following.acknowledge()
-
     async def handle_each(
         self,
         function: Callable[[T, Event], Awaitable[object]],
         *,
         attempts: int = ATTEMPTS_DEFAULT,
         backoff_seconds: float = BACKOFF_SECONDS_DEFAULT,
+        batch_size: int = 1,
     ) -> None:
         """Await ``function(tx, event)`` for each event, in a transaction with the position: exactly once.
 
         What it writes through ``tx``, to stores and to your own tables, is committed together with the position, or not
         at all. When it raises, all of that is undone and it is called again, ``attempts`` times at most, after rests of
         ``backoff_seconds``, doubled each time; then the event and all later ones of its stream are parked, and the
-        others go on. Returns when the consumer is closed, or has caught up without being live.
+        others go on. Tries that ended the process count too. Returns when the consumer is closed, or has caught up
+        without being live.
+
+        With ``batch_size`` up to so many events, 500 at most, share a transaction, as many as are there. When one of
+        them raises, all of them are undone and called again one by one.
         """
-        self._following.handling = Handling(self._means.clock, attempts, backoff_seconds)
+        self._following.handle(self._handling(attempts, backoff_seconds, batch_size))
         self._function = function
         try:
             await self._run()
         finally:
-            self._following.handling = None
+            self._following.handle(None)
             self._function = None
 
     async def close(self) -> None:
@@ -163,8 +144,7 @@ class AsyncConsumer(Generic[T]):
 
     async def _run(self) -> Event | None:
         """Go on until an event is to be handed out, or to the end, which is None."""
-        if self._running is not None:
-            raise Invalid(f"subscription {self.name!r} is being consumed already, by this consumer")
+        self._refuse_second(is_running=self._running is not None)
         async with self._lock:
             self._running = asyncio.current_task()
             self._handed_to = None
@@ -178,44 +158,19 @@ class AsyncConsumer(Generic[T]):
     async def _go_on(self) -> Event | None:
         if self._closing.is_set():
             return None
-        if self._steps is None:
-            self._loop = asyncio.get_running_loop()
-            self._means.open_consumers.add(self)
-            self._means.bell.listen(self._wake)
-            self._steps = self._following.steps()
+        self._loop = asyncio.get_running_loop()
         try:
-            event = await self._drive(self._steps)
+            event = await _carried_out(self._next(), self._carry_out)
         except BaseException:
             self._end_steps()
             raise
-        if event is None:
-            self._end_steps()
-            if not self._following.has_joined:
-                self._means.open_consumers.discard(self)
+        self._ended(event)
         return event
 
-    async def _drive(self, steps: Steps[None]) -> Event | None:
-        answer: Any = None
-        error: AureusError | None = None
-        while not self._closing.is_set():
-            try:
-                effect: Effect = steps.send(answer) if error is None else steps.throw(error)
-            except StopIteration:
-                return None
-            if isinstance(effect, Deliver):
-                return effect.event
-            answer = error = None
-            try:
-                answer = await self._carry_out(effect)
-            except AureusError as found:
-                error = found
-        return None
+    def _is_closing(self) -> bool:
+        return self._closing.is_set()
 
     async def _carry_out(self, effect: Effect) -> Any:
-        means = self._means
-        if isinstance(effect, Ask):
-            perform = means.runner.read if effect.is_read else means.runner.write
-            return await perform(effect.make, means.call.begun())
         if isinstance(effect, Work):
             return await self._work(effect)
         if isinstance(effect, Rest):
@@ -226,22 +181,29 @@ class AsyncConsumer(Generic[T]):
         if isinstance(effect, Pause):
             await waited(self._closing, effect.seconds)
             return None
-        raise AssertionError(f"no driver carries out {effect!r}")
+        if isinstance(effect, Keep):
+            self._renewing = asyncio.create_task(_renew(effect.membership, self._means))
+            return None
+        return await self._means.carry_out_one(effect)
 
     async def _work(self, work: Work) -> Exception | None:
         """Call the handler and move the position in one transaction; return what the handler raised."""
         function = self._function
         if function is None:
             raise AssertionError("events are handled inside of handle_each()")
+        self._following.membership.busy()
         try:
             async with self._means.transact() as (transaction, runner):
                 try:
-                    await function(transaction, work.event)
+                    for event in work.events:
+                        await function(transaction, event)
                 except Exception as error:
-                    raise _FunctionFailed(error) from error
+                    raise FunctionFailed(error) from error
                 await runner.write(work.guard, self._means.call)
-        except _FunctionFailed as failed:
+        except FunctionFailed as failed:
             return failed.error
+        finally:
+            self._following.membership.free()
         return None
 
     def _wake(self) -> None:
@@ -252,28 +214,53 @@ class AsyncConsumer(Generic[T]):
                 loop.call_soon_threadsafe(self._woken.set)
 
     def _end_steps(self) -> None:
-        """Forget where the loop stood: the next iteration begins anew from what is stored."""
-        steps, self._steps = self._steps, None
-        self._means.bell.leave(self._wake)
-        if steps is not None:
-            steps.close()
+        super()._end_steps()
+        renewing, self._renewing = self._renewing, None
+        if renewing is not None:
+            renewing.cancel()
 
     async def _finish(self) -> None:
         """Store how far it has come; what cannot be stored any more is told again."""
-        if self._is_finished:
+        steps = self._last_steps()
+        if steps is None:
             return
-        self._is_finished = True
-        self._end_steps()
-        self._means.open_consumers.discard(self)
-        answer: Any = None
-        steps = self._following.finish()
         try:
-            while True:
-                answer = await self._carry_out(steps.send(answer))
-        except StopIteration:
-            pass
+            await self._means.carry_out(steps)
         except AureusError as error:
-            _log.info("subscription %s: its position could not be stored: %s", self.name, error)
+            log.info("subscription %s: its position could not be stored: %s", self.name, error)
+
+
+async def _renew(membership: Membership, means: AsyncMeans[Any]) -> None:
+    """Renew a membership beside the loop of a consumer; an event loop that does not answer renews nothing."""
+    over = asyncio.Event()
+    while True:
+        await waited(over, membership.look_seconds)
+        if not membership.is_due():
+            continue
+        sent_at = membership.now()
+        try:
+            await means.runner.write(membership.extend, means.call.begun())
+            membership.renewed(sent_at)
+        except AureusError:
+            membership.failed(sent_at)
+
+
+async def _carried_out(
+    steps: Generator[Any, Any, R], carry_out: Callable[[Effect], Awaitable[Any]]
+) -> R:
+    """Carry out everything that steps ask for, and return what they come to."""
+    answer: Any = None
+    error: AureusError | None = None
+    while True:
+        try:
+            effect = steps.send(answer) if error is None else steps.throw(error)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # what the generator returns is an R
+        answer = error = None
+        try:
+            answer = await carry_out(effect)
+        except AureusError as found:
+            error = found
 
 
 async def close_all(consumers: set[AsyncConsumer[Any]]) -> None:

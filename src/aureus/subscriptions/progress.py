@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from aureus.model.subscriptions import Held
+from aureus.model.events import Event
+from aureus.model.subscriptions import Held, Tried
 
 UNSTORED_POSITIONS_MAX: Final = 1000
 """Positions without a wanted event after which a bucket is stored all the same: so many are looked at again at most."""
@@ -20,6 +21,8 @@ class _Place:
     reached: int
     is_touched: bool = False
     """Whether something that it was told is handled, and not stored."""
+    handled_count: int = 0
+    """Events that were handled in transactions since it was taken."""
 
 
 class Progress:
@@ -71,6 +74,23 @@ class Progress:
         """Return a bucket as it is to be stored when it has come to a position."""
         return replace(self._places[bucket].stored, position=position)
 
+    def tried(self, bucket: int, position: int) -> Tried | None:
+        """Return what is known of earlier tries of the event at a position."""
+        tried = self._places[bucket].stored.tried
+        return tried if tried is not None and tried.position == position else None
+
+    def is_careful(self, bucket: int, count: int) -> bool:
+        """Return whether a bucket was taken from one who may have been killed by one of the next so many events."""
+        place = self._places[bucket]
+        return place.stored.is_suspect and place.handled_count < count
+
+    def handled(self, held: Held) -> None:
+        """Note that an event was handled, in the transaction that stored this."""
+        place = self._places[held.bucket]
+        place.handled_count += 1
+        place.reached = max(place.reached, held.position)
+        self.store([held])
+
     def all_reached(self) -> list[Held]:
         """Return every bucket with what it has passed."""
         return [self.reached(bucket) for bucket in sorted(self._places)]
@@ -102,3 +122,10 @@ class Progress:
             if place is not None and place.stored.epoch == one.epoch:
                 place.stored = one
                 place.is_touched = place.reached > one.position and place.is_touched
+
+
+def position_of(event: Event) -> int:
+    """Return the position of a sealed event."""
+    if event.position is None:
+        raise AssertionError("a sealed event has a position")
+    return event.position

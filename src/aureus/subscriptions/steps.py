@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aureus._database.statement import Op
+from aureus.errors import AureusError
 from aureus.model.events import Event
+from aureus.subscriptions.membership import Membership
 
 R = TypeVar("R")
 
@@ -22,12 +24,12 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Let the handler handle an event, and carry an operation out behind it, both in one transaction.
+    """Let the handler handle events one by one, and carry an operation out behind them, all in one transaction.
 
-    The answer is None, or what the handler raised; then nothing of either happened. Other errors are thrown.
+    The answer is None, or what the handler raised; then nothing of it happened. Other errors are thrown.
     """
 
-    event: Event
+    events: tuple[Event, ...]
     guard: Callable[[], Op[None]]
 
 
@@ -52,5 +54,33 @@ class Pause:
     seconds: float
 
 
-Effect = Ask | Work | Deliver | Rest | Pause
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Renew a membership beside the loop from now on, until the loop ends."""
+
+    membership: Membership
+
+
+Effect = Ask | Work | Deliver | Rest | Pause | Keep
 Steps = Generator[Effect, Any, R]
+
+
+def until_delivery(
+    steps: Steps[None], is_closing: Callable[[], bool]
+) -> Generator[Effect, Any, Event | None]:
+    """Go on to the next event that is to be handed out, and return it; None at the end, or when it is to close."""
+    answer: Any = None
+    error: AureusError | None = None
+    while not is_closing():
+        try:
+            effect = steps.send(answer) if error is None else steps.throw(error)
+        except StopIteration:
+            return None
+        if isinstance(effect, Deliver):
+            return effect.event
+        answer = error = None
+        try:
+            answer = yield effect
+        except AureusError as found:
+            error = found
+    return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +9,6 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus.errors import Invalid
 from aureus.model.subscriptions import BUCKETS_DEFAULT, Start, Subscription
-from aureus.stores.ledger import AsyncLedgerStore, LedgerStore
 from aureus.stores.subscriptions import AsyncSubscriptionStore, SubscriptionStore
 from aureus.stores.subscriptions.rows import (
     checked_bucket_count,
@@ -19,8 +16,9 @@ from aureus.stores.subscriptions.rows import (
     checked_start,
     checked_wanted,
 )
-from aureus.subscriptions.holding import SEALING_PAUSE_SECONDS, SEALING_TRIES_MAX, Plan
-from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans, waited
+from aureus.subscriptions.consuming import AnyMeans
+from aureus.subscriptions.holding import Plan, sealed_before
+from aureus.subscriptions.loop import AsyncConsumer, AsyncMeans
 from aureus.subscriptions.threads import Consumer, Means
 
 T = TypeVar("T")
@@ -45,7 +43,8 @@ class Subscriptions(SubscriptionStore, Generic[T]):
         bucket_count: int | None = None,
     ) -> Subscription:
         """Make a subscription and return it; as the operation says, and ``"now"`` is behind all that is committed."""
-        self._seal_before(from_position)
+        if self._means is not None:
+            self._means.carry_out(sealed_before(from_position, seals=self._means.patience.seals))
         return super().create(
             name,
             stream=stream,
@@ -59,7 +58,8 @@ class Subscriptions(SubscriptionStore, Generic[T]):
         self, name: str, *, from_position: Start = "start", actor: str = "aureus"
     ) -> int:
         """Let a subscription begin anew; as the operation says, and ``"now"`` is behind all that is committed."""
-        self._seal_before(from_position)
+        if self._means is not None:
+            self._means.carry_out(sealed_before(from_position, seals=self._means.patience.seals))
         return super().reset(name, from_position=from_position, actor=actor)
 
     def group(
@@ -80,17 +80,6 @@ class Subscriptions(SubscriptionStore, Generic[T]):
         plan = _group(name, stream, category, types, from_position, bucket_count)
         return Group(plan, _required(self._means))
 
-    def _seal_before(self, start: Start) -> None:
-        """Seal what is committed, so that the end of what is sealed is now; wait for another process that is at it."""
-        means = self._means
-        if start != "now" or means is None or not means.seals:
-            return
-        store, rest = LedgerStore(means.runner, means.call), threading.Event()
-        for _ in range(SEALING_TRIES_MAX):
-            if store.seal().is_done:
-                return
-            rest.wait(SEALING_PAUSE_SECONDS)
-
 
 class Group(Generic[T]):
     """A consumer group."""
@@ -103,7 +92,8 @@ class Group(Generic[T]):
         """Return a consumer of the group's share that is this member's; by default the member gets a name of its own.
 
         A member that was killed holds its buckets until its lease ends; one that comes back under the same name before
-        goes on with them at once. Two at a time must not have the same name.
+        goes on with them at once. When two have the same name, the one that joined last takes over, and the other one
+        gets ``LeaseLost``.
         """
         means = self._means
         return Consumer(_member(self._plan, means, member, live=live), means)
@@ -128,7 +118,10 @@ class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
         bucket_count: int | None = None,
     ) -> Subscription:
         """Make a subscription and return it; as the operation says, and ``"now"`` is behind all that is committed."""
-        await self._seal_before(from_position)
+        if self._means is not None:
+            await self._means.carry_out(
+                sealed_before(from_position, seals=self._means.patience.seals)
+            )
         return await super().create(
             name,
             stream=stream,
@@ -142,7 +135,10 @@ class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
         self, name: str, *, from_position: Start = "start", actor: str = "aureus"
     ) -> int:
         """Let a subscription begin anew; as the operation says, and ``"now"`` is behind all that is committed."""
-        await self._seal_before(from_position)
+        if self._means is not None:
+            await self._means.carry_out(
+                sealed_before(from_position, seals=self._means.patience.seals)
+            )
         return await super().reset(name, from_position=from_position, actor=actor)
 
     def group(
@@ -163,17 +159,6 @@ class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
         plan = _group(name, stream, category, types, from_position, bucket_count)
         return AsyncGroup(plan, _required(self._means))
 
-    async def _seal_before(self, start: Start) -> None:
-        """Seal what is committed, so that the end of what is sealed is now; wait for another process that is at it."""
-        means = self._means
-        if start != "now" or means is None or not means.seals:
-            return
-        store, rest = AsyncLedgerStore(means.runner, means.call), asyncio.Event()
-        for _ in range(SEALING_TRIES_MAX):
-            if (await store.seal()).is_done:
-                return
-            await waited(rest, SEALING_PAUSE_SECONDS)
-
 
 class AsyncGroup(Generic[T]):
     """A consumer group, awaited."""
@@ -186,7 +171,8 @@ class AsyncGroup(Generic[T]):
         """Return a consumer of the group's share that is this member's; by default the member gets a name of its own.
 
         A member that was killed holds its buckets until its lease ends; one that comes back under the same name before
-        goes on with them at once. Two at a time must not have the same name.
+        goes on with them at once. When two have the same name, the one that joined last takes over, and the other one
+        gets ``LeaseLost``.
         """
         means = self._means
         return AsyncConsumer(_member(self._plan, means, member, live=live), means)
@@ -225,7 +211,7 @@ def async_consumer(
 
 
 def _plan(
-    means: Means[Any] | AsyncMeans[Any],
+    means: AnyMeans,
     name: str,
     stream: str | None,
     category: str | None,
@@ -241,7 +227,7 @@ def _plan(
         wanted=checked_wanted(stream, category, types) if has_filters else None,
         from_position=from_position,
         is_live=live,
-        **means.settings(),
+        **means.patience.plan(),
     )
 
 
@@ -265,13 +251,19 @@ def _group(
 
 def _member(
     plan: dict[str, Any],
-    means: Means[Any] | AsyncMeans[Any],
+    means: AnyMeans,
     member: str | None,
     *,
     live: bool,
 ) -> Plan:
     member_id = means.ids.new() if member is None else checked_name(member, "member")
-    return Plan(**plan, member_id=member_id, is_live=live, **means.settings())
+    return Plan(
+        **plan,
+        member_id=member_id,
+        joining_id=means.ids.new(),
+        is_live=live,
+        **means.patience.plan(),
+    )
 
 
 M = TypeVar("M")

@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any, cast
 
 from aureus.clock import ManualClock
-from aureus.engine.heartbeat import Heartbeat, Listener, Rhythm
+from aureus.engine.heartbeat import Heartbeat, Listener
 from aureus.errors import DatabaseUnavailable
 from aureus.model.leases import ProcessIdentity
+from aureus.model.renewal import Rhythm
 from aureus.stores.leases import LeaseStore, Notice
 
 HOLDER = ProcessIdentity("here", "boot", 1, "1")

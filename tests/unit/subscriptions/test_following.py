@@ -15,7 +15,7 @@ from aureus.model.subscriptions import Held, ParkedStream, SealedPage, Subscript
 from aureus.subscriptions.following import Following
 from aureus.subscriptions.handling import Handling
 from aureus.subscriptions.holding import UNSTORED_EVENTS_MAX, Plan
-from aureus.subscriptions.steps import Ask, Deliver, Pause, Rest, Work
+from aureus.subscriptions.steps import Ask, Deliver, Keep, Pause, Rest, Work
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -49,14 +49,21 @@ def page(*events: Event, reached: int, size: int, has_unsealed: bool = False) ->
 class Driver:
     """Answers what the loop asks for, and says what that was."""
 
-    def __init__(self, *, position: int = -1, is_live: bool = True, **plan: Any) -> None:
+    def __init__(
+        self, *, position: int = -1, is_live: bool = True, is_group: bool = False, **plan: Any
+    ) -> None:
         self.clock = ManualClock()
         self.following = Following(
             Plan(name="s", wanted=None, is_live=is_live, poll_seconds=1.0, **plan), self.clock
         )
         self._steps = self.following.steps()
-        found = Subscription("s", None, None, (), False, 1, NOW, position, NOW, 0, 0, 9)
+        found = Subscription("s", None, None, (), is_group, 1, NOW, position, NOW, 0, 0, 9)
         assert self.next() == "find"
+        if is_group:
+            assert self.answer(found) == "share"
+            assert isinstance(self.answer([Held(0, 4, position)]), Keep)
+            assert self.answer() == "list_parked"
+            return
         assert self.answer(found) == "claim"
         assert self.answer(Held(0, 4, position)) == "list_parked"
 
@@ -80,6 +87,32 @@ class Driver:
             operation.close()
             return name
         return effect
+
+
+def test_a_member_whose_share_is_due_at_every_event_still_goes_through_its_page() -> None:
+    """Reading the page again each time would take longer than the next look at the share leaves."""
+    driver = Driver(is_group=True, bucket_count=1, lease_seconds=3.0)
+    asked = driver.answer([])
+    assert asked == "read_sealed"
+    asked = driver.answer(page(event(0), event(1), event(2), reached=2, size=3))
+    for position in range(3):
+        assert asked == Deliver(event(position))
+        driver.clock.advance(1.0)
+        assert driver.answer() == "advance"
+        assert driver.answer({0}) == "share"
+        asked = driver.answer([Held(0, 4, -1)])
+    assert isinstance(asked, Rest)
+
+
+def test_a_member_that_holds_something_else_reads_again_behind_that() -> None:
+    driver = Driver(is_group=True, bucket_count=1, lease_seconds=3.0)
+    driver.answer([])
+    assert driver.answer(page(event(0), event(1), reached=1, size=2)) == Deliver(event(0))
+    driver.clock.advance(1.0)
+    assert driver.answer() == "advance"
+    assert driver.answer({0}) == "share"
+    assert driver.answer([Held(0, 9, -1)]) == "list_parked"
+    assert driver.answer([]) == "read_sealed"
 
 
 def test_an_idle_consumer_rests_and_looks_again() -> None:
@@ -172,7 +205,7 @@ def test_a_database_that_is_away_is_waited_for_longer_and_longer() -> None:
 
 def test_a_replay_gives_way_to_a_decision_to_skip() -> None:
     driver = Driver(position=1, is_live=False)
-    driver.following.handling = Handling(driver.clock, 1, 0.0)
+    driver.following.handle(Handling(driver.clock, 1, 0.0))
     waiting = ParkedStream("a", 0, 0, 1, "broken", True, NOW, NOW)
     assert driver.answer([waiting]) == "read_sealed"
     assert driver.answer(page(reached=1, size=2)) == "list_parked"

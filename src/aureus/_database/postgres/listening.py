@@ -12,6 +12,7 @@ import os
 import selectors
 import socket
 import threading
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -56,7 +57,10 @@ class Listening:
         if thread is None or os.getpid() != self._pid:
             return
         self._is_over = True
-        self._stopping.send(b"x")
+        with suppress(
+            OSError
+        ):  # it has just ended by itself, and closed what it was to hear this by
+            self._stopping.send(b"x")
         thread.join(STOP_SECONDS_MAX)
 
     def _work(self) -> None:
@@ -68,7 +72,7 @@ class Listening:
                         rest = REST_SECONDS_FIRST
                         self._ring()  # for what was sealed before anybody listened
                         self._serve(connection)
-                except psycopg.Error as error:
+                except (psycopg.Error, OSError) as error:
                     self._tell(error)
                 if not self._is_over:
                     self._rest(rest)
@@ -108,7 +112,7 @@ class Listening:
             selector.register(self._heard, selectors.EVENT_READ)
             selector.select(seconds)
 
-    def _tell(self, error: psycopg.Error) -> None:
+    def _tell(self, error: Exception) -> None:
         """Say once that there is no listening for the time being; what happens without is only slower."""
         if not self._has_told and not self._is_over:
             self._has_told = True

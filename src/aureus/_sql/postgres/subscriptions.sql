@@ -28,30 +28,34 @@ WITH head AS MATERIALIZED (
     RETURNING name
 ), buckets AS (
     INSERT INTO aureus.subscription_buckets (tenant_id, name, bucket, position, epoch, updated_at)
-    SELECT :tenant_id, made.name, b, coalesce(CAST(:from_position AS bigint), head.size) - 1, 0,
-        CAST(:now AS timestamptz)
+    SELECT :tenant_id, made.name, b, coalesce(CAST(:from_position AS bigint), head.size) - 1,
+        CAST(:first_epoch AS bigint), CAST(:now AS timestamptz)
     FROM made CROSS JOIN head CROSS JOIN generate_series(0, CAST(:bucket_count AS integer) - 1) AS b
 )
 SELECT made.name FROM made;
+
+-- name: lock_buckets :many
+-- key: name
+-- Keep the buckets of a subscription from being moved until the end of the transaction.
+SELECT b.bucket FROM aureus.subscription_buckets AS b
+WHERE b.tenant_id = :tenant_id AND b.name = :name
+ORDER BY b.bucket
+FOR UPDATE;
 
 -- name: reset_subscription :one
 -- key: name
 -- records
 -- Let every bucket begin with position :from_position, or behind what is sealed now, and nothing be parked. No row:
--- there is no such subscription, or so much is not sealed.
+-- there is no such subscription, or so much is not sealed. lock_buckets came before: what was parked while it waited
+-- would not be seen otherwise, and stay parked.
 WITH head AS MATERIALIZED (
     SELECT coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size
-), locked AS MATERIALIZED (
-    SELECT b.bucket FROM aureus.subscription_buckets AS b
-    WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.operation_id IS DISTINCT FROM :operation_id
-    ORDER BY b.bucket
-    FOR UPDATE
 ), moved AS (
     UPDATE aureus.subscription_buckets AS b
-    SET position = coalesce(CAST(:from_position AS bigint), head.size) - 1, epoch = b.epoch + 1,
+    SET position = coalesce(CAST(:from_position AS bigint), head.size) - 1, epoch = b.epoch + 1, tried_position = NULL,
         operation_id = :operation_id, updated_at = CAST(:now AS timestamptz)
-    FROM head, locked
-    WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = locked.bucket
+    FROM head
+    WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.operation_id IS DISTINCT FROM :operation_id
       AND coalesce(CAST(:from_position AS bigint), 0) <= head.size
     RETURNING b.position
 ), gone AS (
@@ -89,8 +93,8 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 
 -- name: read_sealed :many
 -- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
--- :limit events that the filters let through and that lie behind the position of their bucket. The first columns come
--- in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
+-- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
+-- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
 -- of them, and the first without its event. Events are looked up one by one by events_pkey: the range and its order
 -- leave the planner no other index, whatever it knows of the table.
 WITH batches AS MATERIALIZED (
@@ -125,14 +129,16 @@ SELECT coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id =
     EXISTS (SELECT FROM aureus.ledger_pending AS q WHERE q.tenant_id = :tenant_id) AS has_unsealed,
     w.scanned_count, w.last_position, w.missing_position,
     m.position, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id,
-    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata
+    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.wanted_count
 FROM (
     SELECT count(*) AS scanned_count, max(s.position) AS last_position,
         min(s.position) FILTER (WHERE s.entry_no IS NULL) AS missing_position
     FROM found AS s
 ) AS w
 LEFT JOIN (
-    SELECT c.*, p.payload, p.metadata
+    SELECT c.*, p.payload, p.metadata, count(*) OVER () AS wanted_count,
+        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)) OVER (ORDER BY c.position
+            ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS bytes_before
     FROM (
         SELECT f.* FROM found AS f
         WHERE f.entry_no IS NOT NULL
@@ -149,7 +155,7 @@ LEFT JOIN (
     LEFT JOIN LATERAL (
         SELECT o.payload, o.metadata FROM aureus.event_payloads AS o
         WHERE o.tenant_id = :tenant_id AND o.entry_no = c.entry_no) AS p ON true
-) AS m ON true
+) AS m ON coalesce(m.bytes_before, 0) < CAST(:bytes_max AS bigint)
 ORDER BY m.position;
 
 -- name: advance_buckets :many
@@ -171,6 +177,15 @@ FROM locked
 WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = locked.bucket
 RETURNING b.bucket;
 
+-- name: release_buckets :many
+-- key: name
+-- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is held.
+UPDATE aureus.subscription_buckets AS b
+SET position = greatest(b.position, g.position), takeover_count = 0, updated_at = CAST(:now AS timestamptz)
+FROM <<held>>
+WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = g.bucket AND b.epoch = g.epoch
+RETURNING b.bucket;
+
 -- name: lock_bucket :one
 -- key: name
 -- Hold a bucket until the end of the transaction. No row: somebody else has taken it over.
@@ -188,11 +203,20 @@ FOR NO KEY UPDATE;
 -- name: renew_member :one
 -- key: name
 -- Make or renew a membership, by the clock of the database.
-INSERT INTO aureus.subscription_members AS m (tenant_id, name, member_id, joined_at, expires_at)
+INSERT INTO aureus.subscription_members AS m (tenant_id, name, member_id, joined_at, expires_at, joining_id)
 VALUES (:tenant_id, :name, :member_id, clock_timestamp(),
-    clock_timestamp() + make_interval(secs => CAST(:lease_seconds AS double precision)))
-ON CONFLICT (tenant_id, name, member_id) DO UPDATE SET expires_at = excluded.expires_at
-RETURNING m.member_id, m.joined_at, m.expires_at;
+    clock_timestamp() + make_interval(secs => CAST(:lease_seconds AS double precision)), :joining_id)
+ON CONFLICT (tenant_id, name, member_id) DO UPDATE SET expires_at = excluded.expires_at,
+    joining_id = excluded.joining_id
+RETURNING m.member_id, m.joined_at, m.expires_at, m.joining_id;
+
+-- name: extend_member :one
+-- key: name
+-- Renew a membership between two lookings at the shares. No row: it has ended, or another process has its name.
+UPDATE aureus.subscription_members
+SET expires_at = clock_timestamp() + make_interval(secs => CAST(:lease_seconds AS double precision))
+WHERE tenant_id = :tenant_id AND name = :name AND member_id = :member_id AND joining_id = :joining_id
+RETURNING member_id;
 
 -- name: drop_lapsed_members :many
 -- key: name
@@ -205,14 +229,15 @@ RETURNING m.member_id;
 -- name: take_buckets :many
 -- key: name
 -- Take buckets over; whoever had them moves nothing from now on.
-UPDATE aureus.subscription_buckets AS b SET member_id = :member_id, epoch = b.epoch + 1
-WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = ANY (CAST(:buckets AS integer[]))
-RETURNING b.bucket, b.epoch, b.position;
+UPDATE aureus.subscription_buckets
+SET member_id = :member_id, epoch = epoch + 1, takeover_count = takeover_count + 1
+WHERE tenant_id = :tenant_id AND name = :name AND bucket = ANY (CAST(:buckets AS integer[]))
+RETURNING <<bucket>>;
 
 -- name: give_buckets :many
 -- key: name
 -- Give buckets back to be taken by others.
-UPDATE aureus.subscription_buckets AS b SET member_id = NULL
+UPDATE aureus.subscription_buckets AS b SET member_id = NULL, takeover_count = 0
 WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.member_id = :member_id
   AND b.bucket = ANY (CAST(:buckets AS integer[]))
 RETURNING b.bucket;

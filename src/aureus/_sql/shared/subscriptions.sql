@@ -15,6 +15,10 @@ SELECT s.name, s.stream, s.category, s.types, s.is_group, s.bucket_count, s.crea
     coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size
 FROM aureus.subscriptions AS s
 
+-- part: bucket
+-- A bucket as its holder knows it: how far it has come, whether the one before ended in order, and what is being tried.
+bucket, epoch, position, takeover_count, tried_position, tried_count, tried_error, first_tried_at
+
 -- part: parked
 -- A parked stream.
 SELECT p.stream, p.bucket, p.position, p.attempt_count, p.error, p.is_replaying, p.first_failed_at, p.last_failed_at,
@@ -49,9 +53,23 @@ RETURNING name;
 -- key: name
 -- Take over the one bucket of a subscription; whoever had it moves nothing from now on. No row: there is no such
 -- subscription.
-UPDATE aureus.subscription_buckets SET epoch = epoch + 1
+UPDATE aureus.subscription_buckets SET epoch = epoch + 1, takeover_count = takeover_count + 1
 WHERE tenant_id = :tenant_id AND name = :name AND bucket = 0
-RETURNING bucket, epoch, position;
+RETURNING <<bucket>>;
+
+-- name: note_try :one
+-- key: name
+-- Note how often the event at a position was tried, while the epoch is the one that is held. No row: somebody else has
+-- taken the bucket over.
+UPDATE aureus.subscription_buckets
+SET tried_position = :position, tried_count = :count, tried_error = :error, first_tried_at = :first_tried_at
+WHERE tenant_id = :tenant_id AND name = :name AND bucket = :bucket AND epoch = :epoch
+RETURNING bucket;
+
+-- name: get_position :one
+-- How far a bucket has come while the epoch is the one that is held. No row: somebody else has taken it over.
+SELECT b.position FROM aureus.subscription_buckets AS b
+WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = :bucket AND b.epoch = :epoch;
 
 -- name: list_parked :many
 -- The parked streams of a subscription, in the order of their names.
@@ -84,21 +102,29 @@ RETURNING stream;
 
 -- name: leave_group :one
 -- key: name
--- End a membership. Buckets of one who is no member are free. No row: there is none.
+-- End a membership. Buckets of one who is no member are free. No row: there is none, or another process has its name.
 DELETE FROM aureus.subscription_members
-WHERE tenant_id = :tenant_id AND name = :name AND member_id = :member_id
+WHERE tenant_id = :tenant_id AND name = :name AND member_id = :member_id AND joining_id = :joining_id
 RETURNING member_id;
+
+-- name: free_buckets :many
+-- key: name
+-- Give back in order whatever a member holds.
+UPDATE aureus.subscription_buckets SET member_id = NULL, takeover_count = 0
+WHERE tenant_id = :tenant_id AND name = :name AND member_id = :member_id
+RETURNING bucket;
 
 -- name: list_members :many
 -- The members of a group, in the order of their names.
-SELECT m.member_id, m.joined_at, m.expires_at
+SELECT m.member_id, m.joined_at, m.expires_at, m.joining_id
 FROM aureus.subscription_members AS m
 WHERE m.tenant_id = :tenant_id AND m.name = :name
 ORDER BY m.member_id;
 
 -- name: list_buckets :many
 -- The buckets of a group, who holds each of them, and how far it has come.
-SELECT b.bucket, b.epoch, b.position, b.member_id, b.updated_at
+SELECT b.bucket, b.epoch, b.position, b.takeover_count, b.tried_position, b.tried_count, b.tried_error,
+    b.first_tried_at, b.member_id, b.updated_at
 FROM aureus.subscription_buckets AS b
 WHERE b.tenant_id = :tenant_id AND b.name = :name
 ORDER BY b.bucket;
@@ -124,9 +150,9 @@ RETURNING stream;
 
 -- name: move_parked :one
 -- key: name
--- Note that an event of a parked stream is handled. With :is_strict not for a second time. No row: it is parked further
--- on by now, or not at all.
-UPDATE aureus.subscription_parked SET position = :position + 1
+-- Note that an event of a parked stream is handled, and go on behind it. With :is_strict not for a second time. No row:
+-- it is parked further on by now, or not at all.
+UPDATE aureus.subscription_parked SET position = :position + 1, is_replaying = true
 WHERE tenant_id = :tenant_id AND name = :name AND stream = :stream
   AND (position <= :position OR position = :position + 1 AND NOT :is_strict)
 RETURNING stream;

@@ -17,8 +17,13 @@ WITH RECURSIVE number (bucket) AS (
 INSERT INTO aureus.subscription_buckets (tenant_id, name, bucket, position, epoch, updated_at)
 SELECT :tenant_id, :name, number.bucket,
     coalesce(:from_position, (SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) - 1,
-    0, :now
+    :first_epoch, :now
 FROM number;
+
+-- name: lock_buckets :many
+-- key: name
+-- See which buckets a subscription has; nobody else writes meanwhile.
+SELECT b.bucket FROM aureus.subscription_buckets AS b WHERE b.tenant_id = :tenant_id AND b.name = :name;
 
 -- name: reset_subscription :one
 -- key: name
@@ -28,7 +33,7 @@ FROM number;
 UPDATE aureus.subscription_buckets
 SET position = coalesce(:from_position,
         (SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) - 1,
-    epoch = epoch + 1, operation_id = :operation_id, updated_at = :now
+    epoch = epoch + 1, tried_position = NULL, operation_id = :operation_id, updated_at = :now
 WHERE tenant_id = :tenant_id AND name = :name AND operation_id IS NOT :operation_id
   AND coalesce(:from_position, 0)
     <= coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0)
@@ -55,8 +60,8 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 
 -- name: read_sealed :many
 -- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
--- :limit events that the filters let through and that lie behind the position of their bucket. The first columns come
--- in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
+-- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
+-- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
 -- of them, and the first without its event.
 WITH head AS MATERIALIZED (
     SELECT coalesce(max(h.size), 0) AS size, coalesce(max(h.last_entry_no), 0) AS last_entry_no
@@ -83,7 +88,7 @@ SELECT head.size, EXISTS (
         SELECT 1 FROM aureus.events AS q WHERE q.tenant_id = :tenant_id AND q.entry_no > head.last_entry_no
     ) AS has_unsealed, w.scanned_count, w.last_position, w.missing_position,
     m.position, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id,
-    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata
+    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.wanted_count
 FROM head
 CROSS JOIN (
     SELECT count(*) AS scanned_count, max(s.position) AS last_position,
@@ -91,7 +96,9 @@ CROSS JOIN (
     FROM found AS s
 ) AS w
 LEFT JOIN (
-    SELECT c.*, p.payload, p.metadata
+    SELECT c.*, p.payload, p.metadata, count(*) OVER () AS wanted_count,
+        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)) OVER (ORDER BY c.position
+            ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS bytes_before
     FROM (
         SELECT f.* FROM found AS f
         WHERE f.entry_no IS NOT NULL
@@ -106,7 +113,7 @@ LEFT JOIN (
         LIMIT :limit
     ) AS c
     LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = c.entry_no
-) AS m ON true
+) AS m ON coalesce(m.bytes_before, 0) < :bytes_max
 ORDER BY m.position;
 
 -- name: advance_buckets :many
@@ -118,6 +125,15 @@ SET position = g.value ->> 'position', updated_at = :now
 FROM json_each(:held) AS g
 WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = g.value ->> 'bucket' AND b.epoch = g.value ->> 'epoch'
   AND (b.position < g.value ->> 'position' OR b.position = g.value ->> 'position' AND NOT :is_strict)
+RETURNING bucket;
+
+-- name: release_buckets :many
+-- key: name
+-- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is held.
+UPDATE aureus.subscription_buckets AS b
+SET position = max(b.position, g.value ->> 'position'), takeover_count = 0, updated_at = :now
+FROM json_each(:held) AS g
+WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = g.value ->> 'bucket' AND b.epoch = g.value ->> 'epoch'
 RETURNING bucket;
 
 -- name: lock_bucket :one
@@ -135,11 +151,20 @@ WHERE s.tenant_id = :tenant_id AND s.name = :name AND s.is_group;
 -- name: renew_member :one
 -- key: name
 -- Make or renew a membership, by the clock of the database.
-INSERT INTO aureus.subscription_members AS m (tenant_id, name, member_id, joined_at, expires_at)
+INSERT INTO aureus.subscription_members AS m (tenant_id, name, member_id, joined_at, expires_at, joining_id)
 VALUES (:tenant_id, :name, :member_id, CAST(unixepoch('subsec') * 1000000 AS INTEGER),
-    CAST((unixepoch('subsec') + :lease_seconds) * 1000000 AS INTEGER))
-ON CONFLICT (tenant_id, name, member_id) DO UPDATE SET expires_at = excluded.expires_at
-RETURNING member_id, joined_at, expires_at;
+    CAST((unixepoch('subsec') + :lease_seconds) * 1000000 AS INTEGER), :joining_id)
+ON CONFLICT (tenant_id, name, member_id) DO UPDATE SET expires_at = excluded.expires_at,
+    joining_id = excluded.joining_id
+RETURNING member_id, joined_at, expires_at, joining_id;
+
+-- name: extend_member :one
+-- key: name
+-- Renew a membership between two lookings at the shares. No row: it has ended, or another process has its name.
+UPDATE aureus.subscription_members
+SET expires_at = CAST((unixepoch('subsec') + :lease_seconds) * 1000000 AS INTEGER)
+WHERE tenant_id = :tenant_id AND name = :name AND member_id = :member_id AND joining_id = :joining_id
+RETURNING member_id;
 
 -- name: drop_lapsed_members :many
 -- key: name
@@ -152,14 +177,15 @@ RETURNING member_id;
 -- name: take_buckets :many
 -- key: name
 -- Take buckets over; whoever had them moves nothing from now on.
-UPDATE aureus.subscription_buckets SET member_id = :member_id, epoch = epoch + 1
+UPDATE aureus.subscription_buckets
+SET member_id = :member_id, epoch = epoch + 1, takeover_count = takeover_count + 1
 WHERE tenant_id = :tenant_id AND name = :name AND bucket IN (SELECT g.value FROM json_each(:buckets) AS g)
-RETURNING bucket, epoch, position;
+RETURNING <<bucket>>;
 
 -- name: give_buckets :many
 -- key: name
 -- Give buckets back to be taken by others.
-UPDATE aureus.subscription_buckets SET member_id = NULL
+UPDATE aureus.subscription_buckets SET member_id = NULL, takeover_count = 0
 WHERE tenant_id = :tenant_id AND name = :name AND member_id = :member_id
   AND bucket IN (SELECT g.value FROM json_each(:buckets) AS g)
 RETURNING bucket;

@@ -40,6 +40,7 @@ from aureus.model.subscriptions import (
     Start,
     Subscription,
     Wanted,
+    first_epoch,
 )
 from aureus.stores.subscriptions.rows import (
     bucket_of_row,
@@ -93,6 +94,7 @@ class SubscriptionOperations(Operations):
         wanted = checked_wanted(stream, category, types)
         buckets = checked_bucket_count(bucket_count)
         first = checked_start(from_position)
+        operation = yield from new_id()
         now = yield from current_time()
         yield from fetch_one(
             sql.create_subscription,
@@ -101,6 +103,7 @@ class SubscriptionOperations(Operations):
             is_group=bucket_count is not None,
             bucket_count=buckets,
             from_position=first,
+            first_epoch=first_epoch(operation),
             now=now,
             **parameters_of(wanted),
         )
@@ -169,6 +172,7 @@ class SubscriptionOperations(Operations):
         first = checked_start(from_position)
         operation = yield from new_id()
         now = yield from current_time()
+        yield from fetch_all(sql.lock_buckets, bool, name=name)
         yield from record(
             _fact(EventType.SUBSCRIPTION_RESET, name, actor, fromPosition=from_position)
         )

@@ -23,6 +23,7 @@ from aureus.model.subscriptions import (
     Held,
     ParkedStream,
     SealedPage,
+    Tried,
     Wanted,
 )
 from aureus.stores.subscriptions.rows import (
@@ -41,6 +42,9 @@ SCAN_MAX = 2000
 READ_MAX = 500
 """Events that one look brings at most."""
 
+READ_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of content that one look brings, before the event with which it is more: an event may have 4 MiB."""
+
 
 class ConsumerOperations(Operations):
     """Operations of a consumer."""
@@ -55,12 +59,14 @@ class ConsumerOperations(Operations):
         held: Sequence[Held] = (),
         limit: int = READ_MAX,
         scan: int = SCAN_MAX,
+        bytes_max: int = READ_BYTES_MAX,
     ) -> Op[SealedPage]:
         """Return events behind a position, in the order of positions, and how far that look went.
 
         It goes through at most 2,000 positions, so that a filter that lets little through makes progress, and no call
-        is long. With several buckets only events of the ``held`` ones are returned, behind the position of each. An
-        event whose content was erased comes without it.
+        is long; it brings at most 500 events, and no further one when these have 8 MiB of content. With
+        several buckets only events of the ``held`` ones are returned, behind the position of each. An event whose
+        content was erased comes without it.
 
         Raises ``IntegrityFailure`` when a sealed entry or its event is missing: nothing is passed over.
         """
@@ -73,15 +79,16 @@ class ConsumerOperations(Operations):
             after_position=after_position,
             scan=scan,
             limit=count,
+            bytes_max=bytes_max,
             bucket_count=bucket_count,
             held=held_json(held),
             **parameters_of(wanted),
         )
         size, has_unsealed, scanned_count, last_position, missing_position = rows[0][:5]
         _check_dense(after_position, scan, size, scanned_count, last_position, missing_position)
-        events = tuple(sealed_event_of(row[5:]) for row in rows if row[5] is not None)
+        events = tuple(sealed_event_of(row[5:-1]) for row in rows if row[5] is not None)
         reached = after_position if last_position is None else last_position
-        if len(events) == count:
+        if events and (len(events) == count or len(events) < rows[0][-1]):
             reached = events[-1].position or 0
         return SealedPage(events, reached, size, bool(has_unsealed))
 
@@ -108,11 +115,57 @@ class ConsumerOperations(Operations):
         return set(moved)
 
     @write
-    def handled(self, name: str, held: Held) -> Op[None]:
-        """Move a bucket in the transaction that handled its event. Raises ``LeaseLost``: it must not be."""
-        moved = yield from self._advance(name, [held], is_strict=True)
-        if not moved:
+    def release(self, name: str, held: Sequence[Held]) -> Op[set[int]]:
+        """Move buckets as far as they have come, and give them back in order; return those that were held. Atomic.
+
+        Repeating it is harmless.
+        """
+        now = yield from current_time()
+        given = yield from last_all(
+            sql.release_buckets, _number, name=name, held=held_json(held), now=now
+        )
+        return set(given)
+
+    @write
+    def handled(self, name: str, held: Sequence[Held]) -> Op[None]:
+        """Move buckets in the transaction that handled their events. Raises ``LeaseLost``: it must not be."""
+        moved = yield from self._advance(name, held, is_strict=True)
+        for one in held:
+            if one.bucket not in moved:
+                raise lost(name, one.bucket)
+
+    @write
+    def note_try(self, name: str, held: Held, tried: Tried) -> Op[None]:
+        """Note how often the event behind a bucket's position was tried. Atomic.
+
+        Repeating it is harmless. Raises ``LeaseLost``.
+        """
+        noted = yield from last(
+            sql.note_try,
+            bool,
+            name=name,
+            bucket=held.bucket,
+            epoch=held.epoch,
+            position=tried.position,
+            count=tried.count,
+            error=tried.error,
+            first_tried_at=tried.first_at,
+        )
+        if noted is None:
             raise lost(name, held.bucket)
+
+    @read
+    def has_reached(self, name: str, held: Sequence[Held]) -> Op[bool]:
+        """Return whether a bucket is at a position or beyond. Raises ``LeaseLost`` when it is not held any more."""
+        for one in held:
+            position = yield from fetch_one(
+                sql.get_position, _number, name=name, bucket=one.bucket, epoch=one.epoch
+            )
+            if position is None:
+                raise lost(name, one.bucket)
+            if position < one.position:
+                return False
+        return True
 
     # Streams of which an event could not be handled.
 

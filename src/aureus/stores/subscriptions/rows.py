@@ -19,6 +19,7 @@ from aureus.model.subscriptions import (
     ParkedStream,
     Start,
     Subscription,
+    Tried,
     Wanted,
 )
 
@@ -111,12 +112,20 @@ def subscription_of(row: Row) -> Subscription:
 
 def held_of(row: Row) -> Held:
     """Return the bucket of a row as its holder knows it."""
-    return Held(*row[:3])
+    bucket, epoch, position, takeover_count, *tried = row[:8]
+    return Held(bucket, epoch, position, takeover_count > 1, _tried_of(tried))
 
 
 def bucket_of_row(row: Row) -> Bucket:
-    """Return the bucket of a row."""
-    return Bucket(*row)
+    """Return the bucket of a row; what was tried in it only while that is not past."""
+    held = held_of(row)
+    tried = held.tried if held.tried and held.tried.position > held.position else None
+    return Bucket(held.bucket, held.epoch, held.position, held.is_suspect, tried, *row[8:])
+
+
+def _tried_of(columns: Sequence[Any]) -> Tried | None:
+    position, count, error, first_at = columns
+    return None if position is None else Tried(position, count, error or "", first_at)
 
 
 def member_of(row: Row) -> Member:
