@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
-from urllib.parse import quote
 
 from aureus._database.statement import Op
 from aureus.codec import encode
@@ -29,7 +28,7 @@ from aureus.model.snapshots import (
 )
 from aureus.model.world_state import end_of_prefix
 from aureus.model.world_state import stream_of as stream_of_key
-from aureus.snapshots.capturing import PAGE, part_of_key
+from aureus.snapshots.capturing import PAGE, memory_streams, part_of_key
 from aureus.stores.entries import Told, told_between
 from aureus.stores.ledger import Cut
 from aureus.stores.memories import MemoryOperations
@@ -94,7 +93,9 @@ def _keys(scope: str, cut: Cut) -> Op[list[SnapshotPart]]:
 
 
 def _memories(scope: SnapshotScope, agent_id: str, moment: Moment) -> Op[list[SnapshotPart]]:
-    told = yield from _told_of_memories(scope, agent_id)
+    told: list[Told] = []
+    for first, end in memory_streams(scope):
+        told += yield from told_between(first, end)
     state: dict[str, Told] = {}
     for one in told:
         if moment.cut.holds(one.entry_no) and one.type in _LIVE | _GONE:
@@ -146,16 +147,6 @@ def _replaced_by_what_was_erased(pointers: Sequence[SnapshotPart], moment: Momen
             if ended is not None and ended <= moment.at:
                 over.add(part.name)
     return over
-
-
-def _told_of_memories(scope: SnapshotScope, agent_id: str) -> Op[list[Told]]:
-    stream = f"memories/{quote(agent_id, safe='')}"
-    if scope.user_id:
-        stream += f"/{quote(scope.user_id, safe='')}"
-    told = yield from told_between(stream, stream + "\x01")
-    if scope.user_id is None:
-        told += yield from told_between(stream + "/", end_of_prefix(stream + "/"))
-    return told
 
 
 def _belongs(memory: Memory | None, scope: SnapshotScope, moment: Moment) -> bool:

@@ -41,7 +41,7 @@ GRANT SELECT, INSERT, DELETE ON aureus.event_subjects TO aureus_app;
 GRANT SELECT, INSERT ON aureus.erasures, aureus.erased_entries TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.snapshots, aureus.snapshot_parts TO aureus_app;
 GRANT UPDATE (is_verified, verified_at) ON aureus.snapshots TO aureus_app;
-GRANT UPDATE (content, erasure_record_id) ON aureus.snapshot_parts TO aureus_app;
+GRANT UPDATE (content, salt, erasure_record_id) ON aureus.snapshot_parts TO aureus_app;
 GRANT SELECT, INSERT ON aureus.rollbacks TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.rollback_approvals TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;

@@ -52,8 +52,9 @@ ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET updated_at = w.updated_a
 RETURNING version, is_deleted, value;
 
 -- name: count_world_state_versions :one
--- How many values the keys of a scope ever had, deletions included.
-SELECT count(*) FROM aureus.world_state_versions AS v WHERE v.tenant_id = :tenant_id AND v.scope = :scope;
+-- How many values the keys of a scope have had of which events tell: deletions included, and not what was erased.
+SELECT count(*) FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.erasure_record_id IS NULL;
 
 -- name: get_key_remains :one
 -- Whether a key has, or ever had, a value that was not erased.
