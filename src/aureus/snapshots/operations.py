@@ -31,7 +31,7 @@ from aureus.snapshots.capturing import (
 )
 from aureus.snapshots.reconstructing import Moment, followed
 from aureus.snapshots.restoring import Undoing, planned, undone
-from aureus.snapshots.rollbacks import check_approved, counted, failed, told
+from aureus.snapshots.rollbacks import check_approved, check_same_snapshot, counted, failed, told
 from aureus.snapshots.verifying import verified
 from aureus.stores.ledger import (
     LedgerOperations,
@@ -231,8 +231,9 @@ class SnapshotOperations(SnapshotRows):
         call with the same ``rollback_id`` returns what was done.
 
         A change that others make in the same moment lets it begin anew. Raises ``NotFound``, ``ApprovalRequired``,
-        ``Forbidden`` and ``IllegalTransition`` for an approval that is not good for this; a snapshot that was changed
-        is no error here, but one of `restore`.
+        ``Forbidden`` and ``IllegalTransition`` for an approval that is not good for this, ``AlreadyExists`` for an id
+        that stands for something else, ``LimitExceeded`` when there is more by now than twice what a snapshot holds;
+        a snapshot that was changed is no error here, but one of `restore`.
         """
         named = rollback_id or (yield from new_id())
         check_name(named, "rollback_id", bytes_max=ROLLBACK_ID_BYTES_MAX)
@@ -242,6 +243,7 @@ class SnapshotOperations(SnapshotRows):
         head = yield from sealed_head()
         earlier = yield from find_rollback(named)
         if earlier is not None:
+            check_same_snapshot(earlier, snapshot_id)
             return RollbackAttempt(earlier)
         snapshot = yield from get_snapshot(snapshot_id)
         now = yield from current_time()

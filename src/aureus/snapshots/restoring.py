@@ -20,7 +20,7 @@ from aureus.model.memories import Memory
 from aureus.model.rollbacks import UNDONE, Change, Remedy, SnapshotChange, differences
 from aureus.model.snapshots import Holdings, PartKind, Snapshot, SnapshotPart
 from aureus.snapshots.capturing import Paging, fingerprint
-from aureus.stores.memories.rewriting import BATCH_MAX, rewrite, standing, versions_of
+from aureus.stores.memories.rewriting import BATCH_MAX, key_holders, rewrite, standing, versions_of
 from aureus.stores.memories.stating import next_version
 from aureus.stores.sessions.rewriting import BATCH_MAX as SESSIONS_AT_ONCE
 from aureus.stores.sessions.rewriting import SessionDocument, SessionRewriting
@@ -191,6 +191,8 @@ def _undo_memories(
     if kind is not EventType.MEMORY_DELETED:
         old = yield from _by_id(changes, undoing.held)
     paging.seen(len(memory.text) for memory in current)
+    if kind is EventType.MEMORY_RESTORED:
+        yield from _free_keys(current, undoing)
     written = [
         next_version(
             memory, undoing.rollback_id, undoing.now, **_changed(memory, old, kind, undoing.now)
@@ -198,6 +200,16 @@ def _undo_memories(
         for memory in current
     ]
     yield from rewrite(kind, written, undoing.now, undoing.actor, REASON)
+
+
+def _free_keys(memories: Sequence[Memory], undoing: Undoing) -> Op[None]:
+    """Forget what holds the keys of memories that are to be revived: later ones that have expired, and no others."""
+    holders = yield from key_holders(memories)
+    forgotten = [
+        next_version(memory, undoing.rollback_id, undoing.now, deleted_at=undoing.now)
+        for memory in holders
+    ]
+    yield from rewrite(EventType.MEMORY_DELETED, forgotten, undoing.now, undoing.actor, REASON)
 
 
 def _changed(

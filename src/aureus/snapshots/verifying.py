@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aureus._database.statement import Op
 from aureus.codec import decode
-from aureus.errors import IntegrityFailure
+from aureus.errors import IntegrityFailure, Invalid
 from aureus.model.events import EventType
 from aureus.model.ledger import LedgerHead
 from aureus.model.memories import Memory
@@ -33,7 +33,7 @@ from aureus.model.snapshots import (
     stream_of,
 )
 from aureus.snapshots.capturing import Paging, fingerprint, first_leaf, memory_streams
-from aureus.stores.entries import entry_of, told_between
+from aureus.stores.entries import StoredEntry, entry_of, told_between
 from aureus.stores.erasures import find_record, has_erased_entries
 from aureus.stores.ledger import position_of, subtrees_for
 from aureus.stores.memories.rewriting import versions_of
@@ -139,9 +139,7 @@ def _check_ledger(snapshot: Snapshot, head: LedgerHead) -> Op[None]:
         raise _Broken("ledger", error.message) from error
     if root != snapshot.ledger_root:
         raise _Broken("ledger", f"its first {snapshot.ledger_size:,} entries have another root")
-    entry = yield from entry_of(stream_of(snapshot.snapshot_id), 1)
-    if entry is None:
-        raise _Broken("ledger", "it does not tell of the snapshot, or no longer")
+    entry = yield from _telling_entry(snapshot.snapshot_id)
     if entry.recomputed() != entry.leaf_hash:
         raise _Broken("ledger", "the entry that tells of the snapshot was changed")
     if decode(entry.payload).get("root") != snapshot.root.hex():
@@ -156,6 +154,21 @@ def _check_ledger(snapshot: Snapshot, head: LedgerHead) -> Op[None]:
         raise _Broken("ledger", error.message) from error
     if not verify_inclusion(entry.leaf_hash, placed[0], head.size, proof, head.root):
         raise _Broken("ledger", "the entry that tells of the snapshot is not part of the tree")
+
+
+def _telling_entry(snapshot_id: str) -> Op[StoredEntry]:
+    """Return the entry that tells of a snapshot: the last one, since an id may be used again after a deletion."""
+    stream = stream_of(snapshot_id)
+    try:
+        told = yield from told_between(stream, stream + "\x01")
+    except Invalid as error:
+        raise _Broken("ledger", "an entry that tells of the snapshot was changed") from error
+    if told and told[-1].type == EventType.SNAPSHOT_DELETED:
+        raise _Broken("ledger", "it tells that the snapshot was deleted")
+    entry = (yield from entry_of(stream, told[-1].version)) if told else None
+    if entry is None:
+        raise _Broken("ledger", "it does not tell of the snapshot, or no longer")
+    return entry
 
 
 def _check_pointers(scope: SnapshotScope, pointers: Sequence[SnapshotPart]) -> Op[list[str]]:
