@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from aureus.errors import AlreadyExists
+from aureus.errors import AlreadyExists, Forbidden, IntegrityFailure
 from tests.contract.stage import Stage
 
 MANY = 25
@@ -113,3 +115,73 @@ def test_a_rollback_id_that_a_write_has_used_is_refused(stage: Stage) -> None:
         stores.snapshots.restore("s", rollback_id="monday")
     assert stores.world_state.get("plan").value == 2
     assert stores.snapshots.restore("s", rollback_id="tuesday").counts == {"set": 1}
+
+
+def verified(stores: Any, snapshot_id: str, **more: Any) -> None:
+    """Take a snapshot of the agent and its world state, and verify it."""
+    stores.snapshots.create("planner", world_scope="default", snapshot_id=snapshot_id, **more)
+    stores.snapshots.verify(snapshot_id)
+
+
+def test_a_key_is_given_back_by_a_memory_that_has_expired(stage: Stage) -> None:
+    memories, snapshots, clock = stage.stores.memories, stage.stores.snapshots, stage.backend.clock
+    memories.put("tone", "short", agent_id="planner", memory_id="m1")
+    verified(stage.stores, "s")
+    soon = clock.now() + timedelta(seconds=60)
+    memories.put("tone", "long", agent_id="planner", memory_id="m2", expires_at=soon)
+    clock.advance(120)
+    assert snapshots.restore("s").counts == {"revive": 1}
+    assert memories.get_by_key("tone", agent_id="planner").text == "short"
+
+
+def test_the_id_of_a_rollback_stands_for_one_snapshot(stage: Stage) -> None:
+    verified(stage.stores, "s")
+    verified(stage.stores, "t")
+    stage.stores.snapshots.restore("s", rollback_id="back")
+    with pytest.raises(AlreadyExists, match="rollback back went to snapshot s, not t"):
+        stage.stores.snapshots.restore("t", rollback_id="back")
+
+
+def test_the_id_of_an_approval_stands_for_one_question(stage: Stage) -> None:
+    snapshots = stage.stores.snapshots
+    verified(stage.stores, "s")
+    verified(stage.stores, "t")
+    asked = snapshots.request_approval("s", requested_by="a", approval_id="ok")
+    assert snapshots.request_approval("s", requested_by="a", approval_id="ok") == asked
+    with pytest.raises(AlreadyExists, match="approval ok is for snapshot s, not t"):
+        snapshots.request_approval("t", requested_by="a", approval_id="ok")
+
+
+def test_an_approval_of_a_low_risk_is_none_of_a_high_one(stage: Stage) -> None:
+    stores, snapshots = stage.stores, stage.stores.snapshots
+    verified(stores, "s")
+    snapshots.request_approval("s", requested_by="a", approval_id="ok")
+    snapshots.decide_approval("ok", approve=True, decided_by="b")
+    # A rollback that was refused, or a check that failed, makes the risk a high one.
+    with stage.backend.transaction(stage.tenant) as tx:
+        tx.execute(f"UPDATE {stage.table('snapshots')} SET is_verified = false")
+    with pytest.raises(Forbidden, match="was given for a LOW risk, and this is a HIGH one"):
+        snapshots.restore("s", approval_id="ok")
+    assert snapshots.get_approval("ok").status.value == "approved"
+
+
+def test_the_id_of_a_snapshot_may_be_used_again(stage: Stage) -> None:
+    stores, snapshots = stage.stores, stage.stores.snapshots
+    verified(stores, "s")
+    snapshots.delete("s")
+    stores.world_state.set("plan", 2)
+    verified(stores, "s")
+    assert snapshots.restore("s").counts == {}
+
+
+def test_a_snapshot_that_was_deleted_is_not_put_back_behind_our_back(
+    stage: Stage, tamper: Callable[[Stage, str, str], None]
+) -> None:
+    verified(stage.stores, "s")
+    table = stage.table("snapshots")
+    copied = "aureus.kept" if table != "snapshots" else "kept"
+    tamper(stage, "snapshots", f"CREATE TABLE {copied} AS SELECT * FROM {table}")
+    stage.stores.snapshots.delete("s")
+    tamper(stage, "snapshots", f"INSERT INTO {table} SELECT * FROM {copied}")
+    with pytest.raises(IntegrityFailure, match="it tells that the snapshot was deleted"):
+        stage.stores.snapshots.verify("s")

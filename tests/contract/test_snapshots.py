@@ -392,11 +392,9 @@ def test_many_parts_are_captured_and_brought_back_page_by_page(
     stage: Stage, agent: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(capturing, "PAGE", 3)
-    monkeypatch.setattr(capturing, "SESSION_PAGE", 2)
-    monkeypatch.setattr("aureus.snapshots.operations.PAGE", 3)
-    monkeypatch.setattr("aureus.snapshots.restoring.PAGE", 3)
     monkeypatch.setattr("aureus.snapshots.restoring.BATCH_MAX", 2)
-    monkeypatch.setattr("aureus.snapshots.verifying.PAGE", 3)
+    monkeypatch.setattr("aureus.snapshots.restoring.KEYS_AT_ONCE", 2)
+    monkeypatch.setattr("aureus.snapshots.restoring.SESSIONS_AT_ONCE", 3)
     monkeypatch.setattr("aureus.stores.snapshots.rows.CHUNK_BYTES", 40)
     for number in range(7):
         agent.world_state.set(f"k{number}", number)
@@ -453,3 +451,51 @@ def test_rows_of_snapshots_are_immutable(stage: Stage, agent: Any) -> None:
             pytest.raises((IntegrityFailure, Forbidden)),
         ):
             tx.execute(f"UPDATE {stage.table(table)} SET {column} = {column}")
+
+
+def test_pages_hold_fewer_things_where_these_are_large() -> None:
+    paging = capturing.Paging()
+    sizes = [paging.size]
+    for large in (100, 100, 100, 4_000_000, 4_000_000):
+        paging.seen([large] * paging.size)
+        sizes.append(paging.size)
+    assert sizes == [16, 128, 1000, 1000, 4, 4]
+    paging = capturing.Paging(2)
+    paging.seen([20_000_000])
+    assert paging.size == 1
+    paging.seen([])
+    assert paging.size == 1
+
+
+def test_an_agent_that_has_grown_beyond_the_limits_goes_back_all_the_same(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capturing, "KEYS_MAX", 3)
+    world, snapshots = stage.stores.world_state, stage.stores.snapshots
+    for number in range(3):
+        world.set(f"k{number}", 1)
+    snapshots.create(world_scope="default", snapshot_id="s")
+    snapshots.verify("s")
+    for number in range(6):
+        world.set(f"k{number}", 2)
+    with pytest.raises(LimitExceeded, match="more than 3 keys of the scope default; narrow"):
+        snapshots.create(world_scope="default")
+    rollback = snapshots.restore("s")
+    assert rollback.counts == {"delete": 3, "set": 3}
+    assert snapshots.get(rollback.before_id).state_count == 6
+    for number in range(9):
+        world.set(f"k{number}", 3)
+    with pytest.raises(LimitExceeded, match="more than 6 keys of the scope default by now"):
+        snapshots.restore("s")
+    assert world.get("k8").value == 3
+
+
+def test_a_snapshot_of_too_many_bytes_is_refused_before_anything_is_stored(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capturing, "CONTENT_BYTES_MAX", 1000)
+    stage.stores.world_state.set("large", "x" * 1001)
+    with pytest.raises(LimitExceeded, match="more than 1,000 bytes with the keys of the scope"):
+        stage.stores.snapshots.create(world_scope="default")
+    assert list(stage.stores.snapshots.list()) == []
+    assert list(stage.stores.events.list(category="snapshots").events) == []

@@ -99,12 +99,13 @@ def test_a_snapshot_waits_for_whoever_seals_and_sees_what_was_committed_meanwhil
 
 
 def _wait_for_a_lock(database: PostgresDatabase) -> None:
-    def waits() -> bool:
-        with psycopg.connect(database.url(), autocommit=True) as connection:
-            row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
-            return bool(row and row[0])
+    eventually(lambda: _waiting_count(database) > 0, "somebody waits for a lock")
 
-    eventually(waits, "somebody waits for a lock")
+
+def _waiting_count(database: PostgresDatabase) -> int:
+    with psycopg.connect(database.url(), autocommit=True) as connection:
+        row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        return int(row[0]) if row else 0
 
 
 def test_going_back_while_others_write_loses_none_of_their_writes(make_stage: MakeStage) -> None:
@@ -199,3 +200,36 @@ def test_who_committed_late_is_no_part_of_the_moment_before(make_stage: MakeStag
     assert names(2) == [("late", 1), ("quick", 1)]
     assert names(3) == [("late", 1), ("quick", 1), ("m1", 1)]
     assert names(4) == [("late", 1), ("quick", 2), ("m1", 1)]
+
+
+def test_what_is_erased_while_a_snapshot_is_taken_is_not_in_it(
+    make_stage: MakeStage, postgres_database: PostgresDatabase
+) -> None:
+    stores = make_stage(**{"ledger.sealing": "off"}).stores
+    stores.world_state.set("phone", "555-1234")
+    stores.sessions.save("planner", "s1", {"secret": 1})
+    stores.ledger.seal()
+    with psycopg.connect(postgres_database.url()) as holder, ThreadPoolExecutor(2) as pool:
+        # The snapshot has captured everything, and cannot be kept yet.
+        holder.execute("LOCK TABLE aureus.snapshots IN SHARE MODE")
+        taking = pool.submit(
+            stores.snapshots.create, "planner", world_scope="default", snapshot_id="s"
+        )
+        _wait_for_a_lock(postgres_database)
+        erasing = pool.submit(
+            stores.erasure.erase,
+            "bob",
+            reason="request",
+            sessions=[("planner", "s1")],
+            world_state=[("default", "phone")],
+            scrub=False,
+        )
+        eventually(
+            lambda: erasing.done() or _waiting_count(postgres_database) > 1, "the erasure waits too"
+        )
+        assert not erasing.done()
+        holder.rollback()
+        taking.result()
+        erasing.result()
+    assert [part.content for part in stores.snapshots.list_parts("s")] == [None, None]
+    assert sorted(stores.snapshots.verify("s").erased) == ["default/phone", "sessions/s1"]

@@ -22,6 +22,7 @@ from aureus._database.statement import (
     Keep,
     Lengthy,
     NewId,
+    NewSalt,
     Op,
     Outside,
     OutsideWanted,
@@ -224,6 +225,8 @@ class Drive(Generic[R]):
             return self._time()
         if isinstance(effect, NewId):
             return self._new_id()
+        if isinstance(effect, NewSalt):
+            return self._sources.ids.salt()
         if isinstance(effect, Record):
             recorded = Recorded(effect.fact)
             self._facts.append(recorded)

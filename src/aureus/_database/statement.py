@@ -95,6 +95,10 @@ class NewId:
     """Ask for a fresh identifier; the k-th of a call is the same in each of its attempts."""
 
 
+class NewSalt:
+    """Ask for 32 random bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """State a fact; it is written together with the next statement, if and only if that one brings rows."""
@@ -169,6 +173,7 @@ Effect = (
     Statement
     | CurrentTime
     | NewId
+    | NewSalt
     | Record
     | Accompany
     | Outside
@@ -216,6 +221,11 @@ def new_id() -> Op[str]:
     what it has written.
     """
     return cast(str, (yield NewId()))
+
+
+def new_salt() -> Op[bytes]:
+    """Return 32 random bytes, other ones in each attempt."""
+    return cast(bytes, (yield NewSalt()))
 
 
 def record(fact: Fact) -> Op[Recorded]:

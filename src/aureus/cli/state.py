@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -103,6 +104,43 @@ def history(*, key: str, limit: int, scope: str, as_json: bool, **flags: Any) ->
     _show(entries, "KEY", as_json=as_json)
 
 
+@state.command()
+@click.option(
+    "--keep",
+    "keep_newest",
+    type=click.IntRange(1),
+    help="Keep so many of the newest versions of a key.",
+)
+@click.option("--before", metavar="TIME", help="Only versions that are older than this time.")
+@click.option("--reason", metavar="TEXT", default="", help="Why; it is kept with the event.")
+@_scope_option
+@actor_option
+@database_options
+@json_option
+def prune(
+    *,
+    keep_newest: int | None,
+    before: str | None,
+    reason: str,
+    scope: str,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Remove old versions of keys, on record; what a snapshot names stays."""
+    moment = None if before is None else _moment(before)
+    if keep_newest is None and moment is None:
+        raise Invalid("say what may go: --keep N, --before TIME, or both")
+    actor = settings_of(flags).actor
+    with opened(flags) as client:
+        done = client.world_state.scope(scope).prune(
+            keep_newest=keep_newest, before=moment, actor=actor, reason=reason
+        )
+    if as_json:
+        show_json(done.to_dict())
+    else:
+        click.echo(f"{done.version_count} versions")
+
+
 def _show(entries: Sequence[WorldStateEntry], heading: str, *, as_json: bool) -> None:
     if as_json:
         show_json([entry.to_dict() for entry in entries])
@@ -124,6 +162,17 @@ def _shown(entry: WorldStateEntry) -> str:
         return "(deleted)"
     text = plain_text(encode_text(entry.value))
     return text if len(text) <= _VALUE_CHARACTERS else f"{text[: _VALUE_CHARACTERS - 1]}…"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no time, such as 2026-05-01 or 2026-05-01T12:00:00Z",
+            param_hint="--before",
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _value(text: str) -> Any:

@@ -19,12 +19,20 @@ from aureus.model.sessions import SessionName
 from aureus.model.snapshots import stream_of as snapshot_stream_of
 from aureus.stores import erasures as entries
 from aureus.stores.hypotheses import erase_hypotheses, list_subject_hypotheses
+from aureus.stores.ledger import pass_head
 from aureus.stores.memories import erasing as memories
 from aureus.stores.profiles import erase_profile, has_profile
 from aureus.stores.runs import erase_run, has_remains
 from aureus.stores.sessions.erasing import erase_session, is_session_known
-from aureus.stores.snapshots.erasing import erase_snapshots, list_subject_snapshots
-from aureus.stores.snapshots.rows import erase_captured_session, is_session_captured
+from aureus.stores.snapshots.erasing import (
+    erase_captured_key,
+    erase_captured_session,
+    erase_pointers,
+    erase_snapshots,
+    is_key_captured,
+    is_session_captured,
+    list_subject_snapshots,
+)
 from aureus.stores.world_state.erasing import empty_key, empty_key_versions, has_values
 
 BATCH_MAX = 250
@@ -92,7 +100,7 @@ class ErasureOperations(Operations):
         if place.key is not None:
             end = place.key + KEYS_BATCH
             for key in request.keys[place.key : end]:
-                if (yield from has_values(*key)):
+                if (yield from has_values(*key)) or (yield from is_key_captured(*key)):
                     keys.append(key)  # noqa: PERF401 - a comprehension cannot yield
             place = replace(place, key=end if end < len(request.keys) else None)
         if place.has_profile is None:
@@ -227,10 +235,15 @@ def _found_entries(request: ErasureRequest, targets: Targets) -> Op[Targets]:
 def _removed_rows(request: ErasureRequest, targets: Targets, record_id: str) -> Op[Counter[str]]:
     """Remove rows of every kind, in the order of locks; return how many by table."""
     removed: Counter[str] = Counter()
+    # What a snapshot has captured, and not kept yet, would otherwise outlive the erasure.
+    yield from pass_head()
     if targets.memory_ids or targets.memory_versions:
         yield from memories.lock_index()
         removed += yield from memories.erase_memories(
             request.subject, targets.memory_ids, targets.memory_versions
+        )
+        removed["snapshot_parts"] += yield from erase_pointers(
+            targets.memory_ids, targets.memory_versions, record_id
         )
     if targets.has_profile:
         removed += yield from erase_profile(request.subject)
@@ -245,4 +258,5 @@ def _removed_rows(request: ErasureRequest, targets: Targets, record_id: str) -> 
     for key in targets.keys:
         value_count = yield from empty_key(*key)
         removed += Counter(world_state=int(value_count > 0), world_state_versions=value_count)
+        removed["snapshot_parts"] += yield from erase_captured_key(*key, record_id)
     return removed

@@ -125,6 +125,7 @@ class EventType(StrEnum):
     SESSIONS_ADOPTED = "sessions_adopted"
     WORLD_STATE_SET = "world_state_set"
     WORLD_STATE_DELETED = "world_state_deleted"
+    WORLD_STATE_PRUNED = "world_state_pruned"
     AUDIT_ENTRY = "audit_entry"
     AUDIT_MODE_SET = "audit_mode_set"
     LEDGER_RESTORED = "ledger_restored"
@@ -136,8 +137,10 @@ class EventType(StrEnum):
     SUBJECT_ERASED = "subject_erased"
 
 
-RESERVED_TYPES = frozenset({EventType.PAYLOADS_ERASED, EventType.SUBJECT_ERASED})
-"""What only an erasure may say: on the strength of such an event the database lets payloads go."""
+RESERVED_TYPES = frozenset(
+    {EventType.PAYLOADS_ERASED, EventType.SUBJECT_ERASED, EventType.WORLD_STATE_PRUNED}
+)
+"""What only erasing and pruning may say: on the strength of such an event the database lets payloads and values go."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Remedy(StrEnum):
     EXPIRED = "expired"
     """It would have expired by now, so it stays away."""
     ERASED = "erased"
-    """A memory or a session was removed for good; nothing is left to bring back."""
+    """It was removed for good; nothing is left to bring back."""
 
 
 UNDONE = frozenset(
@@ -149,7 +149,7 @@ def differences(
     before: Mapping[tuple[str, str, str], SnapshotPart],
     after: Mapping[tuple[str, str, str], SnapshotPart],
 ) -> list[SnapshotChange]:
-    """Return what differs between two sets of parts, by kind, place and name; equal hashes are no difference.
+    """Return what differs between two sets of parts, by kind, place and name; see `SnapshotPart.is_same`.
 
     Memories differ when their versions do: what counts for them is decided where both versions are at hand.
     """
@@ -157,7 +157,7 @@ def differences(
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
         part = old or new
-        if part is None or (old is not None and new is not None and old.hash == new.hash):
+        if part is None or (old is not None and new is not None and old.is_same(new)):
             continue
         kind = Change.CHANGED
         if old is None:

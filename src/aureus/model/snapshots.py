@@ -6,21 +6,28 @@ and one for each part, in their order; lone nodes are carried up (`aureus.model.
 
     leaf = SHA-256(0x00 ‖ 0x01 ‖ text(kind) ‖ text(place) ‖ text(name) ‖ i64(version) ‖ hash)
 
-text(x) is u32(length) ‖ UTF-8, integers are big-endian. The header is a leaf of the kind ``snapshot`` whose hash is the
-SHA-256 of `Snapshot.stated` as canonical JSON. Pure: nothing here reads or stores.
+The hash of a part is a commitment (`aureus.model.leaf`) to its content, or to the fingerprint of the memory, under a
+salt of its own, which lies beside the part: so once an erasure has taken content and salt away, the hash tells nothing,
+and the root holds all the same. Parts that were taken before there were salts have a plain SHA-256 instead. text(x) is
+u32(length) ‖ UTF-8, integers are big-endian. The header is a leaf of the kind ``snapshot`` whose hash is the SHA-256 of
+`Snapshot.stated` as canonical JSON. Pure: nothing here reads or stores.
 """
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
 from aureus.model.events import EventType
+from aureus.model.leaf import commitment
 from aureus.model.merkle import Tree
 from aureus.model.plain import plain_record
 from aureus.model.workflows import RiskTier
@@ -72,8 +79,9 @@ class SnapshotPart:
     """One thing that a snapshot holds.
 
     ``place`` is the scope of a key and the collection of a session, and empty for a memory. ``content`` is the
-    canonical JSON of a value or a session, and None for a memory, which is only pointed to. ``hash`` is the SHA-256 of
-    the content, or the memory's fingerprint.
+    canonical JSON of a value or a session, and None for a memory, which is only pointed to. ``hash`` is the commitment
+    to the content, or to the memory's fingerprint, under ``salt``; without a salt it is the SHA-256 of the content, or
+    the fingerprint itself. An erasure takes content and salt away; ``erasure_record_id`` is its record.
     """
 
     kind: PartKind
@@ -82,6 +90,8 @@ class SnapshotPart:
     version: int
     hash: bytes
     content: str | None = None
+    salt: bytes | None = field(default=None, repr=False)
+    erasure_record_id: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -91,11 +101,55 @@ class SnapshotPart:
     @property
     def label(self) -> str:
         """Return how messages name it."""
-        return " ".join([self.kind.value, "/".join(filter(None, (self.place, self.name)))])
+        return f"{self.kind.value} {self.path}"
+
+    @property
+    def path(self) -> str:
+        """Return its name behind its place, where it has one."""
+        return "/".join(filter(None, (self.place, self.name)))
+
+    @property
+    def is_erased(self) -> bool:
+        """Return whether an erasure has taken away what it held."""
+        return self.erasure_record_id is not None
 
     def leaf(self) -> bytes:
         """Return the hash of its leaf."""
         return leaf_of(self.kind.value, self.place, self.name, self.version, self.hash)
+
+    def committed(self, salt: bytes) -> SnapshotPart:
+        """Return a part that has no salt yet with a commitment under this one."""
+        return replace(self, salt=salt, hash=commitment(salt, self._meaning(), None))
+
+    def stands_for(self, fingerprint: bytes) -> bool:
+        """Return whether it points to a memory with this fingerprint; of one that was erased nobody knows it."""
+        if self.is_erased:
+            return False
+        if self.salt is None:
+            return self.hash == fingerprint
+        return self.hash == commitment(self.salt, fingerprint, None)
+
+    def holds_its_content(self) -> bool:
+        """Return whether its content is the one that its hash was made of."""
+        if self.content is None:
+            return False
+        if self.salt is None:
+            return self.hash == sha256(self.content.encode()).digest()
+        return self.hash == commitment(self.salt, self.content.encode(), None)
+
+    def is_same(self, other: SnapshotPart) -> bool:
+        """Return whether another part, of the same name, says the same; of one that was erased nobody knows it."""
+        if self.is_erased or other.is_erased:
+            return self.is_erased and other.is_erased and self.version == other.version
+        if self.kind is not PartKind.MEMORY:
+            return self.content == other.content
+        if (self.salt is None) == (other.salt is None):
+            return self.hash == other.hash if self.salt is None else self.version == other.version
+        plain, salted = (self, other) if self.salt is None else (other, self)
+        return salted.stands_for(plain.hash)
+
+    def _meaning(self) -> bytes:
+        return self.hash if self.content is None else self.content.encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,14 +233,16 @@ _NOT_STATED = frozenset({"root", "is_verified", "verified_at"})
 class Verification:
     """What verifying a snapshot found.
 
-    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are memories
-    and sessions that were removed for good since: that is no tampering, and the ledger tells of it.
+    ``problem`` says what is wrong and ``part`` with what, None when nothing is. ``erased`` are keys, memories and
+    sessions that were removed for good since: that is no tampering, and the ledger tells of it; ``erasure_records`` are
+    the records of the erasures that took some of them.
     """
 
     snapshot: Snapshot
     problem: str | None = None
     part: str | None = None
     erased: tuple[str, ...] = ()
+    erasure_records: tuple[str, ...] = ()
 
     @property
     def is_intact(self) -> bool:
@@ -198,15 +254,12 @@ class Verification:
         return {**plain_record(self), "is_intact": self.is_intact}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Holdings:
-    """The parts of a snapshot that is being made, and the roots over them."""
+    """The parts of a snapshot, states before memories, and the roots over them."""
 
     states: Sequence[SnapshotPart] = ()
     memories: Sequence[SnapshotPart] = ()
-    by_key: Mapping[tuple[str, str, str], SnapshotPart] = field(
-        default_factory=dict[tuple[str, str, str], SnapshotPart]
-    )
 
     @classmethod
     def of(cls, parts: Iterable[SnapshotPart]) -> Holdings:
@@ -214,16 +267,38 @@ class Holdings:
         found = list(parts)
         states = [part for part in found if part.kind is not PartKind.MEMORY]
         memories = [part for part in found if part.kind is PartKind.MEMORY]
-        return cls(states, memories, {part.key: part for part in found})
+        return cls(states, memories)
+
+    def committed(self, seed: bytes) -> Holdings:
+        """Return them with commitments, each under a salt that nobody finds without a random seed."""
+        numbers = count(1)
+
+        def salted(part: SnapshotPart) -> SnapshotPart:
+            number = next(numbers).to_bytes(8, "big")
+            return part.committed(hmac.digest(seed, number, sha256))
+
+        return Holdings(
+            [salted(part) for part in self.states], [salted(one) for one in self.memories]
+        )
 
     @property
     def parts(self) -> list[SnapshotPart]:
         """Return all of them, in their order."""
         return [*self.states, *self.memories]
 
+    @cached_property
+    def by_key(self) -> Mapping[tuple[str, str, str], SnapshotPart]:
+        """Return them by what they are the state of."""
+        return {part.key: part for part in self.parts}
+
+    @cached_property
+    def leaves(self) -> Sequence[bytes]:
+        """Return the hashes of their leaves, in their order."""
+        return [part.leaf() for part in self.parts]
+
     def state_hash(self) -> bytes:
         """Return the root over the states."""
-        return root_over(part.leaf() for part in self.states)
+        return root_over(self.leaves[: len(self.states)])
 
 
 def root_over(leaves: Iterable[bytes]) -> bytes:

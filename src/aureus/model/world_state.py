@@ -33,10 +33,11 @@ SNAPSHOT_KEYS_MAX = 10_000
 ACTIONS = {
     EventType.WORLD_STATE_SET: "world-state.set",
     EventType.WORLD_STATE_DELETED: "world-state.delete",
+    EventType.WORLD_STATE_PRUNED: "world-state.prune",
 }
 """What an audit entry calls each thing that can happen to a key."""
 
-DECISIONS = frozenset({EventType.WORLD_STATE_DELETED})
+DECISIONS = frozenset({EventType.WORLD_STATE_DELETED, EventType.WORLD_STATE_PRUNED})
 """What is an audit entry also where only decisions are; the rest is routine."""
 
 
@@ -127,6 +128,47 @@ class WorldStateSnapshot:
             "taken_at": plain(self.taken_at),
             "entries": {key: entry.to_dict() for key, entry in self.entries.items()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedVersions:
+    """What one batch of pruning removed; ``place`` is (key, version) up to which it has looked."""
+
+    version_count: int
+    record_id: str | None
+    """The event that tells of it; None when nothing was removed."""
+    place: tuple[str, int]
+    is_done: bool
+    """Whether nothing is left behind the place that may go."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldStatePruning:
+    """What pruning a scope removed, and the events that tell of it."""
+
+    scope: str
+    version_count: int
+    record_ids: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the pruning as plain JSON values."""
+        return plain_record(self)
+
+
+def ranges_of(versions: Sequence[int]) -> list[list[int]]:
+    """Return rising numbers as ranges, each with its first and its last one."""
+    ranges: list[list[int]] = []
+    for version in versions:
+        if ranges and ranges[-1][1] == version - 1:
+            ranges[-1][1] = version
+        else:
+            ranges.append([version, version])
+    return ranges
+
+
+def pruning_stream_of(scope: str) -> str:
+    """Return the stream of what tells that versions of the keys of a scope were pruned."""
+    return "world_state_prunings/" + scope.replace("%", "%25").replace("/", "%2F")
 
 
 def end_of_prefix(prefix: str) -> str:

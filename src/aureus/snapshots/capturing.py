@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
+from urllib.parse import quote
 
 from aureus._database.statement import Op
 from aureus.codec import canonical, canonical_made, check_name, check_text
@@ -31,7 +32,7 @@ from aureus.model.snapshots import (
     stream_of,
 )
 from aureus.model.workflows import RiskTier
-from aureus.model.world_state import WorldStateEntry
+from aureus.model.world_state import WorldStateEntry, end_of_prefix
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories.facts import fingerprint_of
 from aureus.stores.sessions import SessionOperations
@@ -39,10 +40,31 @@ from aureus.stores.snapshots.rows import NAME_BYTES_MAX, fact_of
 from aureus.stores.world_state import WorldStateOperations
 
 PAGE = 1000
-"""Keys or memories of one statement."""
+"""Keys or memories of one statement, at most."""
 
-SESSION_PAGE = 100
-"""Sessions of one statement: each comes with its document."""
+CONTENT_BYTES_MAX = 256 * 1024 * 1024
+"""Bytes of values and documents that one snapshot holds: going back has them in memory twice."""
+
+_FIRST_PAGE = 16
+_PAGE_BYTES = 8 * 1024 * 1024
+
+
+class Paging:
+    """How many things the next page asks for: as many as are some megabytes if they go on like those before."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = PAGE if most is None else most
+        self.size = min(_FIRST_PAGE, self._most)
+        self._count = 0
+        self._bytes = 0
+
+    def seen(self, sizes: Iterable[int]) -> None:
+        """Take note of how large the things of a page were."""
+        for size in sizes:
+            self._count += 1
+            self._bytes += size
+        fitting = _PAGE_BYTES * self._count // max(1, self._bytes)
+        self.size = max(1, min(self._most, 8 * self.size, fitting if self._bytes else self._most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +78,16 @@ class SnapshotLabels:
     metadata: Mapping[str, Any] | None = None
 
 
-def captured(scope: SnapshotScope) -> Op[Holdings]:
-    """Return the parts of a scope as they are. Raises ``LimitExceeded``."""
-    parts: list[SnapshotPart] = []
+def captured(scope: SnapshotScope, *, before_rollback: bool = False) -> Op[Holdings]:
+    """Return the parts of a scope as they are, without salts. Raises ``LimitExceeded``."""
+    limits = Limits(2 if before_rollback else 1)
+    capture = _Capture(limits)
     if scope.world_scope is not None:
-        parts += yield from _keys(scope.world_scope)
+        yield from _keys(scope.world_scope, capture, limits)
     if scope.agent_id is not None:
-        parts += yield from _sessions(scope, scope.agent_id)
-        parts += yield from _memories(scope, scope.agent_id)
-    return Holdings.of(parts)
+        yield from _sessions(scope, scope.agent_id, capture, limits)
+        yield from _memories(scope, scope.agent_id, capture, limits)
+    return Holdings.of(capture.parts)
 
 
 def described(
@@ -103,7 +126,7 @@ def described(
         is_verified=False,
         verified_at=None,
     )
-    root = root_over([first_leaf(snapshot), *(part.leaf() for part in holdings.parts)])
+    root = root_over([first_leaf(snapshot), *holdings.leaves])
     return replace(snapshot, root=root)
 
 
@@ -176,11 +199,27 @@ def tier_of(given: Any) -> RiskTier | None:
     return RiskTier(given)
 
 
+def fingerprint(memory: Memory) -> bytes:
+    """Return the SHA-256 of what a memory says."""
+    return bytes.fromhex(fingerprint_of(memory))
+
+
 def part_of_memory(memory: Memory) -> SnapshotPart:
     """Return the pointer to a memory as it is."""
-    return SnapshotPart(
-        PartKind.MEMORY, "", memory.memory_id, memory.version, bytes.fromhex(fingerprint_of(memory))
-    )
+    return SnapshotPart(PartKind.MEMORY, "", memory.memory_id, memory.version, fingerprint(memory))
+
+
+def memory_streams(scope: SnapshotScope) -> list[tuple[str, str]]:
+    """Return between which names the streams lie that tell of the memories of a scope."""
+    if scope.agent_id is None:
+        return []
+    stream = f"memories/{quote(scope.agent_id, safe='')}"
+    if scope.user_id:
+        stream += f"/{quote(scope.user_id, safe='')}"
+    own = (stream, stream + "\x01")
+    if scope.user_id is not None:
+        return [own]
+    return [own, (stream + "/", end_of_prefix(stream + "/"))]
 
 
 def part_of_key(scope: str, entry: WorldStateEntry) -> SnapshotPart:
@@ -206,65 +245,109 @@ def _with_content(kind: PartKind, place: str, name: str, version: int, value: An
     return SnapshotPart(kind, place, name, version, sha256(content).digest(), content.decode())
 
 
-def _keys(scope: str) -> Op[list[SnapshotPart]]:
+class _Capture:
+    """Collects parts, and counts them and their bytes against the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.parts: list[SnapshotPart] = []
+        self._limits = limits
+        self._bytes = 0
+
+    def add(self, parts: Sequence[SnapshotPart], what: str) -> None:
+        """Add the parts of a page."""
+        self.parts += parts
+        self._bytes += sum(len(part.content or "") for part in parts)
+        self._limits.check_bytes(self._bytes, what)
+
+
+def _keys(scope: str, capture: _Capture, limits: Limits) -> Op[None]:
     world = WorldStateOperations(scope)
-    found: list[SnapshotPart] = []
-    after = ""
+    what = f"keys of the scope {scope}"
+    count, after, paging = 0, "", Paging()
     while True:
-        page = yield from world.list(after_key=after, limit=PAGE)
-        found += [part_of_key(scope, entry) for entry in page]
-        _check_count(len(found), KEYS_MAX, f"keys of the scope {scope}")
-        if len(page) < PAGE:
-            return found
+        size = paging.size
+        page = yield from world.list(after_key=after, limit=size)
+        parts = [part_of_key(scope, entry) for entry in page]
+        count += len(parts)
+        limits.check(count, KEYS_MAX, what)
+        capture.add(parts, what)
+        if len(page) < size:
+            return
         after = page[-1].key
+        paging.seen(len(part.content or "") for part in parts)
 
 
-def _sessions(scope: SnapshotScope, agent_id: str) -> Op[list[SnapshotPart]]:
+def _sessions(scope: SnapshotScope, agent_id: str, capture: _Capture, limits: Limits) -> Op[None]:
     if scope.session_ids is not None and not scope.session_ids:
-        return []
+        return
     sessions = SessionOperations(scope.collection)
+    what = f"sessions of the agent {agent_id}"
     wanted = None if scope.session_ids is None else set(scope.session_ids)
-    found: list[SnapshotPart] = []
-    after = ""
+    count, after, paging = 0, "", Paging()
     while True:
-        page = yield from sessions.list_documents(
-            agent_id, after_session_id=after, limit=SESSION_PAGE
-        )
-        found += [
-            part_of_session(session)
-            for session in page
-            if wanted is None or session.session_id in wanted
-        ]
-        _check_count(len(found), SESSIONS_MAX, f"sessions of the agent {agent_id}")
-        if len(page) < SESSION_PAGE:
-            return found
+        size = paging.size
+        page = yield from sessions.list_documents(agent_id, after_session_id=after, limit=size)
+        parts = [part_of_session(session) for session in page]
+        named = [part for part in parts if wanted is None or part.name in wanted]
+        count += len(named)
+        limits.check(count, SESSIONS_MAX, what)
+        capture.add(named, what)
+        if len(page) < size:
+            return
         after = page[-1].session_id
+        paging.seen(len(part.content or "") for part in parts)
 
 
-def _memories(scope: SnapshotScope, agent_id: str) -> Op[list[SnapshotPart]]:
+def _memories(scope: SnapshotScope, agent_id: str, capture: _Capture, limits: Limits) -> Op[None]:
     memories = MemoryOperations()
+    what = f"memories of the agent {agent_id}"
     criteria = MemoryCriteria(agent_id=agent_id)
     if scope.user_id is not None:
         criteria["user_id"] = scope.user_id
     if scope.namespace is not None:
         criteria["namespace"] = scope.namespace
-    found: list[SnapshotPart] = []
+    count, paging = 0, Paging()
     after: tuple[datetime, str] | None = None
     while True:
-        page = yield from memories.query(newest_first=False, after=after, limit=PAGE, **criteria)
-        found += [part_of_memory(memory) for memory in page]
-        _check_count(len(found), MEMORIES_MAX, f"memories of the agent {agent_id}")
-        if len(page) < PAGE:
-            return found
+        size = paging.size
+        page = yield from memories.query(newest_first=False, after=after, limit=size, **criteria)
+        count += len(page)
+        limits.check(count, MEMORIES_MAX, what)
+        capture.add([part_of_memory(memory) for memory in page], what)
+        if len(page) < size:
+            return
         after = page[-1].cursor
+        paging.seen(len(memory.text) for memory in page)
 
 
-def _check_count(count: int, limit: int, what: str) -> None:
-    if count > limit:
-        raise LimitExceeded(
-            f"more than {limit:,} {what}; narrow the snapshot by user_id, namespace or session_ids",
-            limit=limit,
-        )
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be captured: as much as a snapshot holds, or, before going back, twice that.
+
+    An agent may have grown beyond the limits since; then going back has to be possible all the same.
+    """
+
+    factor: int = 1
+
+    def check(self, count: int, limit: int, what: str) -> None:
+        """Raise ``LimitExceeded`` for more than that many things."""
+        limit *= self.factor
+        if count > limit:
+            raise LimitExceeded(
+                f"more than {limit:,} {what}; narrow the snapshot by user_id, namespace or session_ids"
+                if self.factor == 1
+                else f"there are more than {limit:,} {what} by now, more than going back deals with; delete some first",
+                limit=limit,
+            )
+
+    def check_bytes(self, size: int, what: str) -> None:
+        """Raise ``LimitExceeded`` for more than that much content."""
+        limit = CONTENT_BYTES_MAX * self.factor
+        if size > limit:
+            raise LimitExceeded(
+                f"more than {limit:,} bytes with the {what}; split them over several snapshots",
+                limit_bytes=limit,
+            )
 
 
 def _check_labels(labels: SnapshotLabels) -> None:

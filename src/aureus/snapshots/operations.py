@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aureus._database.operation import read_whole, write_whole
-from aureus._database.statement import Op, composed, current_time, new_id, record
+from aureus._database.statement import Op, composed, current_time, new_id, new_salt, record
 from aureus.codec import check_name
 from aureus.errors import (
     AlreadyExists,
@@ -22,7 +22,7 @@ from aureus.model.sessions import DEFAULT_COLLECTION
 from aureus.model.snapshots import Holdings, Snapshot, SnapshotPart, SnapshotScope, Verification
 from aureus.model.workflows import RiskTier
 from aureus.snapshots.capturing import (
-    PAGE,
+    Paging,
     SnapshotLabels,
     captured,
     checked_scope,
@@ -31,7 +31,7 @@ from aureus.snapshots.capturing import (
 )
 from aureus.snapshots.reconstructing import Moment, followed
 from aureus.snapshots.restoring import Undoing, planned, undone
-from aureus.snapshots.rollbacks import check_approved, counted, failed, told
+from aureus.snapshots.rollbacks import check_approved, check_same_snapshot, counted, failed, told
 from aureus.snapshots.verifying import verified
 from aureus.stores.ledger import (
     LedgerOperations,
@@ -192,7 +192,7 @@ class SnapshotOperations(SnapshotRows):
         now = yield from current_time()
         yield from mark_snapshot(snapshot_id, now, is_verified=verification.is_intact)
         marked = yield from get_snapshot(snapshot_id)
-        return Verification(marked, verification.problem, verification.part, verification.erased)
+        return replace(verification, snapshot=marked)
 
     @read_whole
     def diff(self, snapshot_id: str, other_id: str | None = None) -> Op[Sequence[SnapshotChange]]:
@@ -208,7 +208,7 @@ class SnapshotOperations(SnapshotRows):
             there = yield from _held(other)
             return differences(held.by_key, there.by_key)
         now = yield from current_time()
-        present = yield from captured(snapshot.scope)
+        present = yield from captured(snapshot.scope, before_rollback=True)
         return (yield from planned(snapshot, held, present, now))
 
     @write_whole
@@ -231,8 +231,9 @@ class SnapshotOperations(SnapshotRows):
         call with the same ``rollback_id`` returns what was done.
 
         A change that others make in the same moment lets it begin anew. Raises ``NotFound``, ``ApprovalRequired``,
-        ``Forbidden`` and ``IllegalTransition`` for an approval that is not good for this; a snapshot that was changed
-        is no error here, but one of `restore`.
+        ``Forbidden`` and ``IllegalTransition`` for an approval that is not good for this, ``AlreadyExists`` for an id
+        that stands for something else, ``LimitExceeded`` when there is more by now than twice what a snapshot holds;
+        a snapshot that was changed is no error here, but one of `restore`.
         """
         named = rollback_id or (yield from new_id())
         check_name(named, "rollback_id", bytes_max=ROLLBACK_ID_BYTES_MAX)
@@ -242,6 +243,7 @@ class SnapshotOperations(SnapshotRows):
         head = yield from sealed_head()
         earlier = yield from find_rollback(named)
         if earlier is not None:
+            check_same_snapshot(earlier, snapshot_id)
             return RollbackAttempt(earlier)
         snapshot = yield from get_snapshot(snapshot_id)
         now = yield from current_time()
@@ -251,7 +253,7 @@ class SnapshotOperations(SnapshotRows):
             yield from mark_snapshot(snapshot_id, now, is_verified=False)
             return RollbackAttempt(None, verification)
         yield from check_approved(snapshot, approval_id, named, now)
-        present = yield from captured(snapshot.scope)
+        present = yield from captured(snapshot.scope, before_rollback=True)
         labels = SnapshotLabels(tags=(BEFORE_TAG,), metadata={"rollback_id": named})
         yield from _taken(snapshot.scope, labels, present, head, before_id, now, actor)
         changes = yield from planned(snapshot, held, present, now)
@@ -321,26 +323,30 @@ def _taken(
     actor: str,
     as_of_size: int | None = None,
 ) -> Op[Snapshot]:
-    """Keep what was captured as a snapshot, and return it."""
+    """Keep what was captured as a snapshot, committed to under salts, and return it."""
+    committed = holdings.committed((yield from new_salt()))
     snapshot = described(
         scope,
         labels,
-        holdings,
+        committed,
         head,
         snapshot_id=snapshot_id,
         created_at=now,
         created_by=actor,
         as_of_size=as_of_size,
     )
-    yield from add_snapshot(snapshot, holdings.parts, telling(snapshot))
+    yield from add_snapshot(snapshot, committed, telling(snapshot))
     return snapshot
 
 
 def _held(snapshot: Snapshot) -> Op[Holdings]:
     """Return the parts of a snapshot as they are stored."""
     parts: list[SnapshotPart] = []
+    paging = Paging()
     while True:
-        page = yield from stored_parts(snapshot.snapshot_id, len(parts), PAGE)
+        size = paging.size
+        page = yield from stored_parts(snapshot.snapshot_id, len(parts), size)
         parts += [stored.part for stored in page]
-        if len(page) < PAGE:
+        if len(page) < size:
             return Holdings.of(parts)
+        paging.seen(len(stored.part.content or "") for stored in page)

@@ -7,12 +7,12 @@ versions that both nouns keep. Sessions keep nothing but their newest document, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
-from urllib.parse import quote
 
 from aureus._database.statement import Op
 from aureus.codec import encode
@@ -27,10 +27,11 @@ from aureus.model.snapshots import (
     SnapshotPart,
     SnapshotScope,
 )
-from aureus.model.world_state import end_of_prefix
+from aureus.model.world_state import end_of_prefix, pruning_stream_of
 from aureus.model.world_state import stream_of as stream_of_key
-from aureus.snapshots.capturing import PAGE, part_of_key
+from aureus.snapshots.capturing import PAGE, memory_streams, part_of_key
 from aureus.stores.entries import Told, told_between
+from aureus.stores.erasures import has_erased_entries
 from aureus.stores.ledger import Cut
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories.rewriting import standing, versions_of
@@ -64,7 +65,8 @@ def followed(scope: SnapshotScope, moment: Moment) -> Op[Holdings]:
 def _keys(scope: str, cut: Cut) -> Op[list[SnapshotPart]]:
     prefix = stream_of_key(scope, "")
     told = yield from told_between(prefix, end_of_prefix(prefix))
-    if len(told) != (yield from count_versions(scope)):
+    pruned = yield from _pruned(scope)
+    if not (yield from _is_all_told(scope, len(told), pruned)):
         raise Invalid(
             f"the ledger does not tell of every write in the scope {scope}, as when events.routine was off; "
             "only a snapshot that was taken then brings it back",
@@ -79,7 +81,14 @@ def _keys(scope: str, cut: Cut) -> Op[list[SnapshotPart]]:
         named = [(str(payload["key"]), str(payload["operationId"])) for payload in page]
         hashes = {str(payload["key"]): payload.get("sha256") for payload in page}
         found = yield from written_values(scope, named)
-        if len(found) != len(named):
+        gone = {key for key, _ in named} - {entry.key for entry in found}
+        if gone & pruned.keys():
+            raise Invalid(
+                f"key {min(gone & pruned.keys())!r} of the scope {scope} had a value then that was pruned since; "
+                "only a snapshot that was taken then brings it back",
+                scope=scope,
+            )
+        if gone:
             raise IntegrityFailure(f"values of the scope {scope} are gone that the ledger tells of")
         for entry in found:
             told_hash = hashes[entry.key]
@@ -93,8 +102,34 @@ def _keys(scope: str, cut: Cut) -> Op[list[SnapshotPart]]:
     return sorted(parts, key=lambda part: part.name)
 
 
+def _pruned(scope: str) -> Op[dict[str, int]]:
+    """Return how many of the versions that were pruned events tell of, by key."""
+    stream = pruning_stream_of(scope)
+    told = yield from told_between(stream, stream + "\x01")
+    pruned: Counter[str] = Counter()
+    for one in told:
+        for removed in one.payload["removed"]:
+            pruned[removed["key"]] += removed["toldCount"]
+    return dict(pruned)
+
+
+def _is_all_told(scope: str, told_count: int, pruned: dict[str, int]) -> Op[bool]:
+    """Return whether events tell of each version that there is or was, but for what was erased."""
+    there = yield from count_versions(scope)
+    missing = there + sum(pruned.values()) - told_count
+    if missing <= 0:
+        return missing == 0
+    for key, count in pruned.items():
+        stream = stream_of_key(scope, key)
+        if (yield from has_erased_entries(stream, stream + "\x01")):
+            missing -= count
+    return missing == 0
+
+
 def _memories(scope: SnapshotScope, agent_id: str, moment: Moment) -> Op[list[SnapshotPart]]:
-    told = yield from _told_of_memories(scope, agent_id)
+    told: list[Told] = []
+    for first, end in memory_streams(scope):
+        told += yield from told_between(first, end)
     state: dict[str, Told] = {}
     for one in told:
         if moment.cut.holds(one.entry_no) and one.type in _LIVE | _GONE:
@@ -146,16 +181,6 @@ def _replaced_by_what_was_erased(pointers: Sequence[SnapshotPart], moment: Momen
             if ended is not None and ended <= moment.at:
                 over.add(part.name)
     return over
-
-
-def _told_of_memories(scope: SnapshotScope, agent_id: str) -> Op[list[Told]]:
-    stream = f"memories/{quote(agent_id, safe='')}"
-    if scope.user_id:
-        stream += f"/{quote(scope.user_id, safe='')}"
-    told = yield from told_between(stream, stream + "\x01")
-    if scope.user_id is None:
-        told += yield from told_between(stream + "/", end_of_prefix(stream + "/"))
-    return told
 
 
 def _belongs(memory: Memory | None, scope: SnapshotScope, moment: Moment) -> bool:

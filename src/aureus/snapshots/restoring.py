@@ -19,8 +19,8 @@ from aureus.model.events import EventType
 from aureus.model.memories import Memory
 from aureus.model.rollbacks import UNDONE, Change, Remedy, SnapshotChange, differences
 from aureus.model.snapshots import Holdings, PartKind, Snapshot, SnapshotPart
-from aureus.snapshots.capturing import PAGE
-from aureus.stores.memories.rewriting import BATCH_MAX, rewrite, standing, versions_of
+from aureus.snapshots.capturing import Paging, fingerprint
+from aureus.stores.memories.rewriting import BATCH_MAX, key_holders, rewrite, standing, versions_of
 from aureus.stores.memories.stating import next_version
 from aureus.stores.sessions.rewriting import BATCH_MAX as SESSIONS_AT_ONCE
 from aureus.stores.sessions.rewriting import SessionDocument, SessionRewriting
@@ -62,8 +62,11 @@ def planned(
         else:
             remedy = _remedy(change, _part(held, change), snapshot, now)
             changes.append(replace(change, remedy=remedy))
-    for page in _pages(memories, PAGE):
-        changes += yield from _memory_remedies(page, now)
+    at, paging = 0, Paging()
+    while at < len(memories):
+        page = memories[at : at + paging.size]
+        at += len(page)
+        changes += yield from _memory_remedies(page, held, now, paging)
     return sorted(changes, key=lambda change: (change.kind.value, change.place, change.name))
 
 
@@ -75,25 +78,27 @@ def undone(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
     for some in _weighed(_with(changes, Remedy.SAVE), undoing, SESSIONS_AT_ONCE):
         yield from _undo_sessions(some, undoing)
     # Forgetting first: what is revived may need the key that a later memory holds.
-    for page in _pages(_with(changes, Remedy.FORGET), BATCH_MAX):
-        yield from _forget(page, undoing)
     for remedy, kind in (
+        (Remedy.FORGET, EventType.MEMORY_DELETED),
         (Remedy.REVISE, EventType.MEMORY_UPDATED),
         (Remedy.REVIVE, EventType.MEMORY_RESTORED),
     ):
-        for page in _pages(_with(changes, remedy), BATCH_MAX):
-            yield from _bring_back(page, kind, undoing)
+        some, at, paging = _with(changes, remedy), 0, Paging(BATCH_MAX)
+        while at < len(some):
+            page = some[at : at + paging.size]
+            at += len(page)
+            yield from _undo_memories(page, kind, undoing, paging)
 
 
 def _remedy(
     change: SnapshotChange, part: SnapshotPart | None, snapshot: Snapshot, now: datetime
 ) -> Remedy:
-    if change.kind is PartKind.WORLD_STATE:
-        return Remedy.DELETE if part is None else Remedy.SET
     if part is None:
-        return Remedy.LEAVE
+        return Remedy.DELETE if change.kind is PartKind.WORLD_STATE else Remedy.LEAVE
     if part.content is None:
         return Remedy.ERASED
+    if change.kind is PartKind.WORLD_STATE:
+        return Remedy.SET
     if change.change is Change.REMOVED and _is_over(_content(part), snapshot, now):
         return Remedy.EXPIRED
     return Remedy.SAVE
@@ -112,10 +117,13 @@ def _end_of(document: dict[str, Any]) -> datetime | None:
     return None if given is None else datetime.fromisoformat(given)
 
 
-def _memory_remedies(changes: Sequence[SnapshotChange], now: datetime) -> Op[list[SnapshotChange]]:
+def _memory_remedies(
+    changes: Sequence[SnapshotChange], held: Holdings, now: datetime, paging: Paging
+) -> Op[list[SnapshotChange]]:
     before = [change for change in changes if change.change is not Change.ADDED]
-    old = yield from _by_id(before)
+    old = yield from _by_id(before, held)
     current = yield from standing([change.name for change in before])
+    paging.seen(len(memory.text) for memory in current)
     by_id = {memory.memory_id: memory for memory in current}
     found: list[SnapshotChange] = []
     for change in changes:
@@ -173,39 +181,57 @@ def _document(change: SnapshotChange, undoing: Undoing) -> SessionDocument:
     )
 
 
-def _forget(changes: Sequence[SnapshotChange], undoing: Undoing) -> Op[None]:
+def _undo_memories(
+    changes: Sequence[SnapshotChange], kind: EventType, undoing: Undoing, paging: Paging
+) -> Op[None]:
+    """Forget memories, or bring back what they said; all of them by one remedy."""
     current = yield from standing([change.name for change in changes])
     _check_all_there(changes, current)
-    deleted = [
-        next_version(memory, undoing.rollback_id, undoing.now, deleted_at=undoing.now)
-        for memory in current
-    ]
-    yield from rewrite(EventType.MEMORY_DELETED, deleted, undoing.now, undoing.actor, REASON)
-
-
-def _bring_back(changes: Sequence[SnapshotChange], kind: EventType, undoing: Undoing) -> Op[None]:
-    old = yield from _by_id(changes)
-    current = yield from standing([change.name for change in changes])
-    _check_all_there(changes, current)
-    brought = [
+    old: dict[str, Memory] = {}
+    if kind is not EventType.MEMORY_DELETED:
+        old = yield from _by_id(changes, undoing.held)
+    paging.seen(len(memory.text) for memory in current)
+    if kind is EventType.MEMORY_RESTORED:
+        yield from _free_keys(current, undoing)
+    written = [
         next_version(
-            memory,
-            undoing.rollback_id,
-            undoing.now,
-            **_said(old[memory.memory_id], memory, undoing.now),
-            deleted_at=None,
-            superseded_by=None,
+            memory, undoing.rollback_id, undoing.now, **_changed(memory, old, kind, undoing.now)
         )
         for memory in current
     ]
-    yield from rewrite(kind, brought, undoing.now, undoing.actor, REASON)
+    yield from rewrite(kind, written, undoing.now, undoing.actor, REASON)
 
 
-def _by_id(changes: Sequence[SnapshotChange]) -> Op[dict[str, Memory]]:
-    """Return what memories were at the snapshot."""
+def _free_keys(memories: Sequence[Memory], undoing: Undoing) -> Op[None]:
+    """Forget what holds the keys of memories that are to be revived: later ones that have expired, and no others."""
+    holders = yield from key_holders(memories)
+    forgotten = [
+        next_version(memory, undoing.rollback_id, undoing.now, deleted_at=undoing.now)
+        for memory in holders
+    ]
+    yield from rewrite(EventType.MEMORY_DELETED, forgotten, undoing.now, undoing.actor, REASON)
+
+
+def _changed(
+    memory: Memory, old: dict[str, Memory], kind: EventType, now: datetime
+) -> dict[str, Any]:
+    if kind is EventType.MEMORY_DELETED:
+        return {"deleted_at": now}
+    said = _said(old[memory.memory_id], memory, now)
+    return {**said, "deleted_at": None, "superseded_by": None}
+
+
+def _by_id(changes: Sequence[SnapshotChange], held: Holdings) -> Op[dict[str, Memory]]:
+    """Return what memories were at the snapshot; not what others say that were given their ids since."""
     wanted = [(change.name, change.version_before or 0) for change in changes]
     found = yield from versions_of(wanted)
-    return {memory.memory_id: memory for memory in found}
+    pointers = {change.name: _part(held, change) for change in changes}
+    there: dict[str, Memory] = {}
+    for memory in found:
+        pointer = pointers[memory.memory_id]
+        if pointer is not None and pointer.stands_for(fingerprint(memory)):
+            there[memory.memory_id] = memory
+    return there
 
 
 def _check_all_there(changes: Sequence[SnapshotChange], found: Sequence[Memory]) -> None:
@@ -250,8 +276,3 @@ def _undoable(changes: Iterable[SnapshotChange]) -> list[SnapshotChange]:
 
 def _with(changes: Iterable[SnapshotChange], remedy: Remedy) -> list[SnapshotChange]:
     return [change for change in changes if change.remedy is remedy]
-
-
-def _pages(changes: Sequence[SnapshotChange], size: int) -> Iterator[Sequence[SnapshotChange]]:
-    for at in range(0, len(changes), size):
-        yield changes[at : at + size]

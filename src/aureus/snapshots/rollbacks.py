@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from aureus._database.statement import Op
-from aureus.errors import ApprovalRequired, Forbidden, NotFound
+from aureus.errors import AlreadyExists, ApprovalRequired, Forbidden, NotFound
 from aureus.model.events import EventType, Fact
 from aureus.model.rollbacks import Rollback, SnapshotChange, needs_approval, rollback_stream_of
 from aureus.model.snapshots import Snapshot, Verification
@@ -28,8 +28,6 @@ def check_approved(
                 risk=snapshot.risk.value,
             )
         return
-    if (yield from use_approval(approval_id, snapshot, rollback_id)):
-        return
     approval = yield from find_approval(approval_id)
     if approval is None:
         raise NotFound(f"there is no approval {approval_id!r}", approval_id=approval_id)
@@ -39,6 +37,15 @@ def check_approved(
             approval_id=approval_id,
             snapshot_id=snapshot.snapshot_id,
         )
+    if approval.risk.rank < snapshot.risk.rank:
+        raise Forbidden(
+            f"approval {approval_id} was given for a {approval.risk.value} risk, and this is a "
+            f"{snapshot.risk.value} one by now; verify the snapshot, or ask for another approval",
+            approval_id=approval_id,
+            snapshot_id=snapshot.snapshot_id,
+        )
+    if (yield from use_approval(approval_id, snapshot, rollback_id)):
+        return
     if approval.is_open(now):
         raise ApprovalRequired(
             f"approval {approval_id} waits for an answer",
@@ -46,6 +53,17 @@ def check_approved(
             snapshot_id=snapshot.snapshot_id,
         )
     raise not_open(approval, now)
+
+
+def check_same_snapshot(rollback: Rollback, snapshot_id: str) -> None:
+    """Raise ``AlreadyExists`` when a rollback of this id went to another snapshot."""
+    if rollback.snapshot_id != snapshot_id:
+        raise AlreadyExists(
+            f"rollback {rollback.rollback_id} went to snapshot {rollback.snapshot_id}, not {snapshot_id}; "
+            "leave rollback_id out, or choose another one",
+            rollback_id=rollback.rollback_id,
+            snapshot_id=rollback.snapshot_id,
+        )
 
 
 def counted(changes: Sequence[SnapshotChange]) -> dict[str, int]:

@@ -7,11 +7,12 @@ ledger, which has held the old one since the moment of the snapshot.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
+from typing import NamedTuple
 
 from aureus._database.statement import Op
 from aureus.codec import decode
-from aureus.errors import IntegrityFailure
+from aureus.errors import IntegrityFailure, Invalid
+from aureus.model.events import EventType
 from aureus.model.ledger import LedgerHead
 from aureus.model.memories import Memory
 from aureus.model.merkle import (
@@ -26,15 +27,16 @@ from aureus.model.snapshots import (
     PartKind,
     Snapshot,
     SnapshotPart,
+    SnapshotScope,
     Verification,
     root_over,
     stream_of,
 )
-from aureus.snapshots.capturing import PAGE, first_leaf, part_of_memory
-from aureus.stores.entries import entry_of
+from aureus.snapshots.capturing import Paging, fingerprint, first_leaf, memory_streams
+from aureus.stores.entries import StoredEntry, entry_of, told_between
 from aureus.stores.erasures import find_record, has_erased_entries
 from aureus.stores.ledger import position_of, subtrees_for
-from aureus.stores.memories.rewriting import standing, versions_of
+from aureus.stores.memories.rewriting import versions_of
 from aureus.stores.snapshots.rows import StoredPart, stored_parts
 
 
@@ -49,19 +51,19 @@ class _Broken(Exception):
 
 def verified(snapshot: Snapshot, head: LedgerHead) -> Op[tuple[Verification, Holdings]]:
     """Return what is wrong with a snapshot, if anything, and what it holds. ``head`` is that of the sealed ledger."""
-    parts: list[SnapshotPart] = []
+    holdings = Holdings()
+    records: set[str] = set()
     erased: list[str] = []
+    problem = part = None
     try:
-        parts = yield from _own_parts(snapshot, erased)
+        holdings = yield from _own_parts(snapshot, records)
+        erased += [one.path for one in holdings.parts if one.is_erased]
         yield from _check_ledger(snapshot, head)
-        pointers = [part for part in parts if part.kind is PartKind.MEMORY]
-        for at in range(0, len(pointers), PAGE):
-            erased += yield from _check_pointers(pointers[at : at + PAGE])
+        pointers = [one for one in holdings.memories if not one.is_erased]
+        erased += yield from _check_pointers(snapshot.scope, pointers)
     except _Broken as broken:
-        return Verification(snapshot, broken.problem, broken.part, tuple(erased)), Holdings.of(
-            parts
-        )
-    return Verification(snapshot, erased=tuple(erased)), Holdings.of(parts)
+        problem, part = broken.problem, broken.part
+    return Verification(snapshot, problem, part, tuple(erased), tuple(sorted(records))), holdings
 
 
 def raise_if_broken(verification: Verification) -> None:
@@ -75,49 +77,49 @@ def raise_if_broken(verification: Verification) -> None:
         )
 
 
-def _own_parts(snapshot: Snapshot, erased: list[str]) -> Op[list[SnapshotPart]]:
-    """Return the parts of a snapshot, whose hashes lead to its root; and note those that lost their content."""
+def _own_parts(snapshot: Snapshot, records: set[str]) -> Op[Holdings]:
+    """Return the parts of a snapshot, whose hashes lead to its root; and note by which records some were erased."""
     parts: list[SnapshotPart] = []
-    records: dict[str, bool] = {}
+    leaves: list[bytes] = []
+    paging = Paging()
     while True:
-        page = yield from stored_parts(snapshot.snapshot_id, len(parts), PAGE)
+        size = paging.size
+        page = yield from stored_parts(snapshot.snapshot_id, len(parts), size)
         for stored in page:
             if stored.number != len(parts) + 1:
                 raise _Broken("parts", f"part {len(parts) + 1} is missing")
-            if (yield from _is_erased(stored, records)):
-                erased.append(f"{stored.part.place}/{stored.part.name}")
-            else:
-                _check_part(stored.part, stored.leaf)
+            yield from _check_part(stored, records)
             parts.append(stored.part)
-        if len(page) < PAGE:
+            leaves.append(stored.leaf)
+        if len(page) < size:
             break
+        paging.seen(len(stored.part.content or "") for stored in page)
     if len(parts) != snapshot.part_count:
         raise _Broken("parts", f"there are {len(parts)}, and it had {snapshot.part_count}")
     holdings = Holdings.of(parts)
-    if holdings.state_hash() != snapshot.state_hash:
+    if root_over(leaves[: len(holdings.states)]) != snapshot.state_hash:
         raise _Broken("state", "its keys and sessions do not lead to its state hash")
-    if root_over([first_leaf(snapshot), *(part.leaf() for part in parts)]) != snapshot.root:
+    if root_over([first_leaf(snapshot), *leaves]) != snapshot.root:
         raise _Broken("header", "what it says of itself and its parts do not lead to its root")
-    return parts
+    return holdings
 
 
-def _is_erased(stored: StoredPart, records: dict[str, bool]) -> Op[bool]:
-    """Return whether an erasure that is on record has taken the content of a session away."""
-    part, record_id = stored.part, stored.erasure_record_id
-    if part.kind is not PartKind.SESSION or part.content is not None or record_id is None:
-        return False
-    if record_id not in records:
-        records[record_id] = (yield from find_record(record_id)) is not None
-    return records[record_id] and part.leaf() == stored.leaf
-
-
-def _check_part(part: SnapshotPart, leaf: bytes) -> None:
-    if part.leaf() != leaf:
+def _check_part(stored: StoredPart, records: set[str]) -> Op[None]:
+    """Check that a part has its leaf, and the content that its hash stands for unless an erasure took it away."""
+    part = stored.part
+    if part.leaf() != stored.leaf:
         raise _Broken(part.label, "its name, version or hash is another one")
-    if part.kind is PartKind.MEMORY:
+    record_id = part.erasure_record_id
+    if record_id is not None:
+        if record_id not in records and (yield from find_record(record_id)) is None:
+            raise _Broken(part.label, f"no record {record_id!r} tells that it was erased")
+        records.add(record_id)
+        if part.content is not None or part.salt is not None:
+            raise _Broken(part.label, "it was erased and has content")
+    elif part.kind is PartKind.MEMORY:
         if part.content is not None:
             raise _Broken(part.label, "a pointer has content")
-    elif part.content is None or sha256(part.content.encode()).digest() != part.hash:
+    elif not part.holds_its_content():
         raise _Broken(part.label, "its content does not have its hash")
 
 
@@ -137,9 +139,7 @@ def _check_ledger(snapshot: Snapshot, head: LedgerHead) -> Op[None]:
         raise _Broken("ledger", error.message) from error
     if root != snapshot.ledger_root:
         raise _Broken("ledger", f"its first {snapshot.ledger_size:,} entries have another root")
-    entry = yield from entry_of(stream_of(snapshot.snapshot_id), 1)
-    if entry is None:
-        raise _Broken("ledger", "it does not tell of the snapshot, or no longer")
+    entry = yield from _telling_entry(snapshot.snapshot_id)
     if entry.recomputed() != entry.leaf_hash:
         raise _Broken("ledger", "the entry that tells of the snapshot was changed")
     if decode(entry.payload).get("root") != snapshot.root.hex():
@@ -156,23 +156,64 @@ def _check_ledger(snapshot: Snapshot, head: LedgerHead) -> Op[None]:
         raise _Broken("ledger", "the entry that tells of the snapshot is not part of the tree")
 
 
-def _check_pointers(pointers: Sequence[SnapshotPart]) -> Op[list[str]]:
+def _telling_entry(snapshot_id: str) -> Op[StoredEntry]:
+    """Return the entry that tells of a snapshot: the last one, since an id may be used again after a deletion."""
+    stream = stream_of(snapshot_id)
+    try:
+        told = yield from told_between(stream, stream + "\x01")
+    except Invalid as error:
+        raise _Broken("ledger", "an entry that tells of the snapshot was changed") from error
+    if told and told[-1].type == EventType.SNAPSHOT_DELETED:
+        raise _Broken("ledger", "it tells that the snapshot was deleted")
+    entry = (yield from entry_of(stream, told[-1].version)) if told else None
+    if entry is None:
+        raise _Broken("ledger", "it does not tell of the snapshot, or no longer")
+    return entry
+
+
+def _check_pointers(scope: SnapshotScope, pointers: Sequence[SnapshotPart]) -> Op[list[str]]:
     """Check that memories said what the snapshot points to; return those that were removed for good."""
-    found = yield from versions_of([(part.name, part.version) for part in pointers])
-    by_id: dict[str, Memory] = {memory.memory_id: memory for memory in found}
-    missing: list[SnapshotPart] = []
-    for part in pointers:
-        memory = by_id.get(part.name)
-        if memory is None:
-            missing.append(part)
-        elif part_of_memory(memory).hash != part.hash:
-            raise _Broken(part.label, f"version {part.version} says something else than it did")
-    there = yield from standing([part.name for part in missing])
-    for memory in there:
-        # An erasure takes versions that named the person away, and the payloads of what told of them.
-        if not (yield from has_erased_entries(memory.stream)):
-            version = next(part.version for part in missing if part.name == memory.memory_id)
-            raise _Broken(
-                f"memory {memory.memory_id}", f"its version {version} is not there any more"
-            )
-    return [part.name for part in missing]
+    lost: list[SnapshotPart] = []
+    changed: list[SnapshotPart] = []
+    at, paging = 0, Paging()
+    while at < len(pointers):
+        page = pointers[at : at + paging.size]
+        at += len(page)
+        found = yield from versions_of([(part.name, part.version) for part in page])
+        by_id: dict[str, Memory] = {memory.memory_id: memory for memory in found}
+        for part in page:
+            memory = by_id.get(part.name)
+            if memory is None:
+                lost.append(part)
+            elif not part.stands_for(fingerprint(memory)):
+                changed.append(part)
+        paging.seen(len(memory.text) for memory in found)
+    if lost or changed:
+        purged = yield from _purged(scope)
+        for part in changed:
+            # Its id may have been given anew, after what the snapshot points to was purged.
+            if part.name not in purged.names:
+                raise _Broken(part.label, f"version {part.version} says something else than it did")
+        for part in lost:
+            if part.name not in purged.names and not purged.may_be_more:
+                raise _Broken(part.label, f"its version {part.version} is not there any more")
+    return [part.name for part in (*changed, *lost)]
+
+
+class _Purged(NamedTuple):
+    """Memories that the ledger tells were removed for good, and whether erased entries may have told of more."""
+
+    names: set[str]
+    may_be_more: bool
+
+
+def _purged(scope: SnapshotScope) -> Op[_Purged]:
+    names: set[str] = set()
+    may_be_more = False
+    for first, end in memory_streams(scope):
+        told = yield from told_between(first, end)
+        names.update(
+            str(one.payload["memoryId"]) for one in told if one.type == EventType.MEMORY_PURGED
+        )
+        may_be_more = may_be_more or (yield from has_erased_entries(first, end))
+    return _Purged(names, may_be_more)

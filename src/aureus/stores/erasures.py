@@ -47,9 +47,12 @@ def find_record(record_id: str) -> Op[ErasureRecord | None]:
     )
 
 
-def has_erased_entries(stream: str) -> Op[bool]:
-    """Return whether an entry of a stream has lost its payload to an erasure."""
-    return (yield from fetch_one(sql.has_erased_entries, bool, stream=stream)) is not None
+def has_erased_entries(first_stream: str, end_stream: str) -> Op[bool]:
+    """Return whether an entry of the streams between two names has lost its payload to an erasure."""
+    found = yield from fetch_one(
+        sql.has_erased_entries, bool, first_stream=first_stream, end_stream=end_stream
+    )
+    return found is not None
 
 
 def list_payloads(entry_nos: Sequence[int]) -> Op[Payloads]:

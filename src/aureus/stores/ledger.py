@@ -157,6 +157,15 @@ class Cut:
         return entry_no <= self._last_entry_no and entry_no not in self._late
 
 
+def pass_head() -> Op[None]:
+    """Go before or behind each operation that looks at one moment (`sealed_head`), and never beside one.
+
+    For what must reach everything that was captured: what such an operation is about to keep is there when this
+    returns, and one that has looked before begins anew. It comes before all else that the operation locks.
+    """
+    yield from fetch_one(sql.pass_head, bool)
+
+
 def cut_at(position: int) -> Op[Cut]:
     """Return the cut at a position: of two entries the one with the higher number may have been sealed first."""
     last_entry_no = yield from fetch_one(

@@ -124,6 +124,15 @@ SELECT <<columns_of_m>>
 FROM wanted AS g
 JOIN aureus.memory_versions AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version;
 
+-- name: list_key_holders :many
+-- Memories that hold keys which others are to get back, though they may have expired; served by memories_key.
+SELECT <<columns_of_m>>
+FROM json_to_recordset(CAST(:keys AS json)) AS g (agent_id text, user_id text, namespace text, memory_key text)
+JOIN aureus.memories AS m
+  ON m.tenant_id = :tenant_id AND m.agent_id = g.agent_id AND m.user_id = g.user_id AND m.namespace = g.namespace
+  AND m.memory_key = g.memory_key
+WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
+
 -- name: lock_memory :one
 -- One memory with the promise that nobody changes it before this transaction ends; and whether an operation has written
 -- one of its latest versions.

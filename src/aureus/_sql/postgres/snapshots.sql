@@ -20,11 +20,12 @@ RETURNING snapshot_id;
 -- name: add_snapshot_parts :many
 -- Keep parts of a snapshot, whose own row this transaction has written; one row for each.
 INSERT INTO aureus.snapshot_parts
-    (tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, content, created_at)
+    (tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, content, salt,
+        created_at)
 SELECT :tenant_id, :snapshot_id, g.part_no, g.kind, g.place, g.name, g.version, decode(g.content_hash, 'hex'),
-    decode(g.leaf_hash, 'hex'), g.content, CAST(:now AS timestamptz)
+    decode(g.leaf_hash, 'hex'), g.content, decode(g.salt, 'hex'), CAST(:now AS timestamptz)
 FROM json_to_recordset(CAST(:parts AS json)) AS g (part_no integer, kind text, place text, name text, version bigint,
-    content_hash text, leaf_hash text, content text)
+    content_hash text, leaf_hash text, content text, salt text)
 RETURNING part_no;
 
 -- name: add_rollback :one
@@ -48,3 +49,18 @@ WITH held AS MATERIALIZED (
     RETURNING snapshot_id
 )
 SELECT e.snapshot_id, h.part_count FROM erased AS e CROSS JOIN held AS h;
+
+-- name: erase_pointers :many
+-- Take the salt of pointers away whose memories, or versions of them, are not there any more; one row for each. Served
+-- by snapshot_parts_memory.
+UPDATE aureus.snapshot_parts AS p
+SET content = NULL, salt = NULL, erasure_record_id = :record_id
+WHERE p.tenant_id = :tenant_id AND p.kind = 'memory' AND p.erasure_record_id IS NULL
+  AND p.name IN (SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value))
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.memories AS m
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = p.name AND m.version = p.version)
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.memory_versions AS v
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.name AND v.version = p.version)
+RETURNING part_no;

@@ -149,3 +149,27 @@ SELECT v.state_key, v.version, v.value, v.created_at
 FROM json_to_recordset(CAST(:wanted AS json)) AS g ("key" text, operation_id text)
 JOIN aureus.world_state_versions AS v
   ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g."key" AND v.operation_id = g.operation_id;
+
+-- name: hold_keys :many
+-- records
+-- Hold keys until the transaction ends, whose old versions are about to go.
+UPDATE aureus.world_state SET updated_at = updated_at
+WHERE tenant_id = :tenant_id AND scope = :scope AND state_key IN (
+    SELECT g.value FROM json_array_elements_text(CAST(:keys AS json)) AS g (value))
+RETURNING state_key;
+
+-- name: empty_versions :many
+-- Take the values of versions away by a record whose event was appended before; a trigger looks for it.
+UPDATE aureus.world_state_versions AS v SET value = NULL, erasure_record_id = :record_id
+FROM json_array_elements(CAST(:versions AS json)) AS g
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 0
+  AND v.version = CAST(g.value ->> 1 AS bigint)
+RETURNING v.version;
+
+-- name: delete_versions :many
+-- Delete versions whose values went by a record of pruning.
+DELETE FROM aureus.world_state_versions AS v
+USING json_array_elements(CAST(:versions AS json)) AS g
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 0
+  AND v.version = CAST(g.value ->> 1 AS bigint) AND v.erasure_record_id = :record_id
+RETURNING v.version;

@@ -36,12 +36,12 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON aureus.subscriptions, aureus.subscriptio
 GRANT DELETE ON aureus.event_payloads, aureus.profiles, aureus.profile_versions, aureus.hypotheses,
     aureus.task_results TO aureus_app;
 GRANT UPDATE ON aureus.run_inputs TO aureus_app;
-GRANT UPDATE (value, erasure_record_id) ON aureus.world_state_versions TO aureus_app;
+GRANT UPDATE (value, erasure_record_id), DELETE ON aureus.world_state_versions TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.event_subjects TO aureus_app;
 GRANT SELECT, INSERT ON aureus.erasures, aureus.erased_entries TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.snapshots, aureus.snapshot_parts TO aureus_app;
 GRANT UPDATE (is_verified, verified_at) ON aureus.snapshots TO aureus_app;
-GRANT UPDATE (content, erasure_record_id) ON aureus.snapshot_parts TO aureus_app;
+GRANT UPDATE (content, salt, erasure_record_id) ON aureus.snapshot_parts TO aureus_app;
 GRANT SELECT, INSERT ON aureus.rollbacks TO aureus_app;
 GRANT SELECT, INSERT, UPDATE ON aureus.rollback_approvals TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.flushes TO aureus_app;

@@ -3,11 +3,11 @@
 -- their payloads: a trigger on event_payloads looks for all of it.
 
 -- name: has_erased_entries :one
--- Whether an entry of a stream has lost its payload.
+-- Whether an entry of the streams between two names has lost its payload.
 SELECT 1
 FROM aureus.events AS e
 JOIN aureus.erased_entries AS x ON x.tenant_id = e.tenant_id AND x.entry_no = e.entry_no
-WHERE e.tenant_id = :tenant_id AND e.stream = :stream
+WHERE e.tenant_id = :tenant_id AND e.stream >= :first_stream AND e.stream < :end_stream
 LIMIT 1;
 
 -- name: find_record :one

@@ -60,3 +60,10 @@ LIMIT :limit;
 SELECT max(b.first_position + b.size)
 FROM aureus.ledger_batches AS b
 WHERE b.tenant_id = :tenant_id AND b.sealed_at <= :moment;
+
+-- name: pass_head :one
+-- Change nothing of the head, but its row: who has seen the tenant at one moment, and waits for the head or comes to it
+-- later, begins anew; and who holds it is waited for.
+UPDATE aureus.ledger_heads SET size = size
+WHERE tenant_id = :tenant_id
+RETURNING size;

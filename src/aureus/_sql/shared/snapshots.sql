@@ -70,7 +70,7 @@ LIMIT :limit;
 
 -- name: list_snapshot_parts :many
 -- Parts of a snapshot behind a number, in the order of its leaves; by the primary key.
-SELECT p.part_no, p.kind, p.place, p.name, p.version, p.content_hash, p.leaf_hash, p.content,
+SELECT p.part_no, p.kind, p.place, p.name, p.version, p.content_hash, p.leaf_hash, p.content, p.salt,
     p.erasure_record_id
 FROM aureus.snapshot_parts AS p
 WHERE p.tenant_id = :tenant_id AND p.snapshot_id = :snapshot_id AND p.part_no > :after_no
@@ -89,11 +89,27 @@ LIMIT 1;
 -- name: erase_captured_session :many
 -- Take the content of a session away from every snapshot; one row for each. Served by snapshot_parts_session.
 UPDATE aureus.snapshot_parts AS p
-SET content = NULL, erasure_record_id = :record_id
+SET content = NULL, salt = NULL, erasure_record_id = :record_id
 WHERE p.tenant_id = :tenant_id AND p.kind = 'session' AND p.place = :collection AND p.name = :session_id
   AND p.content IS NOT NULL AND EXISTS (
     SELECT 1 FROM aureus.snapshots AS s
     WHERE s.tenant_id = :tenant_id AND s.snapshot_id = p.snapshot_id AND s.agent_id = :agent_id)
+RETURNING part_no;
+
+-- name: is_key_captured :one
+-- Whether a snapshot holds a value of a key; served by snapshot_parts_key.
+SELECT 1
+FROM aureus.snapshot_parts AS p
+WHERE p.tenant_id = :tenant_id AND p.kind = 'world_state' AND p.place = :scope AND p.name = :key
+  AND p.content IS NOT NULL
+LIMIT 1;
+
+-- name: erase_captured_key :many
+-- Take the values of a key away from every snapshot; one row for each. Served by snapshot_parts_key.
+UPDATE aureus.snapshot_parts AS p
+SET content = NULL, salt = NULL, erasure_record_id = :record_id
+WHERE p.tenant_id = :tenant_id AND p.kind = 'world_state' AND p.place = :scope AND p.name = :key
+  AND p.content IS NOT NULL
 RETURNING part_no;
 
 -- name: mark_snapshot :one

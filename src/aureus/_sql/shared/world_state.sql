@@ -52,8 +52,9 @@ ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET updated_at = w.updated_a
 RETURNING version, is_deleted, value;
 
 -- name: count_world_state_versions :one
--- How many values the keys of a scope ever had, deletions included.
-SELECT count(*) FROM aureus.world_state_versions AS v WHERE v.tenant_id = :tenant_id AND v.scope = :scope;
+-- How many values the keys of a scope have had of which events tell: deletions included, and not what was erased.
+SELECT count(*) FROM aureus.world_state_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.erasure_record_id IS NULL;
 
 -- name: get_key_remains :one
 -- Whether a key has, or ever had, a value that was not erased.
@@ -79,3 +80,24 @@ WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v
 UPDATE aureus.world_state_versions SET value = NULL, erasure_record_id = :record_id
 WHERE tenant_id = :tenant_id AND scope = :scope AND state_key = :key AND value IS NOT NULL
 RETURNING version;
+
+-- name: get_pruning :one
+-- What an event tells of a batch of pruning, if this very batch was carried out before.
+SELECT p.payload
+FROM aureus.events AS e
+JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.event_id = :record_id AND e.type = 'world_state_pruned';
+
+-- name: list_prunable_versions :many
+-- Versions of keys behind a place, by key and number, that are neither among the newest ones, nor younger than a time,
+-- nor named by a snapshot; by the primary key, and snapshot_parts_key.
+SELECT v.state_key, v.version, v.erasure_record_id IS NULL
+FROM aureus.world_state_versions AS v
+JOIN aureus.world_state AS w ON w.tenant_id = v.tenant_id AND w.scope = v.scope AND w.state_key = v.state_key
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND (v.state_key, v.version) > (:after_key, :after_version)
+  AND v.version <= w.version - :keep_newest AND v.created_at < :before_at AND NOT EXISTS (
+    SELECT 1 FROM aureus.snapshot_parts AS p
+    WHERE p.tenant_id = v.tenant_id AND p.kind = 'world_state' AND p.place = v.scope AND p.name = v.state_key
+      AND p.version = v.version)
+ORDER BY v.state_key, v.version
+LIMIT :limit;

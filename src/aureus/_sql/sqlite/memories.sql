@@ -125,6 +125,15 @@ FROM json_each(:wanted) AS g
 CROSS JOIN aureus.memory_versions AS m
   ON m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.version = g.value ->> 'version';
 
+-- name: list_key_holders :many
+-- Memories that hold keys which others are to get back, though they may have expired; served by memories_key.
+SELECT <<columns_of_m>>
+FROM json_each(:keys) AS g
+CROSS JOIN aureus.memories AS m
+  ON m.tenant_id = :tenant_id AND m.agent_id = g.value ->> 'agent_id' AND m.user_id = g.value ->> 'user_id'
+  AND m.namespace = g.value ->> 'namespace' AND m.memory_key = g.value ->> 'memory_key'
+WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
+
 -- name: lock_memory :one
 -- One memory, and whether an operation has written one of its latest versions. The one writer needs no lock.
 SELECT <<columns>>, EXISTS (

@@ -19,10 +19,11 @@ RETURNING snapshot_id;
 -- name: add_snapshot_parts :many
 -- Keep parts of a snapshot, whose own row this transaction has written; one row for each.
 INSERT INTO aureus.snapshot_parts
-    (tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, content, created_at)
+    (tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash, content, salt,
+        created_at)
 SELECT :tenant_id, :snapshot_id, g.value ->> 'part_no', g.value ->> 'kind', g.value ->> 'place', g.value ->> 'name',
     g.value ->> 'version', unhex(g.value ->> 'content_hash'), unhex(g.value ->> 'leaf_hash'), g.value ->> 'content',
-    :now
+    unhex(g.value ->> 'salt'), :now
 FROM json_each(:parts) AS g
 RETURNING part_no;
 
@@ -45,3 +46,18 @@ FROM json_each(:snapshot_ids) AS o
 CROSS JOIN aureus.snapshots AS s ON s.tenant_id = :tenant_id AND s.snapshot_id = o.value;
 DELETE FROM aureus.snapshots
 WHERE tenant_id = :tenant_id AND snapshot_id IN (SELECT value FROM json_each(:snapshot_ids));
+
+-- name: erase_pointers :many
+-- Take the salt of pointers away whose memories, or versions of them, are not there any more; one row for each. Served
+-- by snapshot_parts_memory.
+UPDATE aureus.snapshot_parts AS p
+SET content = NULL, salt = NULL, erasure_record_id = :record_id
+WHERE p.tenant_id = :tenant_id AND p.kind = 'memory' AND p.erasure_record_id IS NULL
+  AND p.name IN (SELECT g.value FROM json_each(:memory_ids) AS g)
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.memories AS m
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = p.name AND m.version = p.version)
+  AND NOT EXISTS (
+    SELECT 1 FROM aureus.memory_versions AS v
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.name AND v.version = p.version)
+RETURNING part_no;

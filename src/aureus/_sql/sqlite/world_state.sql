@@ -118,3 +118,24 @@ FROM json_each(:wanted) AS g
 CROSS JOIN aureus.world_state_versions AS v
   ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 'key'
   AND v.operation_id = g.value ->> 'operation_id';
+
+-- name: hold_keys :many
+-- records
+-- Hold keys until the transaction ends, whose old versions are about to go.
+UPDATE aureus.world_state SET updated_at = updated_at
+WHERE tenant_id = :tenant_id AND scope = :scope AND state_key IN (SELECT g.value FROM json_each(:keys) AS g)
+RETURNING state_key;
+
+-- name: empty_versions :many
+-- Take the values of versions away by a record whose event was appended before; a trigger looks for it.
+UPDATE aureus.world_state_versions SET value = NULL, erasure_record_id = :record_id
+WHERE tenant_id = :tenant_id AND scope = :scope AND (state_key, version) IN (
+    SELECT g.value ->> 0, g.value ->> 1 FROM json_each(:versions) AS g)
+RETURNING version;
+
+-- name: delete_versions :many
+-- Delete versions whose values went by a record of pruning.
+DELETE FROM aureus.world_state_versions
+WHERE tenant_id = :tenant_id AND scope = :scope AND (state_key, version) IN (
+    SELECT g.value ->> 0, g.value ->> 1 FROM json_each(:versions) AS g) AND erasure_record_id = :record_id
+RETURNING version;

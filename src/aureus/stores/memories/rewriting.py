@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from aureus._database.statement import Op, Queries, fetch_all, record_all
-from aureus.codec import encode_text
+from aureus.codec import encode_made, encode_text
 from aureus.model.events import EventType
 from aureus.model.memories import Memory
 from aureus.stores.memories.facts import fact_of
@@ -39,6 +39,23 @@ def standing(memory_ids: Sequence[str]) -> Op[list[Memory]]:
     if not memory_ids:
         return []
     return (yield from fetch_all(sql.get_memories, memory_of, memory_ids=list(memory_ids)))
+
+
+def key_holders(memories: Sequence[Memory]) -> Op[list[Memory]]:
+    """Return the memories that hold the keys of others which are not live; a holder may itself have expired."""
+    keys = [
+        {
+            "agent_id": memory.agent_id,
+            "user_id": memory.user_id or "",
+            "namespace": memory.namespace,
+            "memory_key": memory.key,
+        }
+        for memory in memories
+        if memory.key is not None
+    ]
+    if not keys:
+        return []
+    return (yield from fetch_all(sql.list_key_holders, memory_of, keys=encode_made(keys)))
 
 
 def rewrite(

@@ -19,7 +19,7 @@ from aureus._database.statement import (
     record,
 )
 from aureus.codec import check_name
-from aureus.errors import Forbidden, Invalid, NotFound
+from aureus.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from aureus.model.events import EventType
 from aureus.model.rollbacks import (
     APPROVAL_SECONDS,
@@ -64,7 +64,7 @@ class RollbackApprovals(Operations):
 
         The approval is bound to what the snapshot holds, is good for one rollback, and ends after
         ``expires_in_seconds``. With ``needs_another`` somebody else than ``requested_by`` has to give it. Raises
-        ``NotFound`` and ``Invalid``.
+        ``NotFound`` and ``Invalid``, and ``AlreadyExists`` for an id that stands for another question.
         """
         if not 0 < expires_in_seconds <= APPROVAL_SECONDS_MAX:
             raise Invalid(
@@ -77,6 +77,13 @@ class RollbackApprovals(Operations):
         now = yield from current_time()
         earlier = yield from find_approval(chosen)
         if earlier is not None:
+            if earlier.snapshot_id != snapshot_id:
+                raise AlreadyExists(
+                    f"approval {chosen} is for snapshot {earlier.snapshot_id}, not {snapshot_id}; "
+                    "leave approval_id out, or choose another one",
+                    approval_id=chosen,
+                    snapshot_id=earlier.snapshot_id,
+                )
             return earlier
         snapshot = yield from get_snapshot(snapshot_id)
         yield from record(

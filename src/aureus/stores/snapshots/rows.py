@@ -19,10 +19,10 @@ from aureus.model.rollbacks import (
     RollbackApprovalStatus,
     SnapshotChange,
 )
-from aureus.model.sessions import SessionName
 from aureus.model.snapshots import (
     ACTIONS,
     DECISIONS,
+    Holdings,
     PartKind,
     Snapshot,
     SnapshotPart,
@@ -55,8 +55,6 @@ class StoredPart(NamedTuple):
     number: int
     part: SnapshotPart
     leaf: bytes
-    erasure_record_id: str | None
-    """The record of the erasure that took its content away."""
 
 
 def get_snapshot(snapshot_id: str) -> Op[Snapshot]:
@@ -86,24 +84,7 @@ def stored_parts(snapshot_id: str, after_no: int, limit: int = PAGE_MAX) -> Op[l
     )
 
 
-def is_session_captured(name: SessionName) -> Op[bool]:
-    """Return whether a snapshot holds the content of a session."""
-    found = yield from fetch_one(sql.is_session_captured, bool, **name._asdict())
-    return found is not None
-
-
-def erase_captured_session(name: SessionName, record_id: str) -> Op[int]:
-    """Take the content of a session away from every snapshot, on record; return from how many.
-
-    The hash of the content stays, and so the root holds: what is left is that there was a session.
-    """
-    gone = yield from fetch_all(
-        sql.erase_captured_session, bool, **name._asdict(), record_id=record_id
-    )
-    return len(gone)
-
-
-def add_snapshot(snapshot: Snapshot, parts: Sequence[SnapshotPart], fact: Fact) -> Op[None]:
+def add_snapshot(snapshot: Snapshot, holdings: Holdings, fact: Fact) -> Op[None]:
     """Keep a new snapshot with its parts; the fact travels with it."""
     scope = snapshot.scope
     yield from record(fact)
@@ -134,7 +115,7 @@ def add_snapshot(snapshot: Snapshot, parts: Sequence[SnapshotPart], fact: Fact) 
         state_hash=snapshot.state_hash,
         root=snapshot.root,
     )
-    for chunk in _chunks(parts):
+    for chunk in _chunks(holdings):
         yield from fetch_all(
             sql.add_snapshot_parts,
             lambda row: row,
@@ -319,9 +300,18 @@ def approval_of(row: Row) -> RollbackApproval:
 
 
 def _stored_part(row: Row) -> StoredPart:
-    part_no, kind, place, name, version, content_hash, leaf_hash, content, record_id = row
-    part = SnapshotPart(PartKind(kind), place, name, version, bytes(content_hash), content)
-    return StoredPart(part_no, part, bytes(leaf_hash), record_id)
+    part_no, kind, place, name, version, content_hash, leaf_hash, content, salt, record_id = row
+    part = SnapshotPart(
+        PartKind(kind),
+        place,
+        name,
+        version,
+        bytes(content_hash),
+        content,
+        None if salt is None else bytes(salt),
+        record_id,
+    )
+    return StoredPart(part_no, part, bytes(leaf_hash))
 
 
 def rollback_of(row: Row) -> Rollback:
@@ -354,10 +344,10 @@ def _change(given: dict[str, Any]) -> SnapshotChange:
     )
 
 
-def _chunks(parts: Sequence[SnapshotPart]) -> Iterator[list[dict[str, Any]]]:
+def _chunks(holdings: Holdings) -> Iterator[list[dict[str, Any]]]:
     chunk: list[dict[str, Any]] = []
     size = 0
-    for number, part in enumerate(parts, 1):
+    for number, (part, leaf) in enumerate(zip(holdings.parts, holdings.leaves, strict=True), 1):
         chunk.append(
             {
                 "part_no": number,
@@ -366,8 +356,9 @@ def _chunks(parts: Sequence[SnapshotPart]) -> Iterator[list[dict[str, Any]]]:
                 "name": part.name,
                 "version": part.version,
                 "content_hash": part.hash.hex(),
-                "leaf_hash": part.leaf().hex(),
+                "leaf_hash": leaf.hex(),
                 "content": part.content,
+                "salt": None if part.salt is None else part.salt.hex(),
             }
         )
         size += len(part.content or "")

@@ -151,7 +151,7 @@ def written_values(scope: str, wanted: Sequence[tuple[str, str]]) -> Op[Sequence
 
 
 def count_versions(scope: str) -> Op[int]:
-    """Return how many values the keys of a scope ever had, deletions included."""
+    """Return how many values the keys of a scope have had, deletions included, without those that were erased."""
     found = yield from fetch_one(
         sql.count_world_state_versions, lambda row: int(row[0]), scope=scope
     )
