@@ -51,8 +51,8 @@ class Pace:
     closing_seconds: float = 0.0
     """How long closing goes on with a tenant whose chores are not at their end; one part is done in any case."""
     rests: bool = False
-    """Whether a part is followed by a rest of the same length when somebody has written meanwhile: so writers wait for one
-    part at most, and then have SQLite's only writer, or Python's lock, to themselves for a while."""
+    """Whether a part is followed by a rest of the same length when somebody has written meanwhile: so writers wait for
+    one part at most, and then have SQLite's only writer, or Python's lock, to themselves for a while."""
 
     def rest_seconds(self, part_seconds: float, *, has_company: bool) -> float:
         """Return how long to rest behind a part that took so long."""

@@ -11,7 +11,7 @@ import pytest
 from aureus import NewEvent
 from aureus.errors import Invalid, LimitExceeded, NotFound
 from aureus.model.events import Event
-from aureus.stores.events import SCAN_MAX
+from aureus.stores.events.listing import SCAN_MAX
 from tests.contract.stage import Stage
 
 

@@ -247,9 +247,14 @@ class Writers:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.parts: list[tuple[float, bool]] = [(0.02, True), (0.03, False), (9.0, True), (0.0, True)]
+        self.parts: list[tuple[float, bool]] = [
+            (0.02, True),
+            (0.03, False),
+            (9.0, True),
+            (0.0, True),
+        ]
         self.rests: list[float] = []
-        self.note: Callable[[str], None] = str
+        self.note: Callable[[str], object] = str
         self.has_ended = threading.Event()
 
     def __call__(self, tenant_id: str) -> int:
@@ -276,7 +281,7 @@ class Writers:
 def test_writers_have_as_long_to_themselves_as_the_part_took_that_they_waited_for() -> None:
     writers = Writers()
     upkeep = ThreadUpkeep(writers, Pace(writes_due=1, rests=True), writers.clock)
-    upkeep._closing.wait = writers.wait  # type: ignore[method-assign,assignment]
+    upkeep._closing.wait = writers.wait  # type: ignore[method-assign,assignment]  # rests are noted, not taken
     writers.note = upkeep.note
     upkeep.note("acme")
     assert writers.has_ended.wait(SECONDS_MAX)

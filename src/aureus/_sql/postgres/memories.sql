@@ -274,8 +274,8 @@ ORDER BY m.memory_id
 FOR UPDATE OF m;
 
 -- name: look_under_key :many
--- What a key holds, and the memory that is about to be put there if it is there already. By ids, for two conditions with
--- OR make the planner combine whatever indexes there are.
+-- What a key holds, and the memory that is about to be put there if it is there already. By ids, because two
+-- conditions with OR make the planner combine whatever indexes there are.
 SELECT <<columns_of_m>>
 FROM aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = ANY (ARRAY(

@@ -22,10 +22,10 @@ from aureus.model.memories import (
     MemoryStatistics,
     MemoryVersion,
 )
+from aureus.stores.memories.changing import why_dead
 from aureus.stores.memories.criteria import page_of, parameters_of
 from aureus.stores.memories.rows import memory_of, version_of
 from aureus.stores.memories.stating import KEY_BYTES_MAX, check_moment, check_name
-from aureus.stores.memories.writing import why_dead
 
 sql = Queries("memories")
 
@@ -108,8 +108,8 @@ class MemoryReads(Operations):
         Criteria are those of ``MemoryFilter``, by name or as one value. ``after`` is the ``cursor`` of the last memory
         of the page before; memories that appear meanwhile are neither doubled nor skipped.
 
-        With ``as_of`` the same order is walked over what stands, what was superseded and what was replaced since, each by
-        an index; what was recorded later is passed on the way.
+        With ``as_of`` the same order is walked over what stands, what was superseded and what was replaced since, each
+        by an index; what was recorded later is passed on the way.
         """
         wanted = MemoryFilter.of(filter, criteria)
         order = "newest" if newest_first else "oldest"
