@@ -98,13 +98,13 @@ LATEST = {"before_at": datetime.max.replace(tzinfo=UTC), "before_id": "", "limit
 RECENTLY = datetime.now(UTC) - timedelta(seconds=60)  # noqa: TID251 - the seed is laid out from now, too
 NOW = SystemClock().now()
 
-_PAGE = {
+PAGE = {
     **page_of(MemoryFilter(), None, newest_first=True),
     "now": NOW,
     "limit": 20,
 }
 _THEN = {
-    **_PAGE,
+    **PAGE,
     "recorded_at": NOW - timedelta(minutes=30),
     "with_superseded": True,
 }
@@ -125,6 +125,10 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("events", "read_stream"): (
         {"stream": "runs/r17", "after_version": 3, "to_version": 2**62, "limit": 100},
         "events_tenant_id_stream_version_key",
+    ),
+    Query("events", "list_streams"): (
+        {"first_stream": "runs/", "end_stream": "runs0", "after_stream": "runs/r17", "limit": 20},
+        "streams_pkey",
     ),
     Query("events", "get_event"): ({"event_id": "e17"}, "events_tenant_id_event_id_key"),
     Query("erasures", "list_subject_entries"): (
@@ -156,25 +160,25 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60"},
         "memories_key",
     ),
-    Query("memories", "list_newest_memories"): (_PAGE, "memories_newest"),
+    Query("memories", "list_newest_memories"): (PAGE, "memories_newest"),
     Query("memories", "list_oldest_agent_memories"): (
         {
-            **_PAGE,
+            **PAGE,
             **page_of(MemoryFilter(agent_id="a3"), None, newest_first=False),
         },
         "memories_agent",
     ),
-    Query("memories", "list_newest_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
+    Query("memories", "list_newest_user_memories"): ({**PAGE, **_WHO}, "memories_user"),
     Query("memories", "list_newest_shared_memories"): (
-        {**_PAGE, "agent_id": "a3"},
+        {**PAGE, "agent_id": "a3"},
         "memories_shared",
     ),
     Query("memories", "list_newest_chosen_memories"): (
-        {**_PAGE, "memory_ids": ["m1", "m2"]},
+        {**PAGE, "memory_ids": ["m1", "m2"]},
         "memories_pkey",
     ),
     Query("memories", "list_found_memories"): (
-        {**_PAGE, "memory_ids": ["m17", "m18"]},
+        {**PAGE, "memory_ids": ["m17", "m18"]},
         "memories_pkey",
     ),
     Query("memories", "list_neighbours"): (
@@ -205,7 +209,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"space": "memories", "target_ids": ["m17", "m18"]},
         "text_index_documents_tenant_id_target_id_space_key",
     ),
-    Query("memories", "count_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
+    Query("memories", "count_user_memories"): ({**PAGE, **_WHO}, "memories_user"),
     Query("memories", "find_tagged"): ({"tags": ["t17"], "limit": 2001}, "memory_tags_pkey"),
     Query("memories", "find_by_source_event"): (
         {"value": "e17", "limit": 9},
@@ -216,7 +220,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("memories", "find_by_subject"): ({"value": "about17", "limit": 99}, "memories_subject"),
     Query("memories", "list_session_before"): (
         {
-            **_PAGE,
+            **PAGE,
             "agent_id": "a3",
             "user_id": "u17",
             "session_id": "s6",
@@ -234,7 +238,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         "memories_expiring",
     ),
     Query("memories", "list_due_memories"): (
-        {**_PAGE, "tier": "warm", "created_until": NOW, "access_count": 10},
+        {**PAGE, "tier": "warm", "created_until": NOW, "access_count": 10},
         "memories_tier",
     ),
     Query("memories", "get_state"): (

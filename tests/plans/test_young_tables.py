@@ -10,7 +10,7 @@ import psycopg
 from aureus._database.catalog import Catalog
 from aureus._database.postgres.plans import LET_GO
 from aureus._database.statement import Query
-from tests.plans.test_plans import BUFFERS_MAX, NOW, SEED, SESSION, execute, indexes, touched
+from tests.plans.test_plans import BUFFERS_MAX, NOW, PAGE, SEED, SESSION, execute, indexes, touched
 from tests.support.postgres import PostgresDatabase
 
 TABLES_SEEDED = sorted(set(re.findall(r"INSERT INTO aureus\.(\w+)", SEED)))
@@ -38,6 +38,11 @@ YOUNG: dict[Query, dict[str, Any]] = {
         "memory_id": "new", "agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60",
     },
     Query("memories", "purge_memories"): {"memory_ids": ["m17"], "mark": "m"},
+    Query("memories", "list_newest_chosen_memories"): {
+        **PAGE, "memory_ids": ["m17", "m18"],
+    },
+    Query("memories", "list_found_memories"): {**PAGE, "memory_ids": ["m17", "m18"]},
+    Query("text_index", "drop_documents"): {"space": "memories", "target_ids": ["m17", "m18"]},
     Query("text_index", "list_pending"): {"space": "memories", "limit": 20},
     Query("text_index", "take_pending"): {"space": "memories", "limit": 20, "words_max": 1000},
     Query("text_index", "find_postings"): {

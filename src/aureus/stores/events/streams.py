@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from aureus._database.operation import Operations, read
-from aureus._database.statement import (
-    Op,
-    Queries,
-    fetch_all,
-    fetch_one,
-)
+from aureus._database.statement import Op, Queries, fetch_all, fetch_one
+from aureus.codec import check_text
 from aureus.errors import NotFound
-from aureus.model.events import (
-    Event,
-)
+from aureus.model.events import STREAM_CHARACTERS_MAX, Event, StreamSummary
+from aureus.model.world_state import end_of_prefix
 from aureus.stores.events.rows import event_of
 
 sql = Queries("events")
@@ -21,6 +16,9 @@ sql = Queries("events")
 PAGE_MAX = 10_000
 """Events of one page."""
 
+
+STREAMS_MAX = 1000
+"""Streams of one page."""
 
 NUMBER_MAX = 2**63 - 1
 """Behind every entry number and every version."""
@@ -61,6 +59,28 @@ class EventStreams(Operations):
                 after_version=after_version,
                 to_version=NUMBER_MAX if to_version is None else to_version,
                 limit=max(1, min(limit, PAGE_MAX)),
+            )
+        )
+
+    @read
+    def list_streams(
+        self, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> Op[list[StreamSummary]]:
+        """Return a page of the streams that have events, in the order of their names; at most 1,000 at once.
+
+        ``prefix`` picks those whose name begins with it, such as a category with its slash; ``after`` is the name of
+        the last stream of the page before.
+        """
+        check_text(prefix, "prefix", characters_max=STREAM_CHARACTERS_MAX)
+        check_text(after, "after", characters_max=STREAM_CHARACTERS_MAX)
+        return (
+            yield from fetch_all(
+                sql.list_streams,
+                lambda row: StreamSummary(*row),
+                first_stream=prefix,
+                end_stream=end_of_prefix(prefix),
+                after_stream=after,
+                limit=max(1, min(limit, STREAMS_MAX)),
             )
         )
 
