@@ -55,6 +55,14 @@ class AgentScope:
             and (self.namespace is None or memory.namespace == self.namespace)
         )
 
+    def sees(self, memory: Memory) -> bool:
+        """Return whether a memory is its own, or one that a search shows: shared, of the same user or of none."""
+        return self.holds(memory) or (
+            memory.is_shared
+            and (self.user_id is None or memory.user_id in {None, self.user_id})
+            and (self.namespace is None or memory.namespace == self.namespace)
+        )
+
     def criteria(self) -> MemoryCriteria:
         """Return what narrows a read to this agent; a session is where memories come from, and narrows nothing."""
         found = MemoryCriteria(agent_id=self.agent_id)
@@ -141,9 +149,12 @@ class AgentOperations(Operations):
 
     @read
     def get(self, memory_id: str) -> Op[Memory]:
-        """Return one memory of this agent, or one that another agent shares. Raises ``NotFound``."""
+        """Return one memory of this agent, or one that another agent shares, of the same user or of none.
+
+        Raises ``NotFound``.
+        """
         memory = yield from self._memories.get(memory_id)
-        if not (self.scope.holds(memory) or memory.is_shared):
+        if not self.scope.sees(memory):
             raise self._not_mine(memory_id)
         return memory
 

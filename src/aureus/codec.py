@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import orjson
 
@@ -105,8 +106,10 @@ def check(value: Any, what: str = "value") -> None:
     _check(value, what, 0)
 
 
-def check_text(text: str, what: str, *, characters_max: int | None = None) -> None:
-    """Raise ``Invalid`` when text holds NUL or a lone surrogate, or is longer than the limit."""
+def check_text(text: Any, what: str, *, characters_max: int | None = None) -> None:
+    """Raise ``Invalid`` for what is no text, or holds NUL or a lone surrogate, and ``LimitExceeded`` when too long."""
+    if not isinstance(text, str):
+        raise Invalid(f"{what} is {text!r}, a {type(text).__name__}; it must be text", what=what)
     if "\x00" in text:
         raise Invalid(f"{what} contains a NUL character; remove it", what=what)
     try:
@@ -123,6 +126,15 @@ def check_text(text: str, what: str, *, characters_max: int | None = None) -> No
             characters=len(text),
             limit_characters=characters_max,
         )
+
+
+def as_object(value: Any, what: str) -> dict[str, Any]:
+    """Return a mapping as what becomes a JSON object. Raises ``Invalid`` for anything else."""
+    if not isinstance(value, Mapping):
+        raise Invalid(
+            f"{what} is {value!r}, a {type(value).__name__}; it must be a dict", what=what
+        )
+    return dict(cast("Mapping[str, Any]", value))
 
 
 def check_name(name: str, what: str, *, bytes_max: int) -> str:

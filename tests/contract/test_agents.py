@@ -75,6 +75,22 @@ def test_an_agent_forgets_its_own_memories_and_no_others(stage: Stage) -> None:
     assert stage.stores.events.read_stream(mine.stream)[-1].actor == "planner"
 
 
+def test_what_is_shared_about_another_user_is_neither_recalled_nor_got(stage: Stage) -> None:
+    planner = stage.stores.agent("planner", user="ada", namespace="work")
+    coach = stage.stores.agent("coach")
+    about_bob = stage.stores.agent("coach", user="bob", namespace="work")
+    memories = {
+        "of bob": about_bob.remember("tea of bob", is_shared=True),
+        "elsewhere": coach.remember("tea elsewhere", is_shared=True),
+        "at work": stage.stores.agent("coach", namespace="work").remember("tea", is_shared=True),
+    }
+    assert [hit.memory for hit in planner.recall("tea")] == [memories["at work"]]
+    assert planner.get(memories["at work"].memory_id) == memories["at work"]
+    for name in ("of bob", "elsewhere"):
+        with pytest.raises(NotFound, match="has no memory"):
+            planner.get(memories[name].memory_id)
+
+
 def test_an_agent_recalls_its_own_memories_and_what_others_share(stage: Stage) -> None:
     planner, coach = stage.stores.agent("planner", user="ada"), stage.stores.agent("coach")
     planner.remember("Ada prefers short answers", tags=["preference"])

@@ -11,7 +11,7 @@ import pytest
 from aureus import NewEvent
 from aureus.errors import Invalid, LimitExceeded, NotFound
 from aureus.model.events import Event
-from aureus.stores.events import SCAN_MAX
+from aureus.stores.events.listing import SCAN_MAX
 from tests.contract.stage import Stage
 
 
@@ -228,3 +228,28 @@ def test_a_tail_tells_each_event_once(stage: Stage, another_stage: Callable[[str
     assert ([event.version for event in tail.events], tail.has_more) == (list(range(3, 1003)), True)
     tail = store.tail(tail, type="d")
     assert [event.stream for event in tail.events] == ["other/1"]
+
+
+def test_streams_are_listed_by_name_page_by_page(
+    stage: Stage, another_stage: Callable[[str], Stage]
+) -> None:
+    events = stage.stores.events
+    names = ["a", "a/1", "a/2", "a-b", "ab", "b/1", "é", "\U0010ffff"]
+    for count, name in enumerate(names, 1):
+        events.append_all(name, [NewEvent("t", {})] * count)
+    another_stage("other").stores.events.append("a/3", "t", {})
+    listed = events.list_streams()
+    assert [one.stream for one in listed] == sorted(names)
+    assert {one.stream: one.version for one in listed} == {
+        name: count for count, name in enumerate(names, 1)
+    }
+    assert listed[0].category == "a"
+    assert listed[0].created_at <= listed[0].updated_at
+    assert [one.stream for one in events.list_streams(prefix="a/")] == ["a/1", "a/2"]
+    assert [one.stream for one in events.list_streams(prefix="\U0010ffff")] == ["\U0010ffff"]
+    paged: list[str] = []
+    while page := events.list_streams(after=paged[-1] if paged else "", limit=3):
+        paged += [one.stream for one in page]
+    assert paged == sorted(names)
+    with pytest.raises(Invalid, match="prefix"):
+        events.list_streams(prefix="\x00")

@@ -248,12 +248,14 @@ def test_a_deleted_hypothesis_is_gone_with_its_evidence_and_its_id_stays_taken(
 REFUSED: list[dict[str, Any]] = [
     {"statement": ""},
     {"statement": "\x00"},
+    {"statement": 5},
+    {"agent_id": 5},
     {"statement": "x" * (STATEMENT_CHARACTERS_MAX + 1)},
     {"agent_id": ""},
     {"user_id": ""},
     {"hypothesis_id": ""},
     {"hypothesis_id": "\ud800"},
-    *({"confidence": wrong} for wrong in (-0.01, 1.01, math.nan, math.inf, True)),
+    *({"confidence": wrong} for wrong in (-0.01, 1.01, math.nan, math.inf, True, "0.5")),
 ]
 
 

@@ -228,3 +228,57 @@ def test_conversations_are_in_order_and_paged_from_their_end(
         talk.append("x", role="user", type="fact")
     with pytest.raises(Invalid):
         talk.history(before=1, after=1)
+
+
+def test_pages_of_any_moment_hold_what_history_says(stage: Stage) -> None:
+    """Whether it stands, was superseded, was changed, forgotten, restored or has expired since."""
+    clock, store = stage.backend.clock, stage.stores.memories
+    moments: list[datetime] = []
+    happened = [START - timedelta(hours=number % 3) for number in range(12)]
+    for number in range(12):
+        expiry = {"expires_at": START + timedelta(seconds=40)} if number == 9 else {}
+        store.add(
+            f"n{number}", agent_id="ab"[number % 2], memory_id=f"m{number:02d}",
+            occurred_at=happened[number], **expiry,
+        )  # fmt: skip
+    for step in range(8):
+        clock.advance(10)
+        moments.append(clock.now())
+        store.update(f"m{step:02d}", text=f"changed {step}")
+        if step % 2:
+            store.forget(f"m{step:02d}")
+        if step % 4 == 3:
+            store.restore(f"m{step:02d}")
+        store.put("key", f"value {step}", agent_id="a", memory_id=f"p{step}")
+    clock.advance(10)
+    ids = [f"m{number:02d}" for number in range(12)] + [f"p{step}" for step in range(8)]
+    told = {one: store.history(one) for one in ids}
+    for moment in moments:
+        for valid in (None, moment - timedelta(seconds=15)):
+            then = AsOf(recorded=moment, valid=valid)
+            expected = sorted(
+                (
+                    version.memory
+                    for versions in told.values()
+                    for version in versions
+                    if version.recorded_from <= moment
+                    and (version.recorded_to is None or version.recorded_to > moment)
+                    and version.memory.deleted_at is None
+                    and (version.memory.superseded_by is None or valid is not None)
+                    and (version.memory.expires_at is None or version.memory.expires_at > moment)
+                    and (valid is None or version.memory.holds_at(valid))
+                ),
+                key=lambda memory: memory.cursor,
+            )
+            for agent in (None, "a"):
+                wanted = [one for one in expected if agent in (None, one.agent_id)]
+                criteria = {} if agent is None else {"agent_id": agent}
+                assert store.count(as_of=then, **criteria) == len(wanted)
+                for newest_first in (False, True):
+                    found: list[Memory] = []
+                    while page := store.query(
+                        as_of=then, newest_first=newest_first, limit=3, **criteria,
+                        after=found[-1].cursor if found else None,
+                    ):  # fmt: skip
+                        found += page
+                    assert found == (wanted[::-1] if newest_first else wanted)

@@ -484,3 +484,25 @@ def test_adopted_sessions_keep_their_times_and_are_taken_once(stage: Stage, sess
     assert sessions.load("planner", "s2").state == "mine"
     assert types(stage, "sessions") == ["sessions_adopted"]
     assert sessions.append("planner", "s1", "user", "more").first_position == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"agent_id": 5},
+        {"session_id": b"s"},
+        {"context": 5},
+        {"ttl_seconds": "60"},
+        {"expires_at": "2030-01-01"},
+        {"operation_id": 5},
+    ],
+    ids=lambda arguments: next(iter(arguments)),
+)
+def test_what_is_of_another_kind_is_refused_before_anything_is_stored(
+    stage: Stage, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(Invalid, match=next(iter(arguments))):
+        stage.stores.sessions.save(**{"agent_id": "a", "session_id": "s", "state": {}, **arguments})
+    with pytest.raises(Invalid, match="metadata"):
+        stage.stores.sessions.append("a", "s", "user", "hi", metadata="none")
+    assert stage.stores.sessions.count() == 0

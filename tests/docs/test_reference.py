@@ -41,6 +41,7 @@ from aureus.stores.anchors import AnchorOperations
 from aureus.stores.approvals import ApprovalOperations
 from aureus.stores.audit import AuditOperations
 from aureus.stores.events import EventOperations
+from aureus.stores.hypotheses import stating as hypotheses_stating
 from aureus.stores.ledger import LedgerOperations
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories import facts as memory_facts
@@ -100,7 +101,7 @@ STORES = {
 TELLING = (
     memory_facts,
     profiles,
-    hypotheses,
+    hypotheses_stating,
     sessions,
     world_state,
     erasures,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +11,6 @@ import psycopg
 import pytest
 
 from aureus._database.catalog import Catalog
-from aureus._database.postgres.plans import LET_GO
 from aureus._database.statement import Query
 from aureus.clock import SystemClock
 from aureus.model.memories import MemoryFilter
@@ -98,13 +96,13 @@ LATEST = {"before_at": datetime.max.replace(tzinfo=UTC), "before_id": "", "limit
 RECENTLY = datetime.now(UTC) - timedelta(seconds=60)  # noqa: TID251 - the seed is laid out from now, too
 NOW = SystemClock().now()
 
-_PAGE = {
+PAGE = {
     **page_of(MemoryFilter(), None, newest_first=True),
     "now": NOW,
     "limit": 20,
 }
 _THEN = {
-    **_PAGE,
+    **PAGE,
     "recorded_at": NOW - timedelta(minutes=30),
     "with_superseded": True,
 }
@@ -125,6 +123,10 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("events", "read_stream"): (
         {"stream": "runs/r17", "after_version": 3, "to_version": 2**62, "limit": 100},
         "events_tenant_id_stream_version_key",
+    ),
+    Query("events", "list_streams"): (
+        {"first_stream": "runs/", "end_stream": "runs0", "after_stream": "runs/r17", "limit": 20},
+        "streams_pkey",
     ),
     Query("events", "get_event"): ({"event_id": "e17"}, "events_tenant_id_event_id_key"),
     Query("erasures", "list_subject_entries"): (
@@ -156,25 +158,25 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60"},
         "memories_key",
     ),
-    Query("memories", "list_newest_memories"): (_PAGE, "memories_newest"),
+    Query("memories", "list_newest_memories"): (PAGE, "memories_newest"),
     Query("memories", "list_oldest_agent_memories"): (
         {
-            **_PAGE,
+            **PAGE,
             **page_of(MemoryFilter(agent_id="a3"), None, newest_first=False),
         },
         "memories_agent",
     ),
-    Query("memories", "list_newest_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
+    Query("memories", "list_newest_user_memories"): ({**PAGE, **_WHO}, "memories_user"),
     Query("memories", "list_newest_shared_memories"): (
-        {**_PAGE, "agent_id": "a3"},
+        {**PAGE, "agent_id": "a3"},
         "memories_shared",
     ),
     Query("memories", "list_newest_chosen_memories"): (
-        {**_PAGE, "memory_ids": ["m1", "m2"]},
+        {**PAGE, "memory_ids": ["m1", "m2"]},
         "memories_pkey",
     ),
     Query("memories", "list_found_memories"): (
-        {**_PAGE, "memory_ids": ["m17", "m18"]},
+        {**PAGE, "memory_ids": ["m17", "m18"]},
         "memories_pkey",
     ),
     Query("memories", "list_neighbours"): (
@@ -205,7 +207,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"space": "memories", "target_ids": ["m17", "m18"]},
         "text_index_documents_tenant_id_target_id_space_key",
     ),
-    Query("memories", "count_user_memories"): ({**_PAGE, **_WHO}, "memories_user"),
+    Query("memories", "count_user_memories"): ({**PAGE, **_WHO}, "memories_user"),
     Query("memories", "find_tagged"): ({"tags": ["t17"], "limit": 2001}, "memory_tags_pkey"),
     Query("memories", "find_by_source_event"): (
         {"value": "e17", "limit": 9},
@@ -216,7 +218,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("memories", "find_by_subject"): ({"value": "about17", "limit": 99}, "memories_subject"),
     Query("memories", "list_session_before"): (
         {
-            **_PAGE,
+            **PAGE,
             "agent_id": "a3",
             "user_id": "u17",
             "session_id": "s6",
@@ -234,7 +236,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         "memories_expiring",
     ),
     Query("memories", "list_due_memories"): (
-        {**_PAGE, "tier": "warm", "created_until": NOW, "access_count": 10},
+        {**PAGE, "tier": "warm", "created_until": NOW, "access_count": 10},
         "memories_tier",
     ),
     Query("memories", "get_state"): (
@@ -354,8 +356,6 @@ LISTS: list[tuple[dict[str, Any], str]] = [
 ]
 """Lists of events, and the index that each takes of the four that the statement has branches for."""
 
-TABLES_SEEDED = sorted(set(re.findall(r"INSERT INTO aureus\.(\w+)", SEED)))
-
 BUFFERS_MAX = 250
 """Pages of 8 KB that one of these may touch; reading the table of runs alone takes more."""
 
@@ -390,77 +390,6 @@ def test_hot_statements_use_their_indexes_on_postgres(seeded: psycopg.Connection
         plan = explain(seeded, query, parameters)
         assert index in json.dumps(plan), (query, indexes(plan))
         assert touched(plan) <= BUFFERS_MAX, (query, touched(plan))
-
-
-YOUNG: dict[Query, dict[str, Any]] = {
-    Query("runs", "get_run"): {"run_id": "r17"},
-    Query("runs", "request_cancel"): {"run_id": "r17", "now": NOW},
-    Query("runs", "claim_run"): {
-        "run_id": "r17", "lease_id": "l2", "transition_id": "t8", "now": NOW, "mark": "m",
-    },
-    Query("runs", "advance_run"): {
-        "run_id": "r17", "epoch": 1, "lease_id": "l1", "status": "running", "phase": "forward", "transition_id": "t9",
-        "keeps_lease": True, "now": NOW, "tasks": "[]", "approvals": "[]", "mark": "m",
-    },
-    Query("tasks", "get_task"): {"run_id": "r17", "scope": "", "name": "a", "occurrence": 0},
-    Query("tasks", "list_tasks"): {"run_id": "r17"},
-    Query("events", "get_event"): {"event_id": "e17"},
-    Query("memories", "get_memory"): {"memory_id": "m17"},
-    Query("memories", "lock_memory"): {"memory_id": "m17", "operation_id": "o"},
-    Query("memories", "get_state"): {"memory_id": "m17", "recorded_at": NOW},
-    Query("memories", "list_versions"): {"memory_id": "m17", "before_version": 9, "limit": 20},
-    Query("memories", "get_written_version"): {"memory_id": "m17", "operation_id": "o"},
-    Query("memories", "look_under_key"): {
-        "memory_id": "new", "agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60",
-    },
-    Query("memories", "purge_memories"): {"memory_ids": ["m17"], "mark": "m"},
-    Query("text_index", "list_pending"): {"space": "memories", "limit": 20},
-    Query("text_index", "take_pending"): {"space": "memories", "limit": 20, "words_max": 1000},
-    Query("text_index", "find_postings"): {
-        "space": "memories", "terms": ["w17", "w18"], "inline_max": 10,
-    },
-    Query("hypotheses", "get_hypothesis"): {"hypothesis_id": "h17"},
-    Query("profiles", "get_profile"): {"user_id": "u17"},
-    Query("erasures", "list_subject_entries"): {"subject": "u17", "after_no": 0, "limit": 500},
-    Query("sessions", "load_session"): {**SESSION, "session_id": "s17", "now": NOW},
-    Query("sessions", "save_session"): {
-        **SESSION, "session_id": "s17", "now": NOW, "state": '{"n":17}', "context": None, "mark": "m",
-        "sets_expiry": False, "ttl_ms": None, "expires_at": None, "expected_version": 1, "operation_id": "new",
-    },
-    Query("sessions", "delete_session"): {
-        **SESSION, "session_id": "s17", "now": NOW, "gone_at": NOW, "operation_id": "n", "expected_version": None,
-        "mark": "m",
-    },
-    Query("world_state", "get_world_state"): {"scope": "w", "key": "k17"},
-}  # fmt: skip
-"""What is asked for one thing by its name, again and again."""
-
-
-def test_plans_of_an_empty_table_are_let_go_and_made_anew_without_statistics(
-    postgres_database: PostgresDatabase,
-) -> None:
-    """As the kept connections of a young database meet them, before the first ANALYZE."""
-    with psycopg.connect(postgres_database.url(), autocommit=True) as owner:
-        owner.execute("SET ROLE aureus_app")
-        owner.execute("SELECT set_config('aureus.tenant', 'big', false)")
-        owner.execute("SET plan_cache_mode = force_generic_plan")
-        for query, parameters in YOUNG.items():
-            text = Catalog("postgres").compiled(query).texts[0]
-            owner.execute(f"PREPARE {query.name} AS {text}".encode())
-            with owner.transaction(force_rollback=True):
-                execute(owner, query.name, parameters, query.noun)
-        with psycopg.connect(postgres_database.url(), autocommit=True) as writer:
-            for table in TABLES_SEEDED:
-                writer.execute(
-                    f"ALTER TABLE aureus.{table} SET (autovacuum_enabled = off)".encode()
-                )
-            for statement in SEED.split(";"):
-                writer.execute(statement.encode())
-        owner.execute(LET_GO)
-        for query, parameters in YOUNG.items():
-            with owner.transaction(force_rollback=True):
-                plan = execute(owner, query.name, parameters, query.noun)
-            assert touched(plan) <= BUFFERS_MAX, (query, touched(plan), indexes(plan))
 
 
 def test_a_list_of_events_takes_the_index_of_its_branch_on_postgres(

@@ -278,18 +278,18 @@ class Writers:
         return False
 
 
-def test_writers_have_as_long_to_themselves_as_the_part_took_that_they_waited_for() -> None:
+def test_writers_have_a_while_to_themselves_behind_the_part_that_they_waited_for() -> None:
     writers = Writers()
     upkeep = ThreadUpkeep(writers, Pace(writes_due=1, rests=True), writers.clock)
-    upkeep._closing.wait = writers.wait  # type: ignore[method-assign,assignment]  # an event that rests on a clock
+    upkeep._closing.wait = writers.wait  # type: ignore[method-assign,assignment]  # rests are noted, not taken
     writers.note = upkeep.note
     upkeep.note("acme")
     assert writers.has_ended.wait(SECONDS_MAX)
     upkeep.close()
-    assert writers.rests == [0.02, REST_SECONDS_MAX]
+    assert writers.rests == [0.01, REST_SECONDS_MAX]
 
 
-def test_in_a_loop_too_writers_have_as_long_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_loop_too_writers_have_a_while_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> Writers:
         writers = Writers()
 
@@ -305,7 +305,7 @@ def test_in_a_loop_too_writers_have_as_long_to_themselves(monkeypatch: pytest.Mo
         await upkeep.close()
         return writers
 
-    assert asyncio.run(main()).rests == [0.02, REST_SECONDS_MAX]
+    assert asyncio.run(main()).rests == [0.01, REST_SECONDS_MAX]
 
 
 def test_nobody_rests_where_that_was_not_asked_for() -> None:

@@ -291,6 +291,23 @@ class CategoryTotal:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """One stream, without its events."""
+
+    stream: str
+    category: str
+    version: int
+    """How many events it has."""
+    created_at: datetime
+    updated_at: datetime
+    """When its last event was appended."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the stream as plain JSON values."""
+        return plain_record(self)
+
+
+@dataclass(frozen=True, slots=True)
 class EventStatistics:
     """How many events there are, of what kind and from when."""
 

@@ -21,7 +21,7 @@ from aureus._database.statement import (
     record,
     record_all,
 )
-from aureus.codec import canonical, check_text, decode, encode_text
+from aureus.codec import as_object, canonical, check_text, decode, encode_text
 from aureus.errors import Conflict, Invalid, LimitExceeded, NotFound, VersionConflict
 from aureus.model.events import AuditPoint, EventType, Fact
 from aureus.model.profiles import (
@@ -245,6 +245,7 @@ def _changes(
     named: Mapping[str, Mapping[str, Any] | None], more: Mapping[str, Mapping[str, Any]]
 ) -> _Changes:
     """Return what is given by section; raises ``Invalid`` for nothing, for a section given twice, for bad names."""
+    more = as_object(more, "sections")
     if twice := more.keys() & {name for name, keys in named.items() if keys is not None}:
         raise Invalid(f"the section {min(twice)!r} is given twice; name it once", what=min(twice))
     changes: _Changes = {}
@@ -254,10 +255,11 @@ def _changes(
         if not name:
             raise Invalid("a section has a name of at least one character", what="sections")
         check_text(name, "name of a section", characters_max=SECTION_CHARACTERS_MAX)
-        for key in keys:
+        merged = as_object(keys, name)
+        for key in merged:
             check_text(key, f"a key of {name}", characters_max=KEY_CHARACTERS_MAX)
-        if keys:
-            changes[name] = dict(keys)
+        if merged:
+            changes[name] = merged
     if not changes:
         raise Invalid("nothing to merge; give at least one key of one section", what="sections")
     return changes

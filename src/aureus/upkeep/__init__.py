@@ -32,6 +32,9 @@ BUSY = -1
 BUSY_SECONDS = 0.02
 """The pause before it is tried again while a database is being closed."""
 
+REST_SHARE = 0.5
+"""A rest, as a share of the part before it: writers get a third of the time, and the index still catches up."""
+
 REST_SECONDS_MAX = 0.1
 """The longest rest between two parts: a part that took longer waited for others itself."""
 
@@ -49,14 +52,14 @@ class Pace:
     closing_seconds: float = 0.0
     """How long closing goes on with a tenant whose chores are not at their end; one part is done in any case."""
     rests: bool = False
-    """Whether a part is followed by a rest of the same length when somebody has written meanwhile: so writers wait for
-    one part at most, and then have SQLite's only writer, or Python's lock, to themselves for a while."""
+    """Whether a part is followed by a rest when somebody has written meanwhile: so writers wait for one part at most,
+    and then have SQLite's only writer, or Python's lock, to themselves for a while."""
 
     def rest_seconds(self, part_seconds: float, *, has_company: bool) -> float:
         """Return how long to rest behind a part that took so long."""
         if not (self.rests and has_company):
             return 0.0
-        return max(0.0, min(part_seconds, REST_SECONDS_MAX))
+        return max(0.0, min(REST_SHARE * part_seconds, REST_SECONDS_MAX))
 
 
 class Due:

@@ -14,7 +14,7 @@ from aureus.errors import Invalid
 from aureus.model.appends import conflict_with, number_of_expected
 from aureus.model.event_filters import Wanted
 from aureus.model.events import ExpectedVersion
-from aureus.stores.events import WORDS_MAX, words_json
+from aureus.stores.events.stating import WORDS_MAX, words_json
 
 CLEAN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=60)
 

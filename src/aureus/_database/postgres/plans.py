@@ -21,7 +21,7 @@ LET_GO: Final = b"DISCARD PLANS"
 """Drops plans, not prepared statements: the driver need not know."""
 
 FIRST_SECONDS: Final = 5.0
-"""Age at which a connection lets its first plans go: what was written until then is quick to read in any order."""
+"""Age at which a connection lets its first plans go: what is written in so short a time is quick to read in any way."""
 
 
 class PlanAges:

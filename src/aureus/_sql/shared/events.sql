@@ -6,6 +6,16 @@
 SELECT version FROM aureus.streams
 WHERE tenant_id = :tenant_id AND stream = :stream;
 
+-- name: list_streams :many
+-- The streams whose names lie between two texts, behind one of them, in the order of their names; served by
+-- streams_pkey.
+SELECT stream, category, version, created_at, updated_at
+FROM aureus.streams
+WHERE tenant_id = :tenant_id AND stream >= :first_stream AND stream < :end_stream AND stream > :after_stream
+  AND version > 0
+ORDER BY stream
+LIMIT :limit;
+
 -- name: get_entry :one
 -- One entry with the bytes that its leaf is made of; served by events_tenant_id_stream_version_key.
 SELECT e.event_id, e.type, e.actor, e.occurred_at, e.correlation_id, e.action, e.resource, e.outcome, e.entry_no,

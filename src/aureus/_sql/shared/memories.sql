@@ -190,7 +190,7 @@ WHERE m.tenant_id = :tenant_id AND m.user_id = :user_id AND m.user_id <> '' AND 
 -- name: list_newest_chosen_memories :many
 -- A page of memories among those with these ids.
 SELECT <<columns_of_m>>
-FROM aureus.memories AS m <<by_id>>
+FROM <<chosen_memories>>
 WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
   AND <<live>>
   AND <<criteria>>
@@ -199,7 +199,7 @@ WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
 -- name: list_found_memories :many
 -- Those of some memories that a search may show, in no order.
 SELECT <<columns_of_m>>
-FROM aureus.memories AS m <<by_id>>
+FROM <<chosen_memories>>
 WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
   AND <<live>>
   AND <<criteria>>;
@@ -207,7 +207,7 @@ WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
 -- name: list_oldest_chosen_memories :many
 -- A page of memories among those with these ids.
 SELECT <<columns_of_m>>
-FROM aureus.memories AS m <<by_id>>
+FROM <<chosen_memories>>
 WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
   AND <<live>>
   AND <<criteria>>
@@ -216,7 +216,7 @@ WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
 -- name: count_chosen_memories :one
 -- How many memories among those with these ids there are.
 SELECT count(*)
-FROM aureus.memories AS m <<by_id>>
+FROM <<chosen_memories>>
 WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
   AND <<live>>
   AND <<criteria>>;

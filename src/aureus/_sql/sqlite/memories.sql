@@ -70,9 +70,9 @@ INDEXED BY memory_versions_newest
 -- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
 INDEXED BY memory_versions_agent
 
--- part: by_id
+-- part: chosen_memories
 -- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
-INDEXED BY sqlite_autoindex_memories_1
+aureus.memories AS m INDEXED BY sqlite_autoindex_memories_1
 
 -- part: chosen
 -- Memories with these ids.

@@ -9,13 +9,14 @@ from itertools import islice
 from aureus._database.operation import AsyncStore, Operations, Store
 from aureus.model.memories import Memory, NewMemory
 from aureus.model.retention import RetentionDecision, RetentionPolicy
+from aureus.stores.memories.changing import MemoryChanging
 from aureus.stores.memories.conversations import ConversationOperations
 from aureus.stores.memories.embedding import BATCH_MAX, MemoryEmbeddings
 from aureus.stores.memories.keeping import MemoryKeeping
 from aureus.stores.memories.reading import MemoryReads
 from aureus.stores.memories.recalling import MemoryRecall
 from aureus.stores.memories.stating import check_name
-from aureus.stores.memories.writing import CHUNK_MAX, MemoryWrites
+from aureus.stores.memories.writing import CHUNK_MAX
 
 __all__ = [
     "AsyncConversationStore",
@@ -30,7 +31,7 @@ CHUNK_SIZE = 250
 """Memories of one transaction of ``add_all``: a bigger one is hardly quicker and keeps other writers waiting."""
 
 
-class MemoryOperations(MemoryWrites, MemoryReads, MemoryRecall, MemoryKeeping, MemoryEmbeddings):
+class MemoryOperations(MemoryChanging, MemoryReads, MemoryRecall, MemoryKeeping, MemoryEmbeddings):
     """Operations on memories."""
 
 

@@ -22,10 +22,10 @@ from aureus.model.memories import (
     MemoryStatistics,
     MemoryVersion,
 )
+from aureus.stores.memories.changing import why_dead
 from aureus.stores.memories.criteria import page_of, parameters_of
 from aureus.stores.memories.rows import memory_of, version_of
 from aureus.stores.memories.stating import KEY_BYTES_MAX, check_moment, check_name
-from aureus.stores.memories.writing import why_dead
 
 sql = Queries("memories")
 

@@ -128,9 +128,10 @@ class MemoryRecall(Operations):
         """Do one short step of the upkeep of the index, if any is due; ``index`` repeats it. Atomic.
 
         Searches find what is written with or without it; it makes them quicker. Several processes may do it at once.
-        Fewer than ``pending_min`` memories are left for later. A step takes 256, and 1,024 while as many wait, or as
-        ``batch_max`` says; SQLite's other writers wait until it ends. ``drops_dead`` removes what the index still holds
-        of memories that were changed or are gone, although no search shows it.
+        Fewer than ``pending_min`` memories are left for later. A step takes 256, and 1,024 while as many wait; with
+        ``batch_max`` it is a short one, of at most so many memories and some 10 ms of work. SQLite's other writers wait
+        until it ends. ``drops_dead`` removes what the index still holds of memories that were changed or are gone,
+        although no search shows it.
         """
         return (
             yield from step(

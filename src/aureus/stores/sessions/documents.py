@@ -19,7 +19,7 @@ from aureus._database.statement import (
     last_all,
     record,
 )
-from aureus.codec import check_name, encode, encode_text
+from aureus.codec import as_object, check_name, encode, encode_text
 from aureus.errors import NotFound
 from aureus.model.events import EventType
 from aureus.model.plain import plain
@@ -57,7 +57,9 @@ class DocumentOperations(SessionScope):
         """
         named = self._named(agent_id, session_id)
         encoded = encode(state, what="state")
-        context_text = None if context is None else encode_text(dict(context), what="context")
+        context_text = (
+            None if context is None else encode_text(as_object(context, "context"), what="context")
+        )
         operation = yield from operation_id_of(operation_id)
         now = yield from current_time()
         ttl_ms, end = expiry_of(now, ttl_seconds, expires_at)

@@ -17,7 +17,7 @@ from aureus._database.statement import (
     last,
     record,
 )
-from aureus.codec import check_text, decode, encode_text
+from aureus.codec import as_object, check_text, decode, encode_text
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.events import EventType
 from aureus.model.sessions import (
@@ -102,7 +102,9 @@ class MessageOperations(SessionScope):
             check_text(draft.role, "role", characters_max=ROLE_CHARACTERS_MAX)
         contents = [encode_text(draft.content, what="content") for draft in drafts]
         metadatas = [
-            None if draft.metadata is None else encode_text(dict(draft.metadata), what="metadata")
+            None
+            if draft.metadata is None
+            else encode_text(as_object(draft.metadata, "metadata"), what="metadata")
             for draft in drafts
         ]
         operation = yield from operation_id_of(operation_id)

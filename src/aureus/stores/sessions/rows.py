@@ -138,16 +138,18 @@ def expiry_of(
 ) -> tuple[int | None, datetime | None]:
     """Return the time to live in milliseconds and the end that it means; raises ``Invalid``."""
     if ttl_seconds is None:
-        if expires_at is not None and expires_at.tzinfo is None:
-            raise Invalid("expires_at is a time without a zone; give it one, such as UTC")
+        given: Any = expires_at
+        if given is not None and not (isinstance(given, datetime) and given.tzinfo):
+            raise Invalid(f"expires_at is {given!r}; it is a time with a zone, such as UTC")
         if expires_at is not None and expires_at <= now:
             raise Invalid(f"expires_at is {expires_at}, which is over; delete ends a session now")
         return None, expires_at
     if expires_at is not None:
         raise Invalid("a session ends after ttl_seconds or at expires_at, not by both")
-    if not 0.001 <= ttl_seconds <= TTL_SECONDS_MAX:
+    seconds: Any = ttl_seconds
+    if not isinstance(seconds, int | float) or not 0.001 <= seconds <= TTL_SECONDS_MAX:
         raise Invalid(
-            f"ttl_seconds is {ttl_seconds}; it lies between 0.001 and {TTL_SECONDS_MAX:,.0f}",
+            f"ttl_seconds is {ttl_seconds!r}; it lies between 0.001 and {TTL_SECONDS_MAX:,.0f}",
             ttl_seconds=ttl_seconds,
         )
     ttl_ms = round(ttl_seconds * 1000)
