@@ -496,9 +496,13 @@ def test_what_was_appended_verifies_with_and_without_what_may_be_left_out(
         assert audit.verify_entry(entry.event_id).findings == ()
     while not stage.stores.ledger.seal().is_done:
         pass
+    late = audit.append("agent", "act")
+    listed = {entry.event_id: entry.position for entry in audit.list(actor="agent").entries}
+    assert late.event_id in listed
     for entry in entries:
         found = audit.verify_entry(entry.event_id)
         assert found.is_intact
+        assert audit.get(entry.event_id).position == listed[entry.event_id] == found.position
         assert found.position is not None
         assert found.to_dict()["is_intact"]
     assert audit.verify_all().is_intact

@@ -150,3 +150,46 @@ def test_a_list_takes_the_index_of_its_branch_on_sqlite() -> None:
     for place, step in enumerate(plan):
         if step.startswith(("SEARCH e USING INDEX", "SEARCH r USING PRIMARY")):
             assert "TEMP B-TREE" not in plan[place + 1], plan
+
+
+BATCH = 4
+"""Entries of a batch here."""
+
+
+def test_the_positions_of_a_page_are_looked_up_one_by_one_on_postgres(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """However many batches there are: by the index that ends at each entry, and no batch that does not hold one."""
+    compiled = Catalog("postgres").compiled(Query("audit", "list_positions"))
+    connection.execute(f"PREPARE list_positions AS {compiled.texts[0]}".encode())
+    numbers = f"SELECT array_agg(s.n) FROM generate_series(b.n + 1, b.n + {BATCH}) AS s (n)"
+    connection.execute(
+        f"""
+        INSERT INTO aureus.ledger_batches
+            (tenant_id, first_position, size, first_entry_no, last_entry_no, entry_nos, leaf_hashes, sealed_at)
+        SELECT 'big', b.n, {BATCH}, b.n + 1, b.n + {BATCH}, ({numbers}), decode(repeat('00', 32 * {BATCH}), 'hex'),
+            now()
+        FROM generate_series(0, {ENTRIES - BATCH}, {BATCH}) AS b (n)
+        """.encode()
+    )
+    connection.execute("ANALYZE aureus.ledger_batches")
+    connection.execute("SET ROLE aureus_app")
+    connection.execute("SELECT set_config('aureus.tenant', 'big', false)")
+    given = {"entry_nos": [number * 191 for number in range(1, 101)]}
+    plan = execute(connection, "list_positions", given, "audit")
+
+    assert scans(plan) == [("ledger_batches_entries", 100)]
+    assert touched(plan) <= 5 * 100
+
+
+def test_the_positions_of_a_page_are_looked_up_one_by_one_on_sqlite() -> None:
+    connection = migrated_sqlite()
+    (text,) = Catalog("sqlite").compiled(Query("audit", "list_positions")).texts
+    numbers = {found[1:] for found in re.findall(r"\?\d+", text)}
+    plan = [
+        str(row[3])
+        for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
+    ]
+    searched = "SEARCH b USING INDEX ledger_batches_entries (tenant_id=? AND last_entry_no>?)"
+    assert searched in plan, plan
+    assert not [step for step in plan if "TEMP B-TREE" in step], plan

@@ -135,7 +135,7 @@ def _compared(
             recomputed = _leaf(anchor)
             if recomputed != anchor.leaf_hash:
                 contents.differing.append(Differing(entry, recomputed))
-            structure.add(anchor.leaf_hash, nodes)
+            structure.add(anchor.leaf_hash, nodes, anchor.position)
             count += 1
         first = anchors[-1].position + 1
     result = structure.finish(extra[0].sealed_hash if extra else None)

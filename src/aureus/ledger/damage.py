@@ -1,16 +1,17 @@
 """Explains a block of leaves whose root is not the one that was kept: which few changes would make it right.
 
-Such a block is certainly damaged; what happened to it is a guess that is tried out. A swap of two leaves, a leaf too
-many and a leaf that was written over are found exactly, because undoing them gives the kept root, which nothing else
+Such a block is certainly damaged; what happened to it is a guess that is tried out. Another order, a leaf too many
+and a leaf that was written over are found exactly, because undoing them gives the kept root, which nothing else
 does. Trying costs up to half a second for a block, so only the first bad blocks of a ledger are explained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
-from aureus.model.merkle import Tree, node_hash
+from aureus.model.merkle import HASH_BYTES, Tree, node_hash
 
 
 class Block:
@@ -114,8 +115,72 @@ def find_extra(leaves: Sequence[bytes], following: bytes, root: bytes) -> int | 
     return None
 
 
-def is_shifted(before: bytes, leaves: Sequence[bytes], root: bytes) -> bool:
-    """Return whether the block is right when it begins one leaf earlier: then one is missing before it."""
+def is_shifted(before: Sequence[bytes], leaves: Sequence[bytes], root: bytes) -> bool:
+    """Return whether the block is right when it begins some leaves earlier: then as many are missing before it."""
     tree = Tree()
-    tree.extend([before, *leaves[:-1]])
+    tree.extend([*before, *leaves[: len(leaves) - len(before)]])
     return tree.root() == root
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Where leaves are missing in a block that is not complete: between two places, the second one exclusive."""
+
+    first: int
+    end: int
+    is_certain: bool
+    """Whether leaves behind it were found, moved up. Else the last ones may as well be those that are gone."""
+
+
+def find_hole(leaves: Sequence[bytes], peaks: bytes, size: int) -> Hole | None:
+    """Return where leaves are missing of a block that had ``size`` of them and these peaks; None when none are.
+
+    The others moved up. A subtree below a peak either is where it was, or as many places further on as leaves are
+    missing before it, or holds a place where some are missing.
+    """
+    missing = size - len(leaves)
+    if missing <= 0:
+        return None
+    first: int | None = None
+    at = end = 0
+    for number in range(size.bit_count()):
+        width = 1 << (size - at).bit_length() - 1
+        peak = peaks[HASH_BYTES * number : HASH_BYTES * (number + 1)]
+        shift = _shift(leaves, at, width, peak, missing)
+        if shift and first is not None:
+            return Hole(first, end, is_certain=True)
+        if shift is None and first is None:
+            first = at
+        at = end = at + width
+    return None if first is None else Hole(first, end, is_certain=False)
+
+
+def _shift(leaves: Sequence[bytes], at: int, width: int, root: bytes, shift_max: int) -> int | None:
+    """Return how many places before its own a subtree is found; None when it is at none of them."""
+    for shift in range(min(shift_max, at) + 1):
+        part = leaves[at - shift : at - shift + width]
+        tree = Tree()
+        tree.extend(part)
+        if len(part) == width and tree.root() == root:
+            return shift
+    return None
+
+
+def find_order(blocks: Sequence[tuple[Sequence[bytes], Sequence[int], bytes]]) -> list[int] | None:
+    """Return where the leaves of damaged blocks belong, if they are right in the order of their entry numbers.
+
+    Each block has its leaves, their entry numbers and the root that it should give. What is returned says for each
+    place, counted through all blocks, which leaf belongs there. That numbers rise is only what is tried: that the roots
+    come out right is what shows it.
+    """
+    leaves = [leaf for block, _, _ in blocks for leaf in block]
+    numbers = [number for _, block, _ in blocks for number in block]
+    order = sorted(range(len(leaves)), key=lambda at: numbers[at])
+    at = 0
+    for block, _, root in blocks:
+        tree = Tree()
+        tree.extend(leaves[place] for place in order[at : at + len(block)])
+        if tree.root() != root:
+            return None
+        at += len(block)
+    return order

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from aureus.ledger.contents import COLUMN_EDITED, Contents
 from aureus.ledger.damage import (
     Block,
+    Hole,
     find_exchange,
     find_extra,
+    find_order,
     find_swap,
     is_shifted,
 )
@@ -67,6 +69,9 @@ def _explain_order(evidence: Evidence) -> None:
         _explain_extra(evidence)
         return
     blocks = structure.bad_blocks
+    if _is_in_another_order(evidence, blocks):
+        _explain_extra(evidence)
+        return
     has_inserted = False
     for number, bad in enumerate(blocks[:EXPLAINED_MAX]):
         kind = _explain_block(evidence, bad, blocks[number + 1 :])
@@ -95,19 +100,53 @@ def _explain_short(evidence: Evidence, short: int) -> None:
     reaches_end = blocks and blocks[0].first // TILE_WIDTH + structure.bad_block_count == (
         structure.next_position // TILE_WIDTH
     )
+    hole = result.hole
+    if not blocks and hole is not None and (hole.is_certain or _has_hole(evidence, hole.first)):
+        _report_missing(evidence, short, hole.first, hole.end - 1)
+        return
     if not blocks and result.is_cut_clean:
         message = "the last entry is gone" if short == 1 else f"the last {short} entries are gone"
+        if hole is not None and hole.first < first:
+            message = f"{message}, or as many of those from position {hole.first} on"
         evidence.findings.add(FindingKind.TRUNCATED, message, first, last)
         evidence.contents.missing_count += short
         return
     if reaches_end or (not blocks and not result.is_cut_clean):
         start = blocks[0].first if blocks else first // TILE_WIDTH * TILE_WIDTH
+        if blocks and _is_moved_up(blocks[0], blocks[1:2], hole, short):
+            last = blocks[0].last
         _report_missing(evidence, short, max(start, evidence.begin.size), last)
         return
     message = f"the last {short} entries are gone"
     evidence.findings.add(FindingKind.TRUNCATED, message, first, last)
     for number, bad in enumerate(blocks[:EXPLAINED_MAX]):
         _explain_block(evidence, bad, blocks[number + 1 :])
+
+
+def _has_hole(evidence: Evidence, first: int) -> bool:
+    """Return whether a version is missing in a stream among the entries from a position on."""
+    return any(
+        fault.found > fault.expected and fault.entry.position >= first
+        for fault in evidence.contents.version_faults
+    )
+
+
+def _is_in_another_order(evidence: Evidence, blocks: Sequence[BadBlock]) -> bool:
+    """Report entries that are right in the order of their numbers, and return whether they are."""
+    if not blocks or evidence.structure.bad_block_count > len(blocks):
+        return False
+    known = [
+        ([leaf for leaf in bad.leaves if leaf is not None], bad.numbers, bad.root) for bad in blocks
+    ]
+    if any(len(leaves) < len(numbers) for leaves, numbers, _ in known):
+        return False
+    order = find_order(known)
+    if order is None:
+        return False
+    positions = [bad.first + at for bad in blocks for at in range(len(bad.leaves))]
+    moved = [positions[place] for place, at in enumerate(order) if place != at]
+    _report_reordered(evidence, moved[0], moved[-1])
+    return True
 
 
 def _report_missing(evidence: Evidence, count: int, first: int, last: int) -> None:
@@ -175,7 +214,7 @@ def _explain_block(
         message = "there is an entry that was not sealed; those behind moved down"
         findings.add(FindingKind.INSERTED, message, bad.first + extra)
         return FindingKind.INSERTED
-    if others and _is_moved_up(leaves, bad, others[0]):
+    if others and _is_moved_up(bad, others[:1], None, 1):
         _report_missing(evidence, 1, bad.first, bad.last)
         return FindingKind.MISSING
     if evidence.structure.bad_block_count == 2 and evidence.is_order_damaged:
@@ -202,10 +241,18 @@ def _find_exchange(
     return None if places is None else (bad.first + places[0], others[0].first + places[1])
 
 
-def _is_moved_up(leaves: Sequence[bytes], bad: BadBlock, following: BadBlock) -> bool:
+def _is_moved_up(bad: BadBlock, others: Sequence[BadBlock], hole: Hole | None, count: int) -> bool:
+    """Return whether what follows a damaged block is right but for some entries that are missing before it."""
+    leaves = [leaf for leaf in bad.leaves if leaf is not None]
+    if not others:
+        return hole is not None and hole.first == bad.last + 1 and hole.is_certain
+    following = others[0]
     known = [leaf for leaf in following.leaves if leaf is not None]
     is_next = following.first == bad.last + 1 and len(known) == len(following.leaves)
-    return is_next and is_shifted(leaves[-1], known, following.root)
+    return is_next and any(
+        is_shifted(leaves[len(leaves) - shift :], known, following.root)
+        for shift in range(1, min(count, len(leaves), len(known)) + 1)
+    )
 
 
 def _report_reordered(evidence: Evidence, first: int, last: int) -> FindingKind:

@@ -8,8 +8,9 @@ the head says which of the two was changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from aureus.ledger.damage import Hole, find_hole
 from aureus.model.heads import Head
 from aureus.model.merkle import HASH_BYTES, TILE_LEVELS, TILE_WIDTH, Tree
 from aureus.model.verification import FINDINGS_MAX
@@ -28,6 +29,8 @@ class BadBlock:
     first: int
     """The position of its first leaf."""
     leaves: Sequence[bytes | None]
+    numbers: Sequence[int]
+    """The entry numbers of its leaves; 0 for one that is missing."""
     root: bytes
     following: bytes | None = None
     """The leaf behind it."""
@@ -57,6 +60,7 @@ class _Block:
     prefix: Tree
     """What of it lies before the first entry; only where a verification goes on inside a block."""
     leaves: list[bytes | None] = field(default_factory=list[bytes | None])
+    numbers: list[int] = field(default_factory=list[int])
 
     @property
     def first(self) -> int:
@@ -121,12 +125,18 @@ class Structure:
         """Return the position that comes next."""
         return self._block.end
 
-    def add(self, leaf: bytes | None, nodes: Mapping[tuple[int, int], bytes]) -> None:
-        """Add the leaf at the next position, None for one that is missing; nodes are kept roots by level and index."""
+    def add(
+        self, leaf: bytes | None, nodes: Mapping[tuple[int, int], bytes], entry_no: int = 0
+    ) -> None:
+        """Add the leaf at the next position, None for one that is missing; nodes are kept roots by level and index.
+
+        The number of its entry proves nothing, and tells in which order entries may have been sealed.
+        """
         block = self._block
         if not block.leaves and self.bad_blocks and self.bad_blocks[-1].last + 1 == block.first:
             self.bad_blocks[-1].following = leaf
         block.leaves.append(leaf)
+        block.numbers.append(entry_no)
         if block.prefix.size + len(block.leaves) == TILE_WIDTH:
             self._close_block(nodes)
 
@@ -138,7 +148,7 @@ class Structure:
             return
         self._of_leaves = self._of_kept = None
         number, unknown = divmod(position, TILE_WIDTH)
-        self._block = _Block(number, Tree(), [None] * unknown)
+        self._block = _Block(number, Tree(), [None] * unknown, [0] * unknown)
         self._last_leaf = None
 
     def finish(self, extra: bytes | None) -> FinishedStructure:
@@ -151,14 +161,14 @@ class Structure:
         if block.leaves and is_whole and low_peaks:
             reference = Tree.from_bytes(head.size % TILE_WIDTH, low_peaks).root()
             if here is None or here.root() != reference:
-                bad = BadBlock(block.first, list(block.leaves), reference, extra, self._last_leaf)
-                self._note_bad(bad)
+                self._note_bad(reference, extra)
         known = None if here is None else here.to_bytes()
         kept = self._final_root(self._of_kept, known if low_peaks is None else low_peaks)
         return FinishedStructure(
             leads_to_head=self._final_root(self._of_leaves, known) == head.root,
             kept_leads_to_head=kept == head.root,
             is_cut_clean=self._is_cut_clean(here),
+            hole=self._hole(),
             is_known=self._of_leaves is not None and here is not None,
         )
 
@@ -185,6 +195,20 @@ class Structure:
             left, at = left - width, at + HASH_BYTES
         return True
 
+    def _hole(self) -> Hole | None:
+        """Return where entries are missing whose followers moved up, when that is in the last block."""
+        block, head = self._block, self._head
+        leaves = [leaf for leaf in block.leaves if leaf is not None]
+        is_last = block.number == head.size >> TILE_LEVELS and not block.prefix.size
+        if not is_last or not self._low_peaks or len(leaves) < len(block.leaves):
+            return None
+        hole = find_hole(leaves, self._low_peaks, head.size % TILE_WIDTH)
+        return (
+            None
+            if hole is None
+            else replace(hole, first=hole.first + block.first, end=hole.end + block.first)
+        )
+
     def _close_block(self, nodes: Mapping[tuple[int, int], bytes]) -> None:
         block = self._block
         here = block.tree(block.end)
@@ -194,9 +218,7 @@ class Structure:
         self._compare_heads(here, reference)
         computed = None if here is None else here.root()
         if reference is not None and computed != reference:
-            self._note_bad(
-                BadBlock(block.first, list(block.leaves), reference, None, self._last_leaf)
-            )
+            self._note_bad(reference, None)
         self._of_leaves = self._grown(self._of_leaves, computed, None)
         self._of_kept = self._grown(self._of_kept, reference or computed, nodes)
         self._last_leaf = block.leaves[-1]
@@ -221,9 +243,12 @@ class Structure:
         if self._keeps_nodes and len(self.missing_nodes) < FINDINGS_MAX:
             self.missing_nodes.append((level, index))
 
-    def _note_bad(self, bad: BadBlock) -> None:
+    def _note_bad(self, reference: bytes, following: bytes | None) -> None:
         self.bad_block_count += 1
         if len(self.bad_blocks) < BAD_BLOCKS_MAX:
+            block, before = self._block, self._last_leaf
+            leaves, numbers = list(block.leaves), list(block.numbers)
+            bad = BadBlock(block.first, leaves, numbers, reference, following, before)
             self.bad_blocks.append(bad)
 
     def _compare_heads(self, here: Tree | None, reference: bytes | None) -> None:
@@ -260,6 +285,8 @@ class FinishedStructure:
     """Where entries are missing at the end: those that are there agree with the head, as far as can be told."""
     is_known: bool
     """No leaf is missing."""
+    hole: Hole | None
+    """Where entries are too few in the last block; None when that is another one, or cannot be told."""
 
 
 def _root_at(size: int, upper: Tree, low: Tree) -> bytes:

@@ -102,7 +102,7 @@ class Verifier:
             if entry.position > expected:
                 self._skip(expected, entry.position, nodes)
             contents.check(entry)
-            structure.add(entry.sealed_hash, nodes)
+            structure.add(entry.sealed_hash, nodes, entry.entry_no)
             self._entry_count += 1
 
     @property

@@ -307,7 +307,7 @@ def _entry(row: Row) -> SealedEntry:
             ),
             version, bytes(committed), bytes(leaf), salt, payload, metadata, category,
         )  # fmt: skip
-    sealed = bytes(sealed_hash)
+    sealed = bytes(sealed_hash or b"")
     return SealedEntry(position, entry_no, sealed if len(sealed) == HASH_BYTES else _NO_HASH, event)
 
 
@@ -316,7 +316,7 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def _hash(row: Row) -> tuple[int, bytes]:
-    return row[0], bytes(row[1])
+    return row[0], bytes(row[1] or b"")
 
 
 def _number(row: Row) -> int:

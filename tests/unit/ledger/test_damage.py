@@ -7,7 +7,7 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aureus.ledger.damage import Block, find_extra, find_swap, is_shifted
+from aureus.ledger.damage import Block, find_extra, find_hole, find_order, find_swap, is_shifted
 from aureus.model.merkle import Tree
 
 patient = settings(deadline=None)
@@ -48,4 +48,37 @@ def test_two_exchanged_leaves_give_the_root_of_that_tree(size: int, data: st.Dat
 def test_nothing_is_found_where_nothing_explains_it() -> None:
     assert find_swap(Block(LEAVES[:20]), bytes(32)) is None
     assert find_extra(LEAVES[:20], LEAVES[20], bytes(32)) is None
-    assert not is_shifted(LEAVES[0], LEAVES[1:20], bytes(32))
+    assert not is_shifted(LEAVES[:1], LEAVES[1:20], bytes(32))
+
+
+@patient
+@given(st.integers(1, 255), st.data())
+def test_leaves_that_are_gone_are_told_to_a_subtree(size: int, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, size - 1))
+    count = data.draw(st.integers(1, min(3, size - at)))
+    tree = Tree()
+    tree.extend(LEAVES[:size])
+    left = [*LEAVES[:at], *LEAVES[at + count : size]]
+    hole = find_hole(left, tree.to_bytes(), size)
+    assert hole is not None
+    assert hole.first <= at < hole.end
+    assert not (hole.is_certain and at + count == size), "the last ones are gone: nothing moved up"
+    assert find_hole(LEAVES[:size], tree.to_bytes(), size) is None
+
+
+@patient
+@given(st.integers(1, 200), st.permutations(range(40)), st.integers(1, 39))
+def test_any_order_is_found_where_numbers_rise(first: int, order: list[int], split: int) -> None:
+    leaves, parts = LEAVES[first : first + 40], ((0, split), (split, 40))
+    blocks = [
+        (
+            [leaves[at] for at in order[low:high]],
+            [7 * at for at in order[low:high]],
+            root_of(leaves[low:high]),
+        )
+        for low, high in parts
+    ]
+    found = find_order(blocks)
+    assert found is not None
+    assert [order[place] for place in found] == list(range(40))
+    assert find_order([(leaves, list(range(40)), bytes(32))]) is None

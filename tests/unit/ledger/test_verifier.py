@@ -333,6 +333,46 @@ class TestOrder:
             exact += finding.kind == FindingKind.MISSING
         assert exact > CASES // 2
 
+    @pytest.mark.parametrize(("size", "at", "last"), [(7, 1, 3), (300, 257, 287), (60, 20, 31)])
+    def test_a_missing_entry_of_the_last_block_is_told_to_a_subtree(
+        self, size: int, at: int, last: int
+    ) -> None:
+        ledger = MAKER.ledger(size)
+        del ledger.entries[at]
+        ledger.positioned(ledger.entries)
+        (finding,) = ledger.verify().findings
+        assert finding.kind == FindingKind.MISSING
+        assert finding.position is not None
+        assert finding.last_position is not None
+        assert finding.position <= at <= finding.last_position <= last
+
+    def test_what_may_be_gone_before_the_end_is_said(self) -> None:
+        maker = LedgerMaker()
+        for number in range(64):
+            maker.append({}, stream=f"alone/{number}")
+        ledger = maker.ledger()
+        del ledger.entries[60]
+        ledger.positioned(ledger.entries)
+        (finding,) = ledger.verify().findings
+        assert (finding.kind, finding.position) == (FindingKind.TRUNCATED, 63)
+        assert "or as many of those from position 0 on" in finding.message
+        ledger = MAKER.ledger(65)
+        del ledger.entries[64]
+        (finding,) = ledger.verify().findings
+        assert (finding.kind, finding.message) == (FindingKind.TRUNCATED, "the last entry is gone")
+
+    def test_any_other_order_is_found_with_its_first_and_last_place(self) -> None:
+        for chosen, ledger in cases("any order"):
+            entries = list(ledger.entries)
+            low, high = sorted(chosen.sample(range(len(entries)), 2))
+            part = entries[low : high + 1]
+            moved = part[1:] + part[:1] if chosen.random() < 0.5 else part[::-1]
+            entries[low : high + 1] = moved
+            ledger.positioned(entries)
+            (finding,) = ledger.verify().findings
+            places = (finding.kind, finding.position, finding.last_position)
+            assert places == (FindingKind.REORDERED, low, high)
+
     def test_an_inserted_entry_is_found(self) -> None:
         stranger = LedgerMaker().append({"never": "happened"}, stream="x/1")
         for chosen, ledger in cases("inserted", large=100):

@@ -47,6 +47,18 @@ SELECT r.entry_no, r.kind, r.value, r.occurred_at
 FROM aureus.audit_references AS r
 WHERE r.tenant_id = :tenant_id AND r.entry_no = ANY (CAST(:entry_nos AS bigint[]));
 
+-- name: list_positions :many
+-- The positions of some entries, NULL for one that is not sealed; for each the first batch along ledger_batches_entries
+-- that holds it. One that only spans it, because somebody committed late, is passed over.
+SELECT g.entry_no, (
+    SELECT b.first_position + array_position(b.entry_nos, g.entry_no) - 1
+    FROM aureus.ledger_batches AS b
+    WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= g.entry_no AND b.first_entry_no <= g.entry_no
+      AND b.entry_nos @> ARRAY[g.entry_no]
+    ORDER BY b.last_entry_no
+    LIMIT 1) AS position
+FROM unnest(CAST(:entry_nos AS bigint[])) AS g (entry_no);
+
 -- name: list_prunable :many
 -- The sealed audit entries from position :first on, before :end, and whether each has its payload; batches by their
 -- primary key, events and payloads by theirs.

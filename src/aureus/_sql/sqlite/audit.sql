@@ -35,6 +35,19 @@ SELECT r.entry_no, r.kind, r.value, r.occurred_at
 FROM json_each(:entry_nos) AS g
 CROSS JOIN aureus.audit_references AS r ON r.tenant_id = :tenant_id AND r.entry_no = g.value;
 
+-- name: list_positions :many
+-- The positions of some entries, NULL for one that is not sealed; for each the first batch along ledger_batches_entries
+-- that holds it. One that only spans it, because somebody committed late, is passed over: a copy may have such.
+SELECT g.value, (
+    SELECT b.first_position + n.key
+    FROM aureus.ledger_batches AS b
+    CROSS JOIN json_each(b.entry_nos) AS n
+    WHERE b.tenant_id = :tenant_id AND b.last_entry_no >= g.value AND b.first_entry_no <= g.value
+      AND n.value = g.value
+    ORDER BY b.last_entry_no
+    LIMIT 1) AS position
+FROM json_each(:entry_nos) AS g;
+
 -- name: list_prunable :many
 -- The sealed audit entries from position :first on, before :end, and whether each has its payload; batches by their
 -- primary key, events and payloads by theirs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Unpack
 
@@ -73,7 +73,7 @@ class FindingOperations(Operations):
         found = yield from fetch_one(sql.get_audit_entry, audit_entry, event_id=event_id)
         if found is None:
             raise NotFound(f"there is no audit entry {event_id!r}", event_id=event_id)
-        return found
+        return (yield from _placed([found]))[0]
 
     @read
     def list(
@@ -89,7 +89,7 @@ class FindingOperations(Operations):
         Filters: ``actor``, ``action``, ``resource``, ``outcome``, ``correlation_id``; ``run_id``, ``task_id``,
         ``step_id``, ``source_event_id`` for what an entry refers to; ``since`` and ``until`` (times of ``occurred_at``,
         the second one exclusive). At most 2,000 entries; ``cursor`` is that of the page before. Times are those of the
-        processes that wrote; entries of the same time are in the order of ``entry_no``.
+        processes that wrote; entries of the same time are in the order of ``entry_no``. Those sealed have a position.
 
         Any one filter but ``outcome`` is found by its index, with times. With more, one call looks at no more than
         2,000 entries and returns what it found among them: few or none, and a cursor from which the next call goes on.
@@ -111,7 +111,8 @@ class FindingOperations(Operations):
             limit=count,
             **wanted.parameters,
         )
-        entries = tuple(audit_entry(row[3:]) for row in rows if row[3] is not None)
+        found = [audit_entry(row[3:]) for row in rows if row[3] is not None]
+        entries = tuple((yield from _placed(found)))
         scanned_count, *reached = rows[0][:3]
         if len(entries) == count:
             return AuditPage(entries, _cursor((entries[-1].occurred_at, entries[-1].entry_no)))
@@ -135,6 +136,18 @@ class FindingOperations(Operations):
         if found is None:
             raise NotFound(f"there is no audit entry {event_id!r}", event_id=event_id)
         return found
+
+
+def _placed(entries: Sequence[AuditEntry]) -> Op[Sequence[AuditEntry]]:
+    """Return the entries, those that are sealed with their position."""
+    if not entries:
+        return entries
+    numbers = [entry.entry_no for entry in entries]
+    places = yield from fetch_all(
+        sql.list_positions, lambda row: (int(row[0]), row[1]), entry_nos=numbers
+    )
+    positions = dict(places)
+    return [replace(entry, position=positions.get(entry.entry_no)) for entry in entries]
 
 
 @dataclass(frozen=True, slots=True)
