@@ -294,7 +294,7 @@ def keep(values: Mapping[Any, bytes]) -> Op[None]:
 
 
 def lengthy() -> Op[None]:
-    """Say, best before the first statement, that a read computes for milliseconds, over rows of several statements.
+    """Say, best before the first statement, that it computes for milliseconds, over rows of several statements.
 
     An event loop then lets a thread do the computing, and PostgreSQL sends the first statement by itself, not gathered
     with those of others, since more will follow in the same snapshot. The answer is the same.

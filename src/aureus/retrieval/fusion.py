@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 RANK_CONSTANT = 10
-"""The k of the formula: how little the first ranks count above the next ones. With 60 and equal weights, answers found by
-a small model's vectors too were poorer than those found by words alone, for three of five sets of questions
+"""The k of the formula: how little the first ranks count above the next ones. With 60 and equal weights, answers found
+by a small model's vectors too were poorer than those found by words alone, for three of five sets of questions
 (``benchmarks retrieval``); with these two numbers they were so for none."""
 
 VECTOR_WEIGHT = 0.25
