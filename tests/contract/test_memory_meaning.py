@@ -32,7 +32,9 @@ def test_what_only_words_or_only_vectors_find_is_found_beside_what_both_do(world
     assert by_text["12 water"].word_rank is None
     assert by_text["12 water"].vector_rank in {1, 2}
     first = by_text["10 tea"]
-    assert first.score == pytest.approx(1 / (60 + first.word_rank) + 1 / (60 + first.vector_rank))
+    assert first.score == pytest.approx(
+        1 / (10 + first.word_rank) + 0.25 / (10 + first.vector_rank)
+    )
     assert first.score > by_text["12 water"].score > by_text["100 coal"].score
     assert first.word_score > 0
     assert first.vector_score == pytest.approx(0.99985, abs=1e-4)
@@ -124,7 +126,7 @@ def test_a_long_session_of_faint_hits_does_not_drown_the_one_with_the_answer(
     )
     both = world.memories.recall("11 tea", group_by="session").sessions
     assert [one.session_id for one in both] == ["short", "long"]
-    assert [one.score for one in both] == pytest.approx([1 / 61 + 1 / 61, 1 / 62])
+    assert [one.score for one in both] == pytest.approx([1.25 / 11, 0.25 / 12])
     assert len(both[1].hits) == 12
     near = world.memories.recall("11 tea", mode="vectors", group_by="session").sessions
     assert [one.session_id for one in near] == ["short", "long"]

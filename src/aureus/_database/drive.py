@@ -16,6 +16,7 @@ from aureus._database.kept import Kept
 from aureus._database.observing import Observing
 from aureus._database.statement import (
     Accompany,
+    Beside,
     CurrentTime,
     Entries,
     FindKept,
@@ -52,13 +53,14 @@ class OperationBug(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """A statement that travels with a write, and who takes its rows.
+    """A statement that travels with another one, and who takes its rows.
 
-    It is carried out only when the write brought rows.
+    With a write it is carried out only when that brought rows; a read is carried out in any case.
     """
 
     statement: Statement
     receive: Callable[[Rows], None]
+    is_read: bool = False
 
 
 BeforeCommit = Callable[[Sequence[Recorded], datetime, str], Sequence[Companion]]
@@ -153,6 +155,11 @@ class Request:
         """Return whether the commit may travel with it."""
         return self.statement.is_last
 
+    @property
+    def may_end(self) -> bool:
+        """Return whether the operation will hardly ask for more."""
+        return self.statement.may_end
+
 
 class Drive(Generic[R]):
     """One attempt at one operation."""
@@ -233,6 +240,8 @@ class Drive(Generic[R]):
             return recorded
         if isinstance(effect, Accompany):
             return self._accompanying.append(Companion(effect.statement, _nobody))
+        if isinstance(effect, Beside):
+            return self._beside(effect)
         if isinstance(effect, Outside):
             return self._outside(effect)
         if isinstance(effect, Lengthy):
@@ -252,6 +261,13 @@ class Drive(Generic[R]):
         if self._id_count > len(self._made_ids):
             self._made_ids.append(self._sources.ids.new())
         return self._made_ids[self._id_count - 1]
+
+    def _beside(self, effect: Beside) -> Beside:
+        def receive(rows: Rows) -> None:
+            effect.rows = rows
+
+        self._accompanying.append(Companion(effect.statement, receive, is_read=True))
+        return effect
 
     def _outside(self, effect: Outside) -> Any:
         if self._count:

@@ -49,11 +49,14 @@ class Statement:
 
     ``is_last`` promises: after these rows the operation only returns, or raises because no row came back, and no
     row means that nothing happened. So the commit may travel in the same flush.
+
+    ``may_end`` only hopes so, for a read: where more is asked for after all, the operation begins anew without it.
     """
 
     query: Query
     parameters: dict[str, Any]
     is_last: bool = False
+    may_end: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +114,14 @@ class Accompany:
     """Let a statement travel with the next one; it is carried out if and only if that one brings rows."""
 
     statement: Statement
+
+
+@dataclass(slots=True)
+class Beside:
+    """Let a read travel with the next statement; its ``rows`` are there when that one has been answered."""
+
+    statement: Statement
+    rows: Rows = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,7 @@ Effect = (
     | NewSalt
     | Record
     | Accompany
+    | Beside
     | Outside
     | FindKept
     | Keep
@@ -195,6 +207,24 @@ def fetch_all(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op
     """Run a statement and return all its rows."""
     rows = cast(Rows, (yield Statement(query, parameters)))
     return [decode(row) for row in rows]
+
+
+def fetch_likely_last(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op[list[T]]:
+    """Run what will hardly be followed by another statement of a read, and return all its rows.
+
+    PostgreSQL ends the transaction with it, which saves a round trip; if the read goes on nevertheless, it is carried
+    out anew from its start.
+    """
+    rows = cast(Rows, (yield Statement(query, parameters, may_end=True)))
+    return [decode(row) for row in rows]
+
+
+def beside(query: Query, **parameters: Any) -> Op[Beside]:
+    """Let a read travel with the next statement, on which it does not depend: both take one round trip.
+
+    The answer has the rows as soon as the next statement is answered.
+    """
+    return cast(Beside, (yield Beside(Statement(query, parameters))))
 
 
 def last(query: Query, decode: Callable[[Row], T], **parameters: Any) -> Op[T | None]:
@@ -274,7 +304,7 @@ def keep(values: Mapping[Any, bytes]) -> Op[None]:
 
 
 def lengthy() -> Op[None]:
-    """Say, best before the first statement, that a read computes for milliseconds, over rows of several statements.
+    """Say, best before the first statement, that it computes for milliseconds, over rows of several statements.
 
     An event loop then lets a thread do the computing, and PostgreSQL sends the first statement by itself, not gathered
     with those of others, since more will follow in the same snapshot. The answer is the same.
@@ -296,8 +326,8 @@ def composed(operation: Op[T]) -> Op[T]:
         except Refused as refused:
             yield from composed(refused.explain())
             raise Conflict("somebody changed it in the same moment; repeat the call") from None
-        if isinstance(effect, Statement) and effect.is_last:
-            effect = replace(effect, is_last=False)
+        if isinstance(effect, Statement) and (effect.is_last or effect.may_end):
+            effect = replace(effect, is_last=False, may_end=False)
         answer = yield effect
 
 

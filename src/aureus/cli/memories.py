@@ -15,7 +15,7 @@ from aureus.codec import decode, encode_text
 
 if TYPE_CHECKING:
     from aureus.model.memories import AsOf, Memory, MemoryCriteria, MemoryVersion
-    from aureus.model.recall import Recall
+    from aureus.model.recall import MemoryHit, Recall
 
 
 @click.group()
@@ -245,7 +245,7 @@ def search(
 def _show_found(found: Recall) -> None:
     rows = [
         (
-            f"{hit.score:.2f}",
+            _score(hit),
             hit.memory.memory_id,
             hit.memory.agent_id,
             hit.memory.session_id or "-",
@@ -261,6 +261,12 @@ def _show_found(found: Recall) -> None:
         note("nothing found")
     elif not found.is_exact:
         note("others may belong among them: the words are very common, or many writes are pending")
+
+
+def _score(hit: MemoryHit) -> str:
+    """Return a score; ranks and vectors give small ones that differ late."""
+    is_small = hit.word_rank is not None or hit.vector_rank is not None
+    return f"{hit.score:.4f}" if is_small else f"{hit.score:.2f}"
 
 
 def _state(version: MemoryVersion) -> str:

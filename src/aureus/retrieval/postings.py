@@ -155,10 +155,10 @@ def codes(held: bytes) -> Halves:
     return np.frombuffer(held, dtype="<u2", offset=len(held) // 2)
 
 
-def looked_up(held: bytes, documents: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Halves]:
-    """Return which of some documents, given in their order, a term occurs in, and the ``codes`` of those."""
+def looked_up(held: bytes, documents: npt.NDArray[np.intp]) -> tuple[Flags, Halves]:
+    """Return in which of some documents, given in their order, a term occurs, and the ``codes`` of those."""
     found = offsets(held)
     places = found.searchsorted(documents.astype(np.uint16))
     places[places == len(found)] = 0
     is_held = found[places] == documents
-    return documents[is_held], codes(held)[places[is_held]]
+    return is_held, codes(held)[places[is_held]]

@@ -7,8 +7,9 @@ number first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,10 @@ Keys = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.intp]
 """Documents of a segment, in their order."""
 
+Scored = tuple[Places, Scores]
+
 _NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
+_NOTHING: Scored = (np.empty(0, dtype=np.intp), np.empty(0, dtype=np.float32))
 
 LOOKUP_COST = 12
 """Postings that are added up in the time in which one document is looked up among them."""
@@ -123,49 +127,75 @@ class Ranking:
             best = _merged(best, _keys_of(places, scores, segment.range.first_no, count), count)
         return best
 
-    def _scored(
-        self, segment: SegmentPostings, scores: Scores, lowest: float
-    ) -> tuple[Places, Scores]:
-        """Return the documents of a segment that score at least ``lowest`` and more than nothing, in their order."""
-        scores.fill(0)
+    def _scored(self, segment: SegmentPostings, room: Scores, lowest: float) -> Scored:
+        """Return the documents of a segment that score at least ``lowest`` and more than nothing, with their scores."""
         admitted = self._admitted(segment)
-        left: Places | None = None
         reached = lowest * (1 - _ROUNDING)
-        for row, weight, further in self._rows_with_bounds(segment):
-            if left is None and (admitted is not None or reached > further):
-                # No document counts any more that cannot reach the lowest score with what further terms add.
-                left = _few(scores, admitted, reached - further, len(row) // 4)
-            if left is None:
-                impacts = self._scorer.impacts.take(postings.codes(row))
-                impacts *= weight
-                np.add.at(scores, postings.offsets(row), impacts)
-            elif len(left):
-                holding, codes = postings.looked_up(row, left)
-                scores[holding] += self._scorer.impacts.take(codes) * weight
-            else:
-                break
-        lowest = max(lowest, _ANYTHING)
-        if left is None:
-            left = np.flatnonzero(_enough(scores, admitted, lowest))
-        found = scores[left]
-        counts = found >= lowest
+        parts = self._parts(segment)
+        if not parts or reached > parts[0].further + parts[0].most:
+            return _NOTHING
+        left, found, done = self._begun(parts, admitted, reached, room)
+        for part in parts[done:]:
+            is_held, codes = postings.looked_up(part.row, left)
+            found[is_held] += self._scorer.impacts.take(codes) * part.weight
+            enough = found >= reached - part.further
+            left, found = left[enough], found[enough]
+        counts = found >= max(lowest, _ANYTHING)
         if len(self._dead):
             counts &= ~np.isin(left + segment.range.first_no, self._dead)
         return left[counts], found[counts]
 
-    def _rows_with_bounds(
-        self, segment: SegmentPostings
-    ) -> Iterator[tuple[bytes, np.float32, float]]:
-        """Yield the postings of each term, its weight, and what this and all further terms can add to a score."""
+    def _begun(
+        self, parts: Sequence[_Part], admitted: Flags | None, reached: float, room: Scores
+    ) -> tuple[Places, Scores, int]:
+        """Add terms up until few documents are left that count, and return them, and how many terms that took.
+
+        A document does not count any more when it cannot reach a score with what further terms add.
+        """
+        first = parts[0]
+        if reached > first.further:
+            # Only documents with the rarest term count: its postings are gone through, not all documents.
+            places, scores = self._alone(first, reached - first.further, admitted)
+            if len(parts) == 1 or _are_few(len(places), parts[1]):
+                return places, scores, 1
+        room.fill(0)
+        for done, part in enumerate(parts):
+            if done and (admitted is not None or reached > part.further + part.most):
+                enough = _enough(room, admitted, reached - part.further - part.most)
+                if _are_few(int(np.count_nonzero(enough)), part):
+                    places = np.flatnonzero(enough)
+                    return places, room[places], done
+            added = self._scorer.impacts.take(postings.codes(part.row))
+            added *= part.weight
+            np.add.at(room, postings.offsets(part.row), added)
+        places = np.flatnonzero(_enough(room, admitted, max(reached, _ANYTHING)))
+        return places, room[places], len(parts)
+
+    def _alone(self, part: _Part, reach: float, admitted: Flags | None) -> Scored:
+        """Return the documents whose score by one term is at least so high."""
+        scores = self._scorer.impacts.take(postings.codes(part.row))
+        scores *= part.weight
+        enough = scores >= reach
+        places = postings.offsets(part.row)[enough].astype(np.intp)
+        scores = scores[enough]
+        if admitted is None:
+            return places, scores
+        passing = admitted[places]
+        return places[passing], scores[passing]
+
+    def _parts(self, segment: SegmentPostings) -> list[_Part]:
+        """Return the postings of each term, rarest first, with what it and all further terms can add to a score."""
         held = [term for term in self._scorer.weights if term in segment.rows]
         if not held:
-            return
+            return []
         weights = [self._scorer.weights[term] for term in held]
-        highest = postings.bounds([segment.peaks[term] for term in held], self._scorer.impacts)
-        further = sum(float(weight) * most for weight, most in zip(weights, highest, strict=True))
-        for term, weight, most in zip(held, weights, highest, strict=True):
-            yield segment.rows[term], weight, further
-            further -= float(weight) * most
+        bounds = postings.bounds([segment.peaks[term] for term in held], self._scorer.impacts)
+        highest = [float(weight) * most for weight, most in zip(weights, bounds, strict=True)]
+        further = list(accumulate(reversed(highest[1:]), initial=0.0))[::-1]
+        return [
+            _Part(segment.rows[term], weight, most, rest)
+            for term, weight, most, rest in zip(held, weights, highest, further, strict=True)
+        ]
 
     def _admitted(self, segment: SegmentPostings) -> Flags | None:
         condition, span, rows = self._condition, segment.range.span, segment.rows
@@ -180,11 +210,21 @@ class Ranking:
         return admitted
 
 
-def _few(scores: Scores, admitted: Flags | None, reach: float, posting_count: int) -> Places | None:
-    """Return the documents with this score and more, where they are few enough to be looked up in postings."""
-    enough = _enough(scores, admitted, reach)
-    count = np.count_nonzero(enough)
-    return np.flatnonzero(enough) if LOOKUP_COST * count < posting_count else None
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one term says of a segment."""
+
+    row: bytes
+    weight: np.float32
+    most: float
+    """What it can add to a score."""
+    further: float
+    """What all further terms can add."""
+
+
+def _are_few(count: int, part: _Part) -> bool:
+    """Return whether so many documents are looked up in a term's postings in less time than adding these up takes."""
+    return LOOKUP_COST * count < len(part.row) // 4
 
 
 def _enough(scores: Scores, admitted: Flags | None, reach: float) -> Flags:

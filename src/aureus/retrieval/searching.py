@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one, find_kept, keep
+from aureus._database.statement import (
+    Op,
+    Queries,
+    Row,
+    beside,
+    fetch_all,
+    fetch_one,
+    find_kept,
+    keep,
+)
 from aureus.codec import decode, encode_made
 from aureus.retrieval import bm25
 from aureus.retrieval.conditions import Condition
@@ -118,13 +127,12 @@ def search(
 
     ``target_ids``, where the caller knows that only these few can be wanted, are scored by their own terms.
     """
-    pending: list[Row] = yield from fetch_all(
-        sql.list_pending, tuple, space=space, limit=PENDING_MAX + 1
-    )
+    waiting = yield from beside(sql.list_pending, space=space, limit=PENDING_MAX + 1)
     wanted = list(dict.fromkeys([*terms, *condition.terms()]))
     rows: list[Row] = yield from fetch_all(
         sql.find_postings, tuple, space=space, terms=wanted, inline_max=INLINE_MAX
     )
+    pending = waiting.rows
     reading = _Reading(
         space,
         [

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aureus._database.statement import Op, Queries, Row, accompany, fetch_all, fetch_one
+from aureus._database.statement import Op, Queries, Row, accompany, fetch_all, fetch_one, lengthy
 from aureus.codec import decode, encode_made
 from aureus.retrieval.analysis import Terms
 from aureus.retrieval.segments import (
@@ -122,6 +122,7 @@ def step(
     With ``drops_dead`` every segment is due that holds postings of dead documents, so that in the end nothing is left
     of them.
     """
+    yield from lengthy()
     numbers = yield from fetch_one(sql.open_text_index, tuple[int, int], space=space)
     document_no, segment_no = numbers or (0, 0)
     segments = yield from fetch_all(sql.list_segments, segment_of, space=space)

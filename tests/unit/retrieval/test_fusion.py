@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aureus.retrieval.fusion import RANK_CONSTANT, fuse
+from aureus.retrieval.fusion import RANK_CONSTANT, VECTOR_WEIGHT, fuse
 
 SCORES = st.floats(min_value=-1e6, max_value=1e6, allow_nan=False)
 
@@ -26,10 +26,10 @@ def rankings(draw: st.DrawFn) -> list[tuple[str, float]]:
 def test_the_formula_is_that_of_its_authors() -> None:
     first, second = fuse([("a", 9.0), ("b", 8.0)], [("b", 0.9)], limit=10)
     assert (first.target_id, first.word_rank, first.vector_rank) == ("b", 2, 1)
-    assert math.isclose(first.score, 1 / 62 + 1 / 61)
-    assert math.isclose(second.score, 1 / 61)
+    assert math.isclose(first.score, 1 / 12 + 0.25 / 11)
+    assert math.isclose(second.score, 1 / 11)
     assert (second.word_score, second.vector_score, second.vector_rank) == (9.0, None, None)
-    assert RANK_CONSTANT == 60
+    assert (RANK_CONSTANT, VECTOR_WEIGHT) == (10, 0.25)
 
 
 @given(rankings(), rankings())
@@ -41,8 +41,9 @@ def test_whatever_one_list_holds_is_there_with_both_its_places(
     for one in fused:
         assert (one.target_id, one.word_score) in words or one.word_rank is None
         assert (one.target_id, one.vector_score) in vectors or one.vector_rank is None
-        ranks = [rank for rank in (one.word_rank, one.vector_rank) if rank is not None]
-        assert math.isclose(one.score, sum(1 / (60 + rank) for rank in ranks))
+        parts = [(one.word_rank, 1.0), (one.vector_rank, 0.25)]
+        wanted = sum(weight / (10 + rank) for rank, weight in parts if rank is not None)
+        assert math.isclose(one.score, wanted)
 
 
 @given(rankings(), rankings(), st.integers(0, 12))
@@ -50,8 +51,8 @@ def test_the_order_is_total_and_the_same_whichever_list_comes_first(
     words: list[tuple[str, float]], vectors: list[tuple[str, float]], limit: int
 ) -> None:
     fused = fuse(words, vectors, limit=limit)
-    assert [one.target_id for one in fused] == [
-        one.target_id for one in fuse(vectors, words, limit=limit)
+    assert [one.target_id for one in fuse(words, vectors, limit=limit, vector_weight=1)] == [
+        one.target_id for one in fuse(vectors, words, limit=limit, vector_weight=1)
     ]
     assert [one.score for one in fused] == sorted((one.score for one in fused), reverse=True)
     assert fused == fuse(words, vectors, limit=100)[:limit]

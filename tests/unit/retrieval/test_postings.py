@@ -101,9 +101,10 @@ def test_looking_documents_up_finds_what_reading_all_postings_finds(
         packed = postings.apart(rows.postings[start : start + 4 * count])
         start += 4 * count
         everything = dict(zip(postings.offsets(packed), postings.codes(packed), strict=True))
-        held, codes = postings.looked_up(packed, np.array(asked, dtype=np.intp))
+        documents = np.array(asked, dtype=np.intp)
+        is_held, codes = postings.looked_up(packed, documents)
         wanted = {number: everything[number] for number in asked if number in everything}
-        assert dict(zip(held, codes, strict=True)) == wanted
+        assert dict(zip(documents[is_held], codes, strict=True)) == wanted
 
 
 @given(st.integers(0, 200_000))

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from aureus._database.drive import Call, Drive
 from aureus._database.postgres.errors import Verdict, mapped, verdict_of
+from aureus._database.postgres.flush import Begun
 from aureus._database.postgres.io import (
     Acquire,
     Exchange,
@@ -31,12 +32,27 @@ R = TypeVar("R")
 _REPEATED = (Verdict.CONFLICT, Verdict.NOT_STARTED, Verdict.GONE)
 
 
-def alone(planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: bool) -> Steps[R]:
-    """Carry one operation out in a transaction of its own, one flush for each statement it asks for."""
+def alone(
+    planner: Planner,
+    make: Callable[[], Op[R]],
+    call: Call,
+    *,
+    is_read: bool,
+    begun: Begun[R] | None = None,
+) -> Steps[R]:
+    """Carry one operation out in a transaction of its own, one flush for each statement it asks for.
+
+    The first attempt goes on with what has ``begun``.
+    """
     deadline = planner.clock.monotonic() + call.timeout_seconds
     tries = 0
+    may_end = is_read
     while True:
-        attempt = _Attempt(planner, make, call, deadline, is_read=is_read)
+        if begun is None:
+            drive = Drive(make(), planner.sources, call)
+            begun = Begun(drive, drive.start())
+        attempt = _Attempt(planner, begun, call, deadline, is_read=is_read, may_end=may_end)
+        begun = None
         connection: Any = yield Acquire(
             max(0.0, min(deadline - planner.clock.monotonic(), planner.options.acquire_seconds))
         )
@@ -48,6 +64,9 @@ def alone(planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: b
                 outcome = yield from attempt.carry_out(connection)
             finally:
                 yield Release(connection, attempt.is_broken)
+            if attempt.wants_more:
+                may_end = False
+                continue
             if outcome is None:
                 if attempt.appends:
                     planner.sources.appended(call.tenant_id)
@@ -75,19 +94,24 @@ class _Attempt(Generic[R]):
     def __init__(
         self,
         planner: Planner,
-        make: Callable[[], Op[R]],
+        begun: Begun[R],
         call: Call,
         deadline: float,
         *,
         is_read: bool,
+        may_end: bool,
     ) -> None:
         self._planner = planner
         self._call = call
         self._deadline = deadline
         self._is_read = is_read
-        self._drive = Drive(make(), planner.sources, call)
+        self._drive = begun.drive
+        self._request = begun.request
         self._flush_id = planner.sources.ids.new()
+        self._may_end = may_end
         self.is_broken = False
+        self.wants_more = False
+        """Whether the operation asked for more although its transaction had ended: it has to begin anew."""
 
     @property
     def appends(self) -> bool:
@@ -100,7 +124,7 @@ class _Attempt(Generic[R]):
 
     def carry_out(self, connection: Any) -> Steps[tuple[BaseException, str | None] | None]:
         """Run the transaction; None when it is committed, else the error, and the flush in doubt if one is."""
-        request = self._drive.start()
+        request = self._request
         opening: list[Sent] = self._opening()
         count = 0
         while request is not None:
@@ -108,7 +132,7 @@ class _Attempt(Generic[R]):
             sent = [*opening, *self._planner.statements(request, self._call.tenant_id, mark)]
             first = len(opening)
             size = 1 + len(request.companions)
-            commits = request.is_last
+            commits = request.is_last or (self._may_end and request.may_end)
             if commits:
                 sent += self._closing()
             reply: Reply = yield Exchange(connection, sent)
@@ -123,6 +147,9 @@ class _Attempt(Generic[R]):
                     yield from self._roll_back(connection)
                 raise
             if commits:
+                self.wants_more = request is not None
+                if self.wants_more:
+                    self._drive.close()
                 return None
         if count:
             reply = yield Exchange(connection, self._closing())

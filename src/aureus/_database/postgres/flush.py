@@ -32,6 +32,14 @@ class GoAlone:
     """The outcome of a member that must be carried out by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Begun(Generic[R]):
+    """An operation that goes alone, stopped at its first statement."""
+
+    drive: Drive[R]
+    request: Request | None
+
+
 @dataclass(slots=True, eq=False)
 class Waiting(Member, Generic[R]):
     """An operation on its way through the lane."""
@@ -74,8 +82,11 @@ class Waiting(Member, Generic[R]):
 
 def waiting(
     planner: Planner, make: Callable[[], Op[R]], call: Call, *, is_read: bool
-) -> Waiting[R] | R | None:
-    """Return the operation ready for a lane; its result when it needs no statement; None when it must go alone."""
+) -> Waiting[R] | R | Begun[R] | None:
+    """Return the operation ready for a lane; its result when it needs no statement.
+
+    One that must go alone is ``Begun``, or None when it has a transaction of its own kind.
+    """
     if call.is_whole:
         return None
     drive = Drive(make(), planner.sources, call)
@@ -83,8 +94,7 @@ def waiting(
     if request is None:
         return drive.result
     if drive.is_lengthy or not (is_read or request.is_last):
-        drive.close()
-        return None
+        return Begun(drive, request)
     statement = request.statement
     compiled = planner.catalog.compiled(statement.query)
 

@@ -92,7 +92,7 @@ def feed(drive: Drive[Any], rows: Rows) -> Steps[Request | None]:
 
 
 def hand_over(companions: Sequence[Companion], rows: Rows, answers: Sequence[Rows]) -> None:
-    """Give each companion its rows, when the write it travelled with happened."""
+    """Give each companion its rows, when it is a read or the write that it travelled with happened."""
     for companion, answer in zip(companions, answers, strict=True):
-        if rows and answer:
+        if companion.is_read or (rows and answer):
             companion.receive(answer)

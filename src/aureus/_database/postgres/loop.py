@@ -20,7 +20,7 @@ from aureus._database.lane import Lane
 from aureus._database.postgres.adapt import first_error, register, settle_prepared
 from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
-from aureus._database.postgres.flush import GoAlone, Waiting, flush, waiting
+from aureus._database.postgres.flush import Begun, GoAlone, Waiting, flush, waiting
 from aureus._database.postgres.io import (
     Acquire,
     Compute,
@@ -83,8 +83,9 @@ class AsyncPostgresDatabase:
     ) -> R:
         self._check_loop()
         entry = waiting(self.planner, make, call, is_read=is_read)
-        if entry is None:
-            return await self.drive(alone(self.planner, make, call, is_read=is_read))
+        if entry is None or isinstance(entry, Begun):
+            begun = cast("Begun[R] | None", entry)
+            return await self.drive(alone(self.planner, make, call, is_read=is_read, begun=begun))
         if not isinstance(entry, Waiting):
             return entry
         member = cast("Waiting[R]", entry)

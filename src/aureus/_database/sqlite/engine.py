@@ -120,7 +120,7 @@ class Engine:
         is_read: bool,
     ) -> R:
         while request is not None:
-            if is_read and (request.companions or self._compiled(request).is_write):
+            if is_read and self._changes(request):
                 raise OperationBug(f"the read {request.statement.query.name} changes something")
             try:
                 rows = self._carry_out(connection, request, call)
@@ -135,8 +135,8 @@ class Engine:
 
     def _carry_out(self, connection: Connection, request: Request, call: Call) -> Rows:
         answer, happened = self._answer(connection, request.statement, call)
-        if happened:
-            for companion in request.companions:
+        for companion in request.companions:
+            if happened or companion.is_read:
                 companion.receive(self._answer(connection, companion.statement, call)[0])
         return answer
 
@@ -162,6 +162,13 @@ class Engine:
             elif is_answer:
                 answer = rows
         return answer, happened
+
+    def _changes(self, request: Request) -> bool:
+        """Return whether a statement, or what travels with it, changes something."""
+        return self._compiled(request).is_write or any(
+            not one.is_read or self._catalog.compiled(one.statement.query).is_write
+            for one in request.companions
+        )
 
     def _compiled(self, request: Request) -> Compiled:
         return self._catalog.compiled(request.statement.query)

@@ -164,11 +164,12 @@ RETURNING segment_no;
 
 -- name: find_postings :many
 -- Every living segment with the postings of each of the terms that it has, by the primary key, long ones only by their
--- size and peaks; a segment with none of them has one row.
+-- size and peaks; a segment with none of them has one row. The sub-select hides how many terms there are: the plan is
+-- the same for any number, and PostgreSQL would make it anew each time.
 SELECT s.segment_no, s.identity, s.first_no, s.span, s.document_count, s.length_total, p.term, p.document_count,
     p.peaks, CASE WHEN p.document_count <= CAST(:inline_max AS integer) THEN p.postings END
 FROM aureus.text_index_segments AS s
-LEFT JOIN unnest(CAST(:terms AS text[])) WITH ORDINALITY AS t (term, ordinal) ON true
+LEFT JOIN unnest((SELECT CAST(:terms AS text[]))) WITH ORDINALITY AS t (term, ordinal) ON true
 LEFT JOIN LATERAL (
     SELECT o.term, o.document_count, o.peaks, o.postings
     FROM aureus.text_index_postings AS o

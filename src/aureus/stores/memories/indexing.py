@@ -46,6 +46,16 @@ def condition_of(
     return Condition((*_wanted_labels(wanted), *groups), tuple(excluded))
 
 
+_LABELLED = (
+    "agent_id", "user_id", "session_id", "namespace", "types", "tags", "tags_any", "subject", "run_id", "task_id",
+)  # fmt: skip
+
+
+def is_labelled(wanted: MemoryFilter) -> bool:
+    """Return whether labels say all that a filter says."""
+    return wanted == MemoryFilter(**{name: getattr(wanted, name) for name in _LABELLED})
+
+
 def _wanted_labels(wanted: MemoryFilter) -> Iterator[tuple[str, ...]]:
     """Yield groups of labels of which each document that passes the filter has at least one."""
     shared = (label("shared", ""),) if wanted.include_shared else ()

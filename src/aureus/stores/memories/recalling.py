@@ -13,7 +13,15 @@ from datetime import datetime
 from typing import Literal, Unpack
 
 from aureus._database.operation import Operations, read, write
-from aureus._database.statement import Op, Queries, Row, current_time, fetch_all, lengthy
+from aureus._database.statement import (
+    Op,
+    Queries,
+    Row,
+    current_time,
+    fetch_all,
+    fetch_likely_last,
+    lengthy,
+)
 from aureus.codec import check_text, encode_made
 from aureus.errors import Invalid
 from aureus.model.memories import Memory, MemoryCriteria, MemoryFilter
@@ -23,7 +31,7 @@ from aureus.retrieval.questions import Question, all_words, any_word, web
 from aureus.retrieval.searching import Candidate, Search, search
 from aureus.retrieval.upkeep import UpkeepStep, step
 from aureus.stores.memories.criteria import parameters_of
-from aureus.stores.memories.indexing import SPACE, condition_of, language_of
+from aureus.stores.memories.indexing import SPACE, condition_of, is_labelled, language_of
 from aureus.stores.memories.meaning import (
     FUSED_DEPTH_MIN,
     Meaning,
@@ -151,6 +159,8 @@ class _Finder:
         self._wanted = wanted
         self._parameters = parameters_of(wanted)
         self.meaning = Meaning(None, takes_words=True)
+        self._may_end = False
+        """Whether the first memories that are looked up are likely to be all that is asked for."""
         self._arms: tuple[Sequence[MemoryHit], Sequence[MemoryHit]] | None = None
         """What words found and what vectors found, where both were asked."""
 
@@ -160,6 +170,7 @@ class _Finder:
         """Return the hits behind a place, best first."""
         limit = max(1, min(limit, HITS_MAX))
         wanted = min(limit * SESSION_HITS, HITS_MAX) if groups else limit
+        self._may_end = self._is_simple() and not neighbours
         yield from lengthy()
         now = yield from current_time()
         found = yield from self._found(wanted, after, now)
@@ -171,6 +182,14 @@ class _Finder:
             found,
             hits=tuple(hit for one in sessions for hit in one.hits) if groups else tuple(hits),
             sessions=sessions,
+        )
+
+    def _is_simple(self) -> bool:
+        """Return whether nearly everything that the index finds is an answer, and words alone are asked for."""
+        return (
+            self.meaning.vector is None
+            and not self._question.needs_text
+            and is_labelled(self._wanted)
         )
 
     def _found(self, wanted: int, after: tuple[float, str] | None, now: datetime) -> Op[Recall]:
@@ -241,13 +260,15 @@ class _Finder:
 
     def _admitted(self, candidates: Sequence[Candidate], now: datetime) -> Op[list[MemoryHit]]:
         """Return the candidates that are live, pass the filter and answer the question."""
-        memories = yield from fetch_all(
+        fetch = fetch_likely_last if self._may_end else fetch_all
+        memories = yield from fetch(
             sql.list_found_memories,
             memory_of,
             memory_ids=[candidate.target_id for candidate in candidates],
             now=now,
             **self._parameters,
         )
+        self._may_end = False
         found = {memory.memory_id: memory for memory in memories if self._is_answer(memory)}
         return [
             MemoryHit(found[candidate.target_id], candidate.score)
