@@ -68,7 +68,10 @@ def entry_from(
 
     Whatever is in a line that was verified is taken for proved, so there is nothing in it that is not looked at.
     """
-    unknown = line.keys() - (_PLACE if line.get("event_id") is None else _EVERYTHING) - beside
+    allowed = _PLACE if line.get("event_id") is None else _EVERYTHING
+    unknown = line.keys() - allowed - beside
+    if line.get("payload") is None and "event_id" in line:
+        unknown -= {"key_ids"}  # said by whoever wrote the line, and proved by nothing
     if unknown:
         raise IntegrityFailure(
             f"{what} is no entry of a ledger: it has {min(unknown)[:60]!r}, which no entry has"
@@ -140,11 +143,14 @@ def _event(line: dict[str, Any]) -> StoredEvent:
 
 
 def _withheld(line: dict[str, Any]) -> Withheld | None:
-    if line.get("key_ids") is None:
+    if "key_ids" not in line:
         return None
     if any(line[name] is not None for name in ("salt", "payload", "metadata")):
         raise ValueError("key_ids beside a payload")
-    return Withheld(tuple(check_key_id(one) for one in line["key_ids"]))
+    key_ids: Any = line["key_ids"]
+    if not isinstance(key_ids, list) or not key_ids:
+        raise ValueError("key_ids")
+    return Withheld(tuple(map(check_key_id, cast(list[Any], key_ids))))
 
 
 def _text(value: bytes | None) -> str | None:
