@@ -76,6 +76,12 @@ class AlreadyExists(Conflict):
     retryable = False
 
 
+class SubjectKeyDestroyed(Conflict):
+    """Somebody whom the entry concerns was erased in the same moment; the same call again uses a new key."""
+
+    code = "subject_key_destroyed"
+
+
 class IllegalTransition(Conflict):
     """The thing is in a state that does not lead to the one asked for."""
 
@@ -143,6 +149,19 @@ class EmbedderFailed(AureusError):
 
     code = "embedder_failed"
     retryable = True
+
+
+class SubjectKeysFailed(AureusError):
+    """A key store raised an error, or returned what are no keys; nothing was stored."""
+
+    code = "subject_keys_failed"
+    retryable = True
+
+
+class PayloadWithheld(AureusError):
+    """A payload that is needed is encrypted, and the key of the person it concerns is not here."""
+
+    code = "payload_withheld"
 
 
 class IntegrityFailure(AureusError):

@@ -7,7 +7,7 @@ same: the tests of a noun come by all of them, and a suite of every test on ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -19,6 +19,7 @@ from tests.support.backends import Backend, settings_for
 from tests.support.migrated import migrated_file
 from tests.support.pooling_proxy import PoolingProxy
 from tests.support.postgres import OWNER, PostgresDatabase
+from tests.support.subject_keys import subject_keys_in
 
 BACKENDS = ("sqlite-file", "sqlite-file-async", "postgres", "postgres-async")
 """What every test runs on."""
@@ -34,14 +35,37 @@ SHAPES = (
 """What each test runs on one of."""
 
 
+KEYED = frozenset(
+    {
+        "test_appending",
+        "test_audit",
+        "test_erasure",
+        "test_event_reads",
+        "test_events",
+        "test_profiles",
+        "test_proofs",
+        "test_snapshot_moments",
+        "test_subscriptions",
+    }
+)
+"""Files whose tests run with subject keys too: what they hold must not depend on whether payloads are encrypted."""
+
+KEYED_SHAPES = ("sqlite-keys", "postgres-keys-async")
+"""What each test of those files runs on besides."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the backends of a test."""
     if "backend" not in metafunc.fixturenames:
         return
     name = f"{metafunc.function.__module__}.{metafunc.function.__name__}"
-    shape = SHAPES[crc32(name.encode()) % len(SHAPES)]
-    shapes = SHAPES if metafunc.config.getoption("--all-shapes") else (shape,)
-    metafunc.parametrize("backend", [*BACKENDS, *shapes], indirect=True)
+    shapes: Sequence[str] = SHAPES
+    if getattr(metafunc.module, "OPENED_TWICE", False):
+        shapes = [shape for shape in shapes if not shape.startswith("sqlite-memory")]
+    if not metafunc.config.getoption("--all-shapes"):
+        shapes = [shapes[crc32(name.encode()) % len(shapes)]]
+    keyed = KEYED_SHAPES if metafunc.module.__name__.rpartition(".")[2] in KEYED else ()
+    metafunc.parametrize("backend", [*BACKENDS, *shapes, *keyed], indirect=True)
 
 
 @pytest.fixture
@@ -51,6 +75,9 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     is_async = name.endswith("-async")
     if name.startswith("sqlite-file"):
         opened = Backend(settings_for(migrated_file(tmp_path), tmp_path), is_async=is_async)
+    elif name == "sqlite-keys":
+        keys = subject_keys_in(tmp_path)
+        opened = Backend(settings_for(migrated_file(tmp_path), tmp_path, **keys), is_async=False)
     elif name.startswith("sqlite-memory"):
         opened = Backend(settings_for("sqlite://", tmp_path), is_async=is_async)
     else:
@@ -65,6 +92,8 @@ def _postgres(
     database: PostgresDatabase = request.getfixturevalue("postgres_database")
     url = database.url(user=OWNER) if name == "postgres-owner" else database.url()
     more: dict[str, object] = {}
+    if name.startswith("postgres-keys"):
+        more |= subject_keys_in(tmp_path)
     if name == "postgres-unprepared":
         more["database.prepared_statements"] = "off"
     if name.startswith("postgres-pooler"):

@@ -37,6 +37,14 @@ def erase_batch(stage: Stage) -> Prepared:
     )
 
 
+def record_key(stage: Stage) -> Prepared:
+    """Return the record of a key's destruction."""
+    erasure = stage.stores.erasure
+    return lambda: erasure.record_key(
+        ErasureRequest(NAME), "k-1", erasure_id="e1", reason="request 17", record_id="record"
+    )
+
+
 def append_about_two(stage: Stage) -> Prepared:
     """Return an append that concerns two people."""
     return lambda: stage.stores.events.append(
@@ -44,4 +52,4 @@ def append_about_two(stage: Stage) -> Prepared:
     )
 
 
-ERASING = [erase_batch, append_about_two]
+ERASING = [erase_batch, record_key, append_about_two]

@@ -37,7 +37,7 @@ TABLES = [
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions", "audit_references", "audit_modes", "audit_retention",
     "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
-    "event_subjects", "erasures", "erased_entries",
+    "event_subjects", "erasures", "erased_entries", "destroyed_keys",
     "snapshots", "snapshot_parts", "rollbacks", "rollback_approvals",
     "subscriptions", "subscription_members", "subscription_buckets", "subscription_parked",
 ]  # fmt: skip

@@ -82,8 +82,10 @@ class Backend:
         clock: Any = None,
         call_seconds: float = 30.0,
         embedder: Any = None,
+        subject_keys: Any = None,
     ) -> None:
         self.settings = settings
+        self.subject_keys = subject_keys
         self.embedder = embedder
         self.clock = clock or ManualClock()
         self._call_seconds = call_seconds
@@ -95,18 +97,26 @@ class Backend:
 
     def _open_client(self) -> Aureus:
         return Aureus(
-            settings=self.settings, clock=self.clock, ids=self.ids, embedder=self.embedder
+            settings=self.settings,
+            clock=self.clock,
+            ids=self.ids,
+            embedder=self.embedder,
+            subject_keys=self.subject_keys,
         )
 
     async def _open_async(self) -> AsyncAureus:
         return AsyncAureus(
-            settings=self.settings, clock=self.clock, ids=self.ids, embedder=self.embedder
+            settings=self.settings,
+            clock=self.clock,
+            ids=self.ids,
+            embedder=self.embedder,
+            subject_keys=self.subject_keys,
         )
 
     def use(self, embedder: Any) -> None:
         """Let the stores of tenants that are asked for from now on have this embedder."""
         client = self.client
-        client._wiring = Wiring(self.settings, client._note, embedder)
+        client._wiring = Wiring(self.settings, client._note, embedder, client._keyring)
 
     def tenant(self, name: str) -> Any:
         """Return the stores of a tenant."""

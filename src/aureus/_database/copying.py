@@ -22,8 +22,8 @@ TABLES = (
     "profiles", "profile_versions", "hypotheses", "hypothesis_evidence", "session_collections", "sessions",
     "session_states", "session_messages", "session_facets", "world_state", "world_state_versions", "ledger_heads",
     "ledger_batches", "ledger_nodes", "signed_heads", "subscriptions", "subscription_members", "subscription_buckets",
-    "subscription_parked", "erasures", "erased_entries", "snapshots", "snapshot_parts", "rollbacks",
-    "rollback_approvals",
+    "subscription_parked", "erasures", "erased_entries", "destroyed_keys", "snapshots", "snapshot_parts",
+    "rollbacks", "rollback_approvals",
 )  # fmt: skip
 """The tables of a tenant, each behind those that its foreign keys name."""
 

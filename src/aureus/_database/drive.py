@@ -6,7 +6,7 @@ promise of ``last``: a statement after the last one, or facts without a statemen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,6 +20,7 @@ from aureus._database.statement import (
     CurrentTime,
     Entries,
     FindKept,
+    FindSubjectKeys,
     Keep,
     Lengthy,
     NewId,
@@ -37,6 +38,7 @@ from aureus.clock import Clock
 from aureus.errors import Invalid
 from aureus.ids import Ids
 from aureus.model.events import Fact
+from aureus.model.subject_keys import SubjectKey
 
 R = TypeVar("R")
 
@@ -63,10 +65,13 @@ class Companion:
     is_read: bool = False
 
 
-BeforeCommit = Callable[[Sequence[Recorded], datetime, str], Sequence[Companion]]
+SubjectKeysByName = Mapping[str, SubjectKey]
+"""The keys of the people whom facts concern; empty where payloads are not encrypted."""
+
+BeforeCommit = Callable[[Sequence[Recorded], datetime, str, SubjectKeysByName], Sequence[Companion]]
 """Turns the facts of one write of a tenant into the statements that travel with it; wired in by the client."""
 
-Preparing = Callable[[Sequence[Fact], datetime, str], Entries]
+Preparing = Callable[[Sequence[Fact], datetime, str, SubjectKeysByName], Entries]
 """Turns facts of one stream of a tenant into its entries, for an operation that appends them itself; wired in, too."""
 
 BeforeWrite = Callable[[str], "Callable[[], Op[None]] | None"]
@@ -85,6 +90,33 @@ class Sealer(Protocol):
         ...
 
 
+class Keyring(Protocol):
+    """Keys of people: at hand, or from the key store, which may take long to answer; wired in by the client."""
+
+    def kept_of(self, tenant_id: str, subjects: Iterable[str]) -> dict[str, SubjectKey]:
+        """Return those keys of people that are at hand, by name."""
+        ...
+
+    def made_for(self, tenant_id: str, subjects: Iterable[str]) -> dict[str, SubjectKey]:
+        """Return the keys of people from the key store, making those that are not there."""
+        ...
+
+    def kept(self, tenant_id: str, key_ids: Iterable[str]) -> dict[str, SubjectKey]:
+        """Return those keys that are at hand, by identifier."""
+        ...
+
+    def fetched(self, tenant_id: str, key_ids: Iterable[str]) -> dict[str, SubjectKey]:
+        """Return keys from the key store, without those that are not there."""
+        ...
+
+
+HeldKeys = dict[tuple[str, str], "SubjectKey | None"]
+"""Keys that a call has asked for, so that each of its attempts has them; None for one that is not there."""
+
+_STALE = "stale"
+"""Marks a call whose keys at hand were refused: it asks the key store itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """For whom an operation runs, and how long it may take."""
@@ -100,10 +132,20 @@ class Call:
     """Who is told of it; None where nobody wants to know."""
     is_whole: bool = False
     """True for an operation that sees the database at one moment, in a transaction of its own."""
+    held_keys: HeldKeys | None = None
+    """The keys of people that it was given so far; None where no attempt can begin anew with them."""
 
     def begun(self, *, is_whole: bool = False) -> Call:
         """Return the same for one call, whose attempts share identifiers and what was made outside."""
-        return Call(self.tenant_id, self.timeout_seconds, [], [], self.observing, is_whole)
+        return Call(self.tenant_id, self.timeout_seconds, [], [], self.observing, is_whole, {})
+
+    def takes_new_keys(self) -> bool:
+        """Let the next attempt ask for keys anew, because one was destroyed; False when it has done so before."""
+        if self.held_keys is None or (_STALE, "") in self.held_keys:
+            return False
+        self.held_keys.clear()
+        self.held_keys[_STALE, ""] = None
+        return True
 
     def refuse_whole(self) -> None:
         """Raise ``Invalid`` for a whole operation inside a caller's transaction, which may span several moments."""
@@ -124,6 +166,8 @@ class Sources:
     prepare: Preparing | None = None
     sealer: Sealer | None = None
     kept: Kept = field(default_factory=Kept)
+    keyring: Keyring | None = None
+    """The keys of people; None where what entries say is not encrypted."""
     before_write: BeforeWrite | None = None
     ring: Wake | None = None
     """Called after a commit that has sealed something, where sealing is part of the commit."""
@@ -171,6 +215,7 @@ class Drive(Generic[R]):
         self._made_ids = [] if call.made_ids is None else call.made_ids
         self._id_count = 0
         self._made_outside = call.made_outside
+        self._held_keys = call.held_keys
         self._outside_count = 0
         self._now: datetime | None = None
         self._facts: list[Recorded] = []
@@ -251,9 +296,12 @@ class Drive(Generic[R]):
             return self._sources.kept.find(self._tenant_id, effect.keys)
         if isinstance(effect, Keep):
             return self._sources.kept.keep(self._tenant_id, effect.values)
+        if isinstance(effect, FindSubjectKeys):
+            return self._keys_named(effect.key_ids)
         if isinstance(effect, Prepare) and self._sources.prepare is not None:
             self.appends = True
-            return self._sources.prepare(effect.facts, self._time(), self._tenant_id)
+            keys = self._keys_of(effect.facts)
+            return self._sources.prepare(effect.facts, self._time(), self._tenant_id, keys)
         raise OperationBug(f"an operation yielded {effect!r}")
 
     def _new_id(self) -> str:
@@ -279,6 +327,49 @@ class Drive(Generic[R]):
             raise OutsideWanted(effect.work, self._made_outside.append)
         return self._made_outside[self._outside_count - 1]
 
+    def _keys_of(self, facts: Sequence[Fact]) -> SubjectKeysByName:
+        """Return the keys of the people whom facts concern."""
+        keyring = self._sources.keyring
+        if keyring is None:
+            return _NO_KEYS
+        subjects = sorted({subject for fact in facts for subject in fact.subjects})
+        return self._held("subject", subjects, keyring.kept_of, keyring.made_for)
+
+    def _keys_named(self, key_ids: Sequence[str]) -> Mapping[str, SubjectKey]:
+        keyring = self._sources.keyring
+        if keyring is None:
+            return _NO_KEYS
+        return self._held("id", key_ids, keyring.kept, keyring.fetched)
+
+    def _held(
+        self,
+        kind: str,
+        names: Sequence[str],
+        at_hand: Callable[[str, Iterable[str]], dict[str, SubjectKey]],
+        ask: Callable[[str, Iterable[str]], dict[str, SubjectKey]],
+    ) -> Mapping[str, SubjectKey]:
+        """Return keys that the call holds, that are at hand, or that were asked for outside, in this order.
+
+        What a call has used it holds: so each of its attempts finds the same, and no attempt of a flush has to wait.
+        """
+        held: HeldKeys = {} if self._held_keys is None else self._held_keys
+        missing = [name for name in names if (kind, name) not in held]
+        if missing and (_STALE, "") not in held:
+            held.update(
+                {(kind, name): key for name, key in at_hand(self._tenant_id, missing).items()}
+            )
+            missing = [name for name in missing if (kind, name) not in held]
+        if missing:
+
+            def work() -> HeldKeys:
+                found = ask(self._tenant_id, missing)
+                return {(kind, name): found.get(name) for name in missing}
+
+            if self._held_keys is not None:
+                raise OutsideWanted(work, held.update)
+            held.update(work())
+        return {name: key for name in names if (key := held[kind, name]) is not None}
+
     def _time(self) -> datetime:
         if self._now is None:
             self._now = self._sources.clock.now()
@@ -294,12 +385,16 @@ class Drive(Generic[R]):
             )
         self._after_last = statement.is_last
         facts, self._facts = self._facts, []
-        companions = (
-            self._sources.before_commit(facts, self._time(), self._tenant_id) if facts else ()
-        )
+        companions: Sequence[Companion] = ()
+        if facts:
+            keys = self._keys_of([recorded.fact for recorded in facts])
+            companions = self._sources.before_commit(facts, self._time(), self._tenant_id, keys)
         self.appends = self.appends or bool(companions)
         accompanying, self._accompanying = self._accompanying, []
         return Request(statement, (*companions, *accompanying))
+
+
+_NO_KEYS: Mapping[str, SubjectKey] = {}
 
 
 def _nobody(_: Rows) -> None:

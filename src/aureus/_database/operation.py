@@ -15,7 +15,7 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus._database.observing import Observing
 from aureus._database.statement import Op, OutsideWanted, Refused
-from aureus.errors import Conflict
+from aureus.errors import Conflict, SubjectKeyDestroyed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,6 +106,10 @@ class Operation(Generic[P, R]):
                 except Refused as refused:
                     explain = refused.explain
                     continue
+                except SubjectKeyDestroyed:
+                    if not begun.takes_new_keys():
+                        raise
+                    continue
                 wanted.receive(wanted.work())
             runner.read(explain, call)
             raise _unexplained()
@@ -129,6 +133,10 @@ class Operation(Generic[P, R]):
                     wanted = found
                 except Refused as refused:
                     explain = refused.explain
+                    continue
+                except SubjectKeyDestroyed:
+                    if not begun.takes_new_keys():
+                        raise
                     continue
                 from asyncio import to_thread
 

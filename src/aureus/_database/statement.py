@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from aureus.errors import Conflict
 from aureus.model.events import Event, Fact
+from aureus.model.subject_keys import SubjectKey
 
 Row = tuple[Any, ...]
 Rows = Sequence[Row]
@@ -132,7 +133,7 @@ class Outside:
 
 
 class OutsideWanted(Exception):
-    """An attempt has to begin anew with the result of work that is done outside; nothing was sent yet.
+    """An attempt has to begin anew with the result of work that is done outside; what it has sent is rolled back.
 
     The view of the operation does the work, in a thread where it serves an event loop, and tries again.
     """
@@ -155,6 +156,13 @@ class Keep:
     """Let this client keep values that never change; see ``keep``."""
 
     values: Mapping[Hashable, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class FindSubjectKeys:
+    """Ask for keys of people; see ``find_subject_keys``."""
+
+    key_ids: Sequence[str]
 
 
 class Lengthy:
@@ -191,6 +199,7 @@ Effect = (
     | Outside
     | FindKept
     | Keep
+    | FindSubjectKeys
     | Lengthy
     | Prepare
 )
@@ -301,6 +310,14 @@ def keep(values: Mapping[Any, bytes]) -> Op[None]:
     earlier state, or the transaction that showed it was rolled back.
     """
     yield Keep(values)
+
+
+def find_subject_keys(key_ids: Sequence[str]) -> Op[Mapping[str, SubjectKey]]:
+    """Return keys of people by their identifiers; those that are not there, or not here, are left out.
+
+    Keys that are not at hand are asked for outside, and the attempt begins anew with them.
+    """
+    return cast("Mapping[str, SubjectKey]", (yield FindSubjectKeys(key_ids)))
 
 
 def lengthy() -> Op[None]:

@@ -153,6 +153,11 @@ def _show(report: Erasure) -> None:
         )
     if report.is_dry_run:
         return
+    if report.destroyed_keys:
+        note(
+            f"key destroyed: what {report.unreadable_count:,} payloads erased here said can be read in no older copy "
+            "of the database either"
+        )
     if report.scrub.is_done:
         note("the places of deleted rows were overwritten")
     for line in report.scrub.to_do:

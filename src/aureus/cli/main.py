@@ -95,6 +95,11 @@ COMMANDS: dict[str, Entry] = {
         "erase",
         "Remove what the database holds about a person, for good and on record.",
     ),
+    "subject-keys": Entry(
+        "aureus.cli.subject_keys",
+        "subject_keys",
+        "Make and replace the key that protects the keys of people.",
+    ),
     "db": Entry("aureus.cli.db", "db", "Create, upgrade and look at the database schema."),
     "config": Entry("aureus.cli.config", "config", "Show the settings and where they come from."),
     "version": Entry(

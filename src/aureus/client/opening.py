@@ -18,7 +18,7 @@ from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
 from aureus.clock import Clock, SystemClock
 from aureus.config import Settings, SqliteUrl, load
-from aureus.errors import AureusError, Invalid
+from aureus.errors import AureusError, ConfigInvalid, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
 from aureus.ledger.recorder import Recorder
@@ -30,6 +30,9 @@ from aureus.upkeep import BUSY, Pace
 
 if TYPE_CHECKING:
     from aureus.retrieval.embedding import Embedder
+    from aureus.subject_keys import SubjectKeys
+    from aureus.subject_keys.folder import KeyFolder
+    from aureus.subject_keys.keyring import Keyring
 
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
@@ -59,11 +62,13 @@ def make_sources(
     ids: Ids | None,
     note: Callable[[str], None] | None = None,
     ring: Callable[[], None] | None = None,
+    keyring: Keyring | None = None,
 ) -> Sources:
     """Return where operations get time, identifiers and the events of their facts from.
 
     ``note`` is told of tenants that have something to be sealed, where that is not done in the commit; ``ring`` is
-    called after a commit that has sealed.
+    called after a commit that has sealed. With a ``keyring`` what entries say about people is
+    encrypted.
     """
     chosen, clock = ids or RandomIds(), clock or SystemClock()
     modes = AuditModes(clock, AuditMode(settings.audit.mode))
@@ -76,6 +81,7 @@ def make_sources(
         recorder.prepare,
         sealer=sealing,
         kept=Kept(settings.memory.kept_bytes_max),
+        keyring=keyring,
         before_write=modes.due,
         ring=ring,
     )
@@ -88,6 +94,35 @@ def named_embedder(settings: Settings) -> Embedder | None:
     from aureus.retrieval.chosen_embedder import chosen_embedder
 
     return chosen_embedder(settings.memory.embedder)
+
+
+def make_keyring(
+    settings: Settings, keys: SubjectKeys | None, clock: Clock | None
+) -> Keyring | None:
+    """Return the keys of people from a caller's key store, or else that of the settings; None where there is none."""
+    chosen = keys or key_folder(settings)
+    if chosen is None:
+        return None  # and what a key is need not be imported
+    from aureus.subject_keys.keyring import Keyring
+
+    return Keyring(chosen, clock or SystemClock())
+
+
+def key_folder(settings: Settings) -> KeyFolder | None:
+    """Return the folder with the keys of people; None where the settings name none. Raises ``ConfigInvalid``."""
+    folder, key_file = settings.subject_keys.folder, settings.subject_keys.key_file
+    if folder is None and key_file is None:
+        return None
+    if folder is None or key_file is None:
+        raise ConfigInvalid(
+            "subject_keys.folder and subject_keys.key_file belong together: keys of people lie in the one, wrapped "
+            "under the master key in the other; set both, or none",
+            setting="subject_keys.key_file" if key_file is None else "subject_keys.folder",
+        )
+    from aureus.subject_keys.folder import KeyFolder
+    from aureus.subject_keys.master import MasterFile
+
+    return KeyFolder(Path(folder), MasterFile(Path(key_file)))
 
 
 def sealed(done: SealingRound) -> int:

@@ -22,6 +22,7 @@ from aureus.client.opening import (
     SEALING_PACE,
     check_tenant,
     healthy,
+    make_keyring,
     make_sources,
     named_embedder,
     read_settings,
@@ -45,6 +46,7 @@ from aureus.upkeep import WRITES_DUE, Notes, ThreadUpkeep
 if TYPE_CHECKING:
     from aureus.engine.parts import RunOutcome
     from aureus.retrieval.embedding import Embedder
+    from aureus.subject_keys import SubjectKeys
     from aureus.subscriptions.threads import Consumer, Means
 
 
@@ -64,11 +66,13 @@ class Aureus(Stores):
         ids: Ids | None = None,
         telemetry: Telemetry | None = None,
         embedder: Embedder | None = None,
+        subject_keys: SubjectKeys | None = None,
     ) -> None:
         """Open the database that the URL, or else the settings, name; create or upgrade its schema where allowed.
 
         ``telemetry`` is told of every call of the stores. With an ``embedder``, by default the one that the
-        settings name, memories get vectors, and are found by meaning too.
+        settings name, memories get vectors, and are found by meaning too. With ``subject_keys``, or the settings of
+        that name, what entries say about people is encrypted.
 
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Inside a running event loop it
         raises ``Invalid``: there ``AsyncAureus`` is meant.
@@ -79,13 +83,16 @@ class Aureus(Stores):
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
         self._consumers: set[Consumer[Any]] = set()
-        self._sources = make_sources(self.settings, clock, ids, self._sealing.note, self._bell.ring)
+        self._keyring = make_keyring(self.settings, subject_keys, clock)
+        self._sources = make_sources(
+            self.settings, clock, ids, self._sealing.note, self._bell.ring, self._keyring
+        )
         self._observing = None if telemetry is None else Observing(telemetry, self._sources.clock)
         self._database: Database = open_database(self.settings.database, self._sources)
         self._upkeep = ThreadUpkeep(self._do_chores, CHORES_PACE, clock)
         self._note = self._upkeep.note if self.settings.memory.upkeep == "on" else None
         call = self._call(self.settings.tenant)
-        self._wiring = Wiring(self.settings, self._note, embedder)
+        self._wiring = Wiring(self.settings, self._note, embedder, self._keyring)
         super().__init__(self._database, call, self._wiring, lambda: self._means_of(call))
 
     def _watch(self, ring: Wake) -> Watcher | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aureus.retrieval.embedding import Embedder
     from aureus.stores.audit import AuditOperations
     from aureus.stores.memories import MemoryOperations
+    from aureus.subject_keys.keyring import Keyring
     from aureus.upkeep import Note
 
 
@@ -29,6 +30,8 @@ class Wiring:
     note: Note | None = None
     """Who is told of what is remembered; nobody when None."""
     embedder: Embedder | None = None
+    keyring: Keyring | None = None
+    """The keys of people, where what entries say is encrypted."""
     is_inside: bool = False
     """Whether it is for a transaction, whose end nobody knows yet: nothing beyond it is touched."""
 
@@ -59,7 +62,7 @@ class Wiring:
     @cached_property
     def beyond(self) -> Beyond | None:
         """What an erasure does outside of transactions: in run logs, and to the database's files; None inside one."""
-        return None if self.is_inside else make_beyond(self.settings)
+        return None if self.is_inside else make_beyond(self.settings, self.keyring)
 
 
 def ledger_scope(settings: Settings) -> Scope:
@@ -75,7 +78,7 @@ def ledger_scope(settings: Settings) -> Scope:
     return Scope(settings.ledger.name, seen)
 
 
-def make_beyond(settings: Settings) -> Beyond:
+def make_beyond(settings: Settings, keyring: Keyring | None = None) -> Beyond:
     """Return what an erasure does outside of transactions: in the run logs, and to the database's files."""
     from aureus._database.scrubbing import scrub
     from aureus.erasing import Beyond
@@ -86,4 +89,4 @@ def make_beyond(settings: Settings) -> Beyond:
             return 0
         return redact(settings.run_log.directory, tenant_id, run_id, versions)
 
-    return Beyond(redact_run_log, partial(scrub, settings.database))
+    return Beyond(redact_run_log, partial(scrub, settings.database), keyring)

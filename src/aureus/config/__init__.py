@@ -18,6 +18,7 @@ from aureus.config.settings import (
     RunLogSettings,
     Settings,
     Shown,
+    SubjectKeySettings,
     SubscriptionSettings,
 )
 from aureus.config.url import DatabaseUrl, PostgresUrl, SqliteUrl
@@ -38,6 +39,7 @@ __all__ = [
     "Settings",
     "Shown",
     "SqliteUrl",
+    "SubjectKeySettings",
     "SubscriptionSettings",
     "load",
     "read_url",

@@ -23,6 +23,7 @@ from aureus.config.settings import (
     RunLogSettings,
     Settings,
     Shown,
+    SubjectKeySettings,
     SubscriptionSettings,
 )
 from aureus.config.sources import Sources, UrlOptions
@@ -67,6 +68,7 @@ def load(
         engine=EngineSettings(**section(found, "engine")),
         audit=AuditSettings(**section(found, "audit")),
         ledger=LedgerSettings(**section(found, "ledger")),
+        subject_keys=SubjectKeySettings(**section(found, "subject_keys")),
         memory=MemorySettings(**section(found, "memory")),
         events=EventSettings(**section(found, "events")),
         subscriptions=SubscriptionSettings(**section(found, "subscriptions")),

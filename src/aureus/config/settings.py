@@ -97,6 +97,14 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectKeySettings:
+    """Where the keys of people are, and the master key that wraps them; both or none."""
+
+    folder: str | None
+    key_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class MemorySettings:
     """What is accepted as a memory, what embeds it, and who keeps the index of memories."""
 
@@ -152,6 +160,7 @@ class Settings:
     engine: EngineSettings
     audit: AuditSettings
     ledger: LedgerSettings
+    subject_keys: SubjectKeySettings
     memory: MemorySettings
     events: EventSettings
     subscriptions: SubscriptionSettings

@@ -290,6 +290,17 @@ LEDGER: tuple[Setting, ...] = (
         "File with public keys of whom you trust to sign heads, one a line. `aureus ledger verify` asks for their "
         "signatures.",
     ),
+    Setting(
+        "subject_keys.folder", "path", None,
+        "Folder for the keys of people: what entries say about somebody is encrypted under that person's key, so that "
+        "erasing the person makes older copies of the database unreadable too. Outside of the database and of its "
+        "backups. Without it nothing is encrypted.",
+    ),
+    Setting(
+        "subject_keys.key_file", "path", None,
+        "File with the master key that wraps the keys in that folder, made by `aureus subject-keys keygen`. Only its "
+        "owner may read it.",
+    ),
 )  # fmt: skip
 MEMORY: tuple[Setting, ...] = (
     Setting(

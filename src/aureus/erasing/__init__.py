@@ -5,6 +5,11 @@ of every kind, deletes the payloads of entries, and appends the entry that says 
 batch that erases their entries, so that an erasure that was killed is simply repeated: what it had not done is found
 again, and what it had done is found no more. At the end the postings of the text index are written anew, and the
 places on the disk where rows had been are overwritten where that can be done.
+
+Where entries are encrypted the person's key goes first. Its destruction is recorded, in a transaction of its own: from
+that commit on the database refuses what is encrypted under it, so that no writer with the key in memory stores what
+nobody will read. Then the key store destroys it, and then the search begins: it finds what was written under the key
+until then. Killed in between, a repetition finds the key still there, or its remains, and no second record is written.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from aureus.erasing.batches import DEFAULT_ACTOR, ErasureOperations
 from aureus.erasing.requests import NamedKey, NamedSession, checked_id, checked_request
 from aureus.model.erasures import Erasure, Scrub, Tally
 from aureus.stores.memories import AsyncMemoryStore, MemoryStore
+from aureus.subject_keys.keyring import Keyring
 
 __all__ = [
     "AsyncErasureStore",
@@ -39,13 +45,26 @@ class Beyond:
     """Takes the data of lines of a run's log away, by tenant, run and version; returns how many had any."""
     scrub: Callable[[bool | None], Scrub]
     """Overwrites the places on the disk where deleted rows had been; None leaves it to the engine whether."""
+    keyring: Keyring | None = None
+    """The keys of people, where what entries say is encrypted."""
+
+    def find_key(self, tenant_id: str, subject: str) -> str | None:
+        """Return the key of a person that is to be destroyed; None where there is none."""
+        return None if self.keyring is None else self.keyring.find(tenant_id, subject)
+
+    def destroy_key(self, tenant_id: str, subject: str, key_id: str) -> None:
+        """Destroy a key whose destruction is on record."""
+        if self.keyring is not None:
+            self.keyring.destroy(tenant_id, subject, key_id)
 
 
 _DRY = Scrub(is_done=False)
 
 _INSIDE = Scrub(
     is_done=False,
-    to_do=("erase again outside a transaction: run logs and the places of deleted rows are left",),
+    to_do=(
+        "erase again outside a transaction: run logs, the places of deleted rows and the person's key are left",
+    ),
 )
 
 
@@ -87,8 +106,13 @@ class ErasureStore(Store, ErasureOperations):
         """
         request = checked_request(subject, reason, actor, sessions, streams, runs, world_state)
         tally = Tally(request, checked_id(erasure_id) or self._new_erasure_id(), dry_run)
+        key_id = self._found_key(tally)
         while not tally.place.is_end:
             targets = self.find(request, tally.place)
+            if key_id is not None and not dry_run:
+                self._destroy_key(tally, key_id, reason, actor)
+                key_id = None
+                continue  # what was written under the key in the meantime is found by a search that begins now
             tally.found(targets)
             if dry_run or targets.is_empty:
                 continue
@@ -103,6 +127,25 @@ class ErasureStore(Store, ErasureOperations):
             return tally.report(_DRY)
         self._memories.index(drops_dead=True)
         return tally.report(_INSIDE if self._beyond is None else self._beyond.scrub(scrub))
+
+    def _found_key(self, tally: Tally) -> str | None:
+        if self._beyond is None:
+            return None
+        key_id = self._beyond.find_key(self._call.tenant_id, tally.request.subject)
+        tally.found_key(key_id)
+        return key_id
+
+    def _destroy_key(self, tally: Tally, key_id: str, reason: str, actor: str) -> None:
+        if self._beyond is None:
+            return
+        request = tally.request
+        tally.erased(
+            self.record_key(
+                request, key_id, erasure_id=tally.erasure_id, reason=reason, actor=actor
+            )
+        )
+        self._beyond.destroy_key(self._call.tenant_id, request.subject, key_id)
+        tally.destroyed(key_id)
 
     def _redact(self, run_id: str, versions: Sequence[int]) -> int:
         if self._beyond is None:
@@ -137,8 +180,13 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
         request = checked_request(subject, reason, actor, sessions, streams, runs, world_state)
         chosen = checked_id(erasure_id) or await self._new_erasure_id()
         tally = Tally(request, chosen, dry_run)
+        key_id = await self._found_key(tally)
         while not tally.place.is_end:
             targets = await self.find(request, tally.place)
+            if key_id is not None and not dry_run:
+                await self._destroy_key(tally, key_id, reason, actor)
+                key_id = None
+                continue  # what was written under the key in the meantime is found by a search that begins now
             tally.found(targets)
             if dry_run or targets.is_empty:
                 continue
@@ -155,6 +203,26 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
         if self._beyond is None:
             return tally.report(_INSIDE)
         return tally.report(await asyncio.to_thread(self._beyond.scrub, scrub))
+
+    async def _found_key(self, tally: Tally) -> str | None:
+        if self._beyond is None:
+            return None
+        tenant_id, subject = self._call.tenant_id, tally.request.subject
+        key_id = await asyncio.to_thread(self._beyond.find_key, tenant_id, subject)
+        tally.found_key(key_id)
+        return key_id
+
+    async def _destroy_key(self, tally: Tally, key_id: str, reason: str, actor: str) -> None:
+        if self._beyond is None:
+            return
+        request, tenant_id = tally.request, self._call.tenant_id
+        tally.erased(
+            await self.record_key(
+                request, key_id, erasure_id=tally.erasure_id, reason=reason, actor=actor
+            )
+        )
+        await asyncio.to_thread(self._beyond.destroy_key, tenant_id, request.subject, key_id)
+        tally.destroyed(key_id)
 
     async def _redact(self, run_id: str, versions: Sequence[int]) -> int:
         if self._beyond is None:

@@ -150,6 +150,7 @@ class ErasureOperations(Operations):
         entry_nos = [entry.entry_no for entry in targets.entries]
         payloads = yield from entries.list_payloads(entry_nos)
         removed["event_payloads"] = len(payloads)
+        encrypted_count = yield from entries.count_encrypted(payloads)
         removed["event_subjects"] = yield from entries.forget_subject(request.subject, entry_nos)
         removed = Counter({table: count for table, count in removed.items() if count})
         if not removed:
@@ -162,13 +163,49 @@ class ErasureOperations(Operations):
             actor=actor,
             removed=removed,
             entries=payloads,
+            encrypted_count=encrypted_count,
         )
         yield from entries.erase_payloads(
             payloads, erasure_id=erasure_id, record_id=chosen, fact=fact
         )
         for key in targets.keys:
             yield from empty_key_versions(*key, chosen)
-        return ErasureRecord(chosen, dict(removed), tuple(entry_no for entry_no, _ in payloads))
+        entry_nos = [entry_no for entry_no, _ in payloads]
+        return ErasureRecord(chosen, dict(removed), tuple(entry_nos), encrypted_count)
+
+    @write
+    def record_key(
+        self,
+        request: ErasureRequest,
+        key_id: str,
+        *,
+        erasure_id: str,
+        reason: str,
+        actor: str = DEFAULT_ACTOR,
+        record_id: str | None = None,
+    ) -> Op[ErasureRecord | None]:
+        """Record that a person's key is destroyed, before the key store is told to; return the record.
+
+        Atomic. From its commit on nothing is stored under the key, whoever still has it in memory. None, and no record,
+        when there is one already: repeating it is harmless.
+        """
+        chosen = record_id or (yield from new_id())
+        yield from entries.lock_erasures()
+        if (yield from entries.is_key_destroyed(key_id)):
+            return None
+        removed = {"subject_keys": 1}
+        fact = record_fact(
+            request,
+            erasure_id=erasure_id,
+            record_id=chosen,
+            reason=reason,
+            actor=actor,
+            removed=removed,
+            entries=(),
+            key_ids=[key_id],
+        )
+        yield from entries.destroy_key(key_id, erasure_id=erasure_id, record_id=chosen, fact=fact)
+        return ErasureRecord(chosen, removed, ())
 
     @write
     def _new_erasure_id(self) -> Op[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from aureus.ledger.erasures import erased_by
+from aureus.ledger.erasures import destroyed_by, erased_by
 from aureus.ledger.findings import Findings
+from aureus.ledger.withheld import WithheldEntries
 from aureus.model.events import category_of
 from aureus.model.leaf import commitment, leaf_hash
 from aureus.model.verification import (
@@ -68,6 +69,7 @@ class Contents:
         self.version_faults: list[VersionFault] = []
         self.differing: list[Differing] = []
         self.missing_count = 0
+        self.withheld = WithheldEntries()
 
     @property
     def has_unrecorded(self) -> bool:
@@ -126,7 +128,13 @@ class Contents:
     def _check_hashes(self, entry: SealedEntry, event: StoredEvent) -> None:
         recomputed = leaf_hash(event.fields, event.commitment)
         is_sealed = recomputed == entry.sealed_hash
-        if event.salt is None or event.payload is None:
+        if event.withheld is not None:
+            if event.withheld.is_damaged:
+                message = "the encrypted payload was changed, or belongs to another entry: its keys do not open it"
+                self._findings.add(FindingKind.PAYLOAD, message, entry.position, entry=entry)
+            else:
+                self.withheld.take(event.withheld.key_ids)
+        elif event.salt is None or event.payload is None:
             committed = None
             if event.salt is None and event.payload is None and event.metadata is None:
                 self._take_erased(entry, event)
@@ -188,6 +196,7 @@ class Contents:
         event = entry.event
         if event is None:
             return
+        self.withheld.destroyed(destroyed_by(event.fields.type, payload))
         for event_id in erased_by(event.fields.type, payload):
             erased = self._erased.pop(event_id, None)
             if erased is None:

@@ -306,6 +306,8 @@ def _verify_selection(
         anchors=tuple(sorted(anchors, key=lambda one: one.size)),
         versions_unchecked=count,
         erasures_unchecked=contents.erasures_unchecked,
+        withheld_count=contents.withheld.withheld_count,
+        unreadable_count=contents.withheld.unreadable_count,
     )
 
 

@@ -10,13 +10,12 @@ A key is replaced by giving verifiers both lines for a time: every signature say
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aureus.errors import AlreadyExists, ConfigInvalid, Forbidden, Invalid, NotFound
+from aureus import key_files
+from aureus.errors import Invalid, NotFound
 from aureus.model.heads import base64_bytes, base64_text, check_origin
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ KEY_ID_BYTES = 4
 
 _ED25519 = b"\x01"  # the signature type of signed-note
 _PRIVATE = "PRIVATE+KEY+"
-_KEY_FILE_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,49 +135,12 @@ class SigningKey:
 
         Raises ``AlreadyExists`` when there is something at that path: a key is never overwritten.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            descriptor = os.open(path, flags, 0o600)
-        except FileExistsError as error:
-            raise AlreadyExists(
-                f"{path} is there already; a key is never overwritten. Name another file.",
-                path=str(path),
-            ) from error
-        except OSError as error:
-            raise _unusable(path, error) from error
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o600)  # whatever the umask of the process says
-            file.write(self.secret_text() + "\n")
-            file.flush()
-            os.fsync(descriptor)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        key_files.save_new(path, self.secret_text())
 
     @classmethod
     def load(cls, path: Path) -> SigningKey:
         """Return the key in a file. Raises ``NotFound``, ``Forbidden`` when others can read it, and ``Invalid``."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise NotFound(
-                f"there is no key file {path}; `aureus ledger keygen` makes one", path=str(path)
-            ) from error
-        except OSError as error:
-            raise _unusable(path, error) from error
-        try:
-            _check_file(path, os.fstat(descriptor))
-            content = os.read(descriptor, _KEY_FILE_BYTES_MAX)
-        except OSError as error:
-            raise _unusable(path, error) from error
-        finally:
-            os.close(descriptor)
-        try:
-            return cls.from_secret_text(content.decode())
-        except UnicodeDecodeError:
-            raise Invalid(f"{path} holds no key: it is no text", path=str(path)) from None
+        return cls.from_secret_text(key_files.read(path, made_by="aureus ledger keygen"))
 
 
 def read_public_keys(path: Path) -> list[PublicKey]:
@@ -192,7 +153,7 @@ def read_public_keys(path: Path) -> list[PublicKey]:
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path} with public keys", path=str(path)) from error
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise key_files.unusable(path, error) from error
     except UnicodeDecodeError as error:
         raise Invalid(f"{path} holds no public keys: it is no text", path=str(path)) from error
     keys: list[PublicKey] = []
@@ -218,21 +179,3 @@ def _parts(text: str, what: str) -> tuple[str, bytes, bytes]:
     if not name or not is_id or len(key) != 1 + KEY_BYTES or key[:1] != _ED25519:
         raise Invalid(f"{what} has the form name+id+base64, for Ed25519; this text has not")
     return name, bytes.fromhex(key_id), key[1:]
-
-
-def _check_file(path: Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise Invalid(f"{path} is no regular file, so it holds no key", path=str(path))
-    if status.st_mode & 0o077:
-        raise Forbidden(
-            f"{path} can be read by others than its owner. Run: chmod 600 {path}, and think about a new key, "
-            "since this one may have been seen.",
-            path=str(path),
-        )
-
-
-def _unusable(path: Path, error: OSError) -> ConfigInvalid:
-    return ConfigInvalid(
-        f"the key file {path} cannot be used: {error.strerror}. Name a file in a folder that this user may use.",
-        path=str(path),
-    )

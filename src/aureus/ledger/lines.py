@@ -2,7 +2,8 @@
 
 ``payload`` and ``metadata`` are text inside JSON: the exact bytes that were hashed, so that whoever reads a line needs
 no rule of how JSON is written. Hashes and salt are hexadecimal; times are microseconds since 1970, as they are hashed.
-An erased entry has null for salt, payload and metadata; one whose event is gone has no ``event_id``.
+An erased entry has null for salt, payload and metadata; one whose event is gone has no ``event_id``. One that was
+encrypted and could not be read has null too, and under ``key_ids`` the keys that it would have taken.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from aureus.codec import decode_once, encode_made
-from aureus.errors import AureusError, IntegrityFailure
+from aureus.errors import AureusError, IntegrityFailure, Invalid
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
 from aureus.model.merkle import HASH_BYTES
+from aureus.model.subject_keys import Withheld, check_key_id
 from aureus.model.verification import SealedEntry, StoredEvent
 
 LINE_BYTES_MAX = 40 * 1024 * 1024
@@ -49,6 +51,8 @@ def entry_line(entry: SealedEntry) -> bytes:
             "payload": _text(event.payload),
             "metadata": _text(event.metadata),
         }
+        if event.withheld is not None and not event.withheld.is_damaged:
+            line["key_ids"] = list(event.withheld.key_ids)
     return encode_made(line).encode()
 
 
@@ -64,7 +68,10 @@ def entry_from(
 
     Whatever is in a line that was verified is taken for proved, so there is nothing in it that is not looked at.
     """
-    unknown = line.keys() - (_PLACE if line.get("event_id") is None else _EVERYTHING) - beside
+    allowed = _PLACE if line.get("event_id") is None else _EVERYTHING
+    unknown = line.keys() - allowed - beside
+    if line.get("payload") is None and "event_id" in line:
+        unknown -= {"key_ids"}  # said by whoever wrote the line, and proved by nothing
     if unknown:
         raise IntegrityFailure(
             f"{what} is no entry of a ledger: it has {min(unknown)[:60]!r}, which no entry has"
@@ -76,7 +83,7 @@ def entry_from(
             sealed_hash=_hash(line["leaf_hash"]),
             event=None if line.get("event_id") is None else _event(line),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, Invalid) as error:
         raise IntegrityFailure(
             f"{what} is no entry of a ledger: {error!r} is wrong in it"
         ) from error
@@ -131,7 +138,19 @@ def _event(line: dict[str, Any]) -> StoredEvent:
         salt=None if line["salt"] is None else _hash(line["salt"]),
         payload=_bytes(line["payload"]),
         metadata=_bytes(line["metadata"]),
+        withheld=_withheld(line),
     )
+
+
+def _withheld(line: dict[str, Any]) -> Withheld | None:
+    if "key_ids" not in line:
+        return None
+    if any(line[name] is not None for name in ("salt", "payload", "metadata")):
+        raise ValueError("key_ids beside a payload")
+    key_ids: Any = line["key_ids"]
+    if not isinstance(key_ids, list) or not key_ids:
+        raise ValueError("key_ids")
+    return Withheld(tuple(map(check_key_id, cast(list[Any], key_ids))))
 
 
 def _text(value: bytes | None) -> str | None:

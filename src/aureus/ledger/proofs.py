@@ -166,11 +166,12 @@ class ProvedEvent:
         """Return one sentence for a person."""
         fields = self.event.fields
         moment = plain(from_micros(fields.occurred_at_micros))
-        what = (
-            "its payload was erased"
-            if self.event.payload is None
-            else "its payload is what was sealed"
-        )
+        if self.event.withheld is not None:
+            what = "its payload is encrypted, and who made the proof did not have the key"
+        elif self.event.payload is None:
+            what = "its payload was erased"
+        else:
+            what = "its payload is what was sealed"
         head = self.verified.head
         return (
             f"proved: event {fields.event_id} ({fields.type} in {fields.stream}, by {fields.actor} at {moment}) lies "
@@ -187,7 +188,8 @@ class ProvedEvent:
                 "occurred_at": plain(from_micros(fields.occurred_at_micros)),
                 "payload": None if event.payload is None else decode(event.payload),
                 "metadata": None if event.metadata is None else decode(event.metadata),
-                "is_erased": event.payload is None,
+                "is_erased": event.payload is None and event.withheld is None,
+                "is_withheld": event.withheld is not None,
             },
             **self.verified.to_dict(),
         }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aureus._database.drive import Companion
+from aureus._database.drive import Companion, SubjectKeysByName
 from aureus._database.statement import Queries, Recorded, Rows, Statement
 from aureus.clock import to_micros
 from aureus.codec import encode, encode_made, encode_text
@@ -32,6 +32,7 @@ from aureus.model.events import (
     category_of,
 )
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
+from aureus.subject_keys.envelopes import Content, EntryKeys
 
 sql = Queries("events")
 audit_sql = Queries("audit")
@@ -43,6 +44,9 @@ _TEXT_BYTES_MAX = 8 * APPEND_BYTES_MAX
 """Bytes of an append as one JSON text: never reached, since text inside text grows at most by half of that."""
 
 
+_NO_KEYS: SubjectKeysByName = {}
+
+
 class Recorder:
     """Makes events of facts; one for each open database."""
 
@@ -52,12 +56,17 @@ class Recorder:
         self._keeps_routine = keeps_routine
 
     def __call__(
-        self, facts: Sequence[Recorded], now: datetime, tenant_id: str
+        self,
+        facts: Sequence[Recorded],
+        now: datetime,
+        tenant_id: str,
+        keys: SubjectKeysByName = _NO_KEYS,
     ) -> Sequence[Companion]:
         """Return one append for each stream among the facts, in the order in which the streams first appear.
 
         Those of many streams are carried out together, in the order of the streams' names. What the audit entries
-        among them refer to comes behind all of them.
+        among them refer to comes behind all of them. With the keys of the people whom facts concern, what these say
+        is encrypted.
         """
         mode = self._modes.mode_of(tenant_id)
         by_stream: dict[str, list[Recorded]] = {}
@@ -70,7 +79,7 @@ class Recorder:
         references: list[dict[str, str]] = []
         prepared: list[tuple[Sequence[Recorded], StreamEntries]] = []
         for group in by_stream.values():
-            entries = self.prepare([recorded.fact for recorded in group], now, tenant_id)
+            entries = self.prepare([recorded.fact for recorded in group], now, tenant_id, keys)
             prepared.append((group, entries))
             references.extend(entries.references())
         if len(prepared) > STREAMS_APART_MAX:
@@ -83,11 +92,17 @@ class Recorder:
             appends.append(Companion(writing, _nobody))
         return appends
 
-    def prepare(self, facts: Sequence[Fact], now: datetime, tenant_id: str) -> StreamEntries:
+    def prepare(
+        self,
+        facts: Sequence[Fact],
+        now: datetime,
+        tenant_id: str,
+        keys: SubjectKeysByName = _NO_KEYS,
+    ) -> StreamEntries:
         """Return the entries of facts of one stream. Raises ``Invalid`` and ``LimitExceeded``."""
         mode = self._modes.mode_of(tenant_id)
         return StreamEntries(
-            [self._entry(fact, audit_point(fact, mode), now) for fact in facts], now
+            [self._entry(fact, audit_point(fact, mode), now, keys) for fact in facts], now
         )
 
     def _append(
@@ -121,7 +136,9 @@ class Recorder:
             if recorded.fact.type == EventType.AUDIT_MODE_SET:
                 self._modes.changed(tenant_id)
 
-    def _entry(self, fact: Fact, point: AuditPoint | None, now: datetime) -> Entry:
+    def _entry(
+        self, fact: Fact, point: AuditPoint | None, now: datetime, keys: SubjectKeysByName
+    ) -> Entry:
         fields = LeafFields(
             event_id=self._ids.new() if fact.event_id is None else fact.event_id,
             stream=fact.stream,
@@ -136,8 +153,14 @@ class Recorder:
         payload = _encoded(fact.payload, f"payload of {fact.type}")
         metadata = _encoded(fact.metadata, f"metadata of {fact.type}") if fact.metadata else None
         salt = self._ids.salt()
+        encrypted: Stored | None = None
+        if fact.subjects and keys:
+            entry_keys = EntryKeys.of(keys[subject] for subject in fact.subjects)
+            envelope = entry_keys.encrypted(fields.event_id, Content(payload, metadata))
+            encrypted, salt = Stored(salt, envelope), entry_keys.salt(salt)
         committed = commitment(salt, payload, metadata)
-        return Entry(fact, fields, salt, payload, metadata, committed, leaf_hash(fields, committed))
+        leaf = leaf_hash(fields, committed)
+        return Entry(fact, fields, salt, payload, metadata, committed, leaf, encrypted)
 
 
 def audit_point(fact: Fact, mode: AuditMode) -> AuditPoint | None:
@@ -151,6 +174,14 @@ def audit_point(fact: Fact, mode: AuditMode) -> AuditPoint | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored beside an encrypted entry: what its salt is made from, and the envelope."""
+
+    salt: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One fact with everything that is stored and hashed for it."""
 
@@ -161,6 +192,8 @@ class Entry:
     metadata: bytes | None
     commitment: bytes
     leaf_hash: bytes
+    encrypted: Stored | None = None
+    """What is stored instead of salt, payload and metadata, where they are encrypted."""
 
     @property
     def size_bytes(self) -> int:
@@ -169,7 +202,10 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as its statement takes it: hashes in hexadecimal, the bytes of JSON as their text."""
-        fields = self.fields
+        fields, stored = self.fields, self.encrypted
+        salt, payload, metadata = self.salt, self.payload, self.metadata
+        if stored is not None:
+            salt, payload, metadata = stored.salt, stored.envelope, None
         return {
             "event_id": fields.event_id,
             "type": fields.type,
@@ -180,9 +216,9 @@ class Entry:
             "outcome": fields.outcome,
             "commitment": self.commitment.hex(),
             "leaf_hash": self.leaf_hash.hex(),
-            "salt": self.salt.hex(),
-            "payload": self.payload.decode(),
-            "metadata": None if self.metadata is None else self.metadata.decode(),
+            "salt": salt.hex(),
+            "payload": payload.decode(),
+            "metadata": None if metadata is None else metadata.decode(),
         }
 
 

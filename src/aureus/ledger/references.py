@@ -61,6 +61,8 @@ def references_in(entry: SealedEntry) -> frozenset[tuple[str, str, datetime]] | 
     event = entry.event
     if event is None or event.fields.action is None:
         return None
+    if event.withheld is not None:
+        return None
     if event.payload is None:
         return frozenset()
     if not has_sealed_payload(entry):

@@ -171,6 +171,8 @@ class Verifier:
             unsigned_heads=_by_size(check.head for check in agreeing if not check.is_signed),
             versions_unchecked=self._contents.versions_unchecked,
             erasures_unchecked=self._contents.erasures_unchecked,
+            withheld_count=self._contents.withheld.withheld_count,
+            unreadable_count=self._contents.withheld.unreadable_count,
         )
 
     def _check_own_state(self, peaks: bytes) -> bool:

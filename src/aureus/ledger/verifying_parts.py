@@ -34,8 +34,9 @@ def verifying_entry(scope: Scope, event_id: str) -> Steps[EntryVerification]:
     return EntryVerification(
         event_id=event_id,
         position=position,
-        is_redacted=event is not None and event.payload is None,
+        is_redacted=event is not None and event.payload is None and event.withheld is None,
         findings=findings.in_order(),
+        is_withheld=event is not None and event.withheld is not None,
     )
 
 

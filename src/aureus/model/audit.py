@@ -98,6 +98,8 @@ class AuditEntry:
     entry_no: int
     leaf_hash: bytes
     position: int | None = None
+    is_withheld: bool = False
+    """Whether what it held is encrypted and cannot be read here; it is then absent too."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as plain JSON values; ``before`` and ``after`` only where they are."""
@@ -172,6 +174,8 @@ class EntryVerification:
     is_redacted: bool
     """Whether its payload is gone; then its hash is that of what it was."""
     findings: tuple[Finding, ...]
+    is_withheld: bool = False
+    """Whether its payload is encrypted and the key is not here: it was not compared with its hash."""
 
     @property
     def is_intact(self) -> bool:
@@ -232,6 +236,7 @@ def entry_of(event: Event, *, is_redacted: bool = False) -> AuditEntry:
         entry_no=event.entry_no,
         leaf_hash=event.leaf_hash,
         position=event.position,
+        is_withheld=event.is_withheld,
     )
 
 

@@ -46,6 +46,7 @@ NOT_SEARCHED = (
     "snapshots of others that point to memories of the person: each pointer has a hash of what the memory said",
     "names in columns of entries: stream, actor, resource, correlation and event ids are part of what is proved",
     "run logs in other directories and on other hosts, backups, replicas, archived write-ahead logs, exports",
+    "rows in older copies: memories, profiles, sessions and what else is searched is never encrypted, nor are names",
 )
 """What no erasure looks into; every report says so."""
 
@@ -178,11 +179,18 @@ class ErasureRecord:
     record_id: str
     removed: Mapping[str, int]
     entry_nos: tuple[int, ...]
+    encrypted_count: int = 0
+    """How many of the payloads were encrypted."""
 
     @classmethod
     def from_payload(cls, record_id: str, payload: Mapping[str, Any]) -> ErasureRecord:
         """Return the record that an event of `record_fact` says."""
-        return cls(record_id, payload["removed"], tuple(payload["entryNos"]))
+        return cls(
+            record_id,
+            payload["removed"],
+            tuple(payload["entryNos"]),
+            payload.get("encryptedCount", 0),
+        )
 
 
 def subject_mark(subject: str, erasure_id: str) -> str:
@@ -207,10 +215,13 @@ def record_fact(
     actor: str,
     removed: Mapping[str, int],
     entries: Sequence[tuple[int, str]],
+    encrypted_count: int = 0,
+    key_ids: Sequence[str] = (),
 ) -> Fact:
     """Return the fact that a batch states: what it removed, and the entries whose payloads it deletes.
 
-    ``entries`` are entry numbers with the identifiers of their events, by which a verifier finds who redacted what.
+    ``entries`` are entry numbers with the identifiers of their events, by which a verifier finds who redacted what;
+    ``encrypted_count`` of them were encrypted. ``key_ids`` are the keys that the record says are destroyed.
     """
     kind = EventType.PAYLOADS_ERASED if entries else EventType.SUBJECT_ERASED
     return Fact(
@@ -223,6 +234,8 @@ def record_fact(
             "removed": dict(removed),
             "entryNos": [entry_no for entry_no, _ in entries],
             "event_ids": [event_id for _, event_id in entries],
+            **({"encryptedCount": encrypted_count} if encrypted_count else {}),
+            **({"key_ids": list(key_ids)} if key_ids else {}),
         },
         actor=actor,
         audit=AuditPoint(
@@ -254,6 +267,10 @@ class Erasure:
     """Sessions that memories of the person came from and that were not erased: name them to have them erased too."""
     scrub: Scrub
     not_searched: tuple[str, ...] = NOT_SEARCHED
+    destroyed_keys: tuple[str, ...] = ()
+    """The keys of the person that were destroyed: what they encrypted can be read in no copy any more."""
+    unreadable_count: int = 0
+    """Payloads erased here that were encrypted: in older copies of the database too nobody can read them."""
 
     @property
     def is_empty(self) -> bool:
@@ -288,6 +305,8 @@ class Tally:
     run_log_lines: Counter[str] = field(default_factory=Counter[str])
     named_sessions: dict[SessionName, None] = field(default_factory=dict[SessionName, None])
     place: Place = field(default_factory=Place)
+    destroyed_keys: list[str] = field(default_factory=list[str])
+    encrypted_count: int = 0
     _entries: set[int] = field(default_factory=set[int])
 
     def found(self, targets: Targets) -> None:
@@ -308,6 +327,16 @@ class Tally:
         if record is not None:
             self.removed.update(record.removed)
             self.record_ids.append(record.record_id)
+            self.encrypted_count += record.encrypted_count
+
+    def found_key(self, key_id: str | None) -> None:
+        """Take up that a key was found; a dry run counts it."""
+        if self.is_dry_run and key_id is not None:
+            self.removed["subject_keys"] += 1
+
+    def destroyed(self, key_id: str) -> None:
+        """Take up that a key is destroyed."""
+        self.destroyed_keys.append(key_id)
 
     def report(self, scrub: Scrub) -> Erasure:
         """Return the report."""
@@ -326,4 +355,6 @@ class Tally:
             kept_streams=tuple(kept[:LISTED_MAX]),
             named_sessions=tuple(self.named_sessions),
             scrub=scrub,
+            destroyed_keys=tuple(self.destroyed_keys),
+            unreadable_count=self.encrypted_count,
         )

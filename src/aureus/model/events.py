@@ -204,6 +204,8 @@ class Event:
     position: int | None = None
     is_redacted: bool = False
     """Whether payload and metadata were erased; both are then empty, and the hash is still that of what they were."""
+    is_withheld: bool = False
+    """Whether payload and metadata are encrypted and cannot be read here; both are then empty."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as plain JSON values; the hash in hexadecimal."""

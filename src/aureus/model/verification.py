@@ -9,6 +9,7 @@ from typing import Any
 from aureus.model.heads import Head
 from aureus.model.leaf import LeafFields
 from aureus.model.plain import plain_record
+from aureus.model.subject_keys import Withheld
 
 FINDINGS_MAX = 100
 """Findings that a report lists; further ones are counted."""
@@ -31,6 +32,8 @@ class StoredEvent:
     metadata: bytes | None = None
     category: str | None = None
     """What events are listed by beside their stream; None where it is not at hand, as in an export."""
+    withheld: Withheld | None = None
+    """Why payload, metadata and salt are not here although they are stored: encrypted, and not to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,19 @@ class SealedEntry:
     """The leaf hash in the ledger."""
     event: StoredEvent | None
     """The event with that entry number; None when there is none."""
+
+
+def beside(
+    salt: Any, payload: Any, metadata: Any, category: str | None = None
+) -> tuple[bytes | None, bytes | None, bytes | None, str | None, Withheld | None]:
+    """Return what lies beside an event, as a row has it, in the order in which `StoredEvent` takes it."""
+    if isinstance(payload, Withheld):
+        return None, None, None, category, payload
+    return _bytes(salt), _bytes(payload), _bytes(metadata), category, None
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 class FindingKind(StrEnum):
@@ -127,6 +143,10 @@ class Verification:
     hand."""
     unkept: str | None = None
     """Why the head could not be kept outside the database as the last one seen; None when nothing went wrong there."""
+    withheld_count: int = 0
+    """Entries whose payload is encrypted under a key that is not here: it was not compared with its hash."""
+    unreadable_count: int = 0
+    """Entries whose payload is encrypted under a key that was destroyed on record: nobody can read it."""
 
     @property
     def is_intact(self) -> bool:
@@ -156,7 +176,7 @@ class Verification:
             if self.erasures_unchecked
             else ""
         )
-        what = f"intact: {entries}{redacted}{unchecked}, size {self.head.size}"
+        what = f"intact: {entries}{redacted}{unchecked}{self._encrypted}, size {self.head.size}"
         if not self.is_anchored:
             return (
                 f"{what}. NOT ANCHORED: no signed head from outside was compared, so a rewrite of everything, "
@@ -165,6 +185,21 @@ class Verification:
         reach = self.anchors[-1].size
         beyond = "" if reach == self.head.size else f"; behind that it is not anchored ({reach} on)"
         return f"{what}, anchored up to size {reach}{beyond}."
+
+    @property
+    def _encrypted(self) -> str:
+        """Return what is to be said of payloads that nobody compared with their hashes."""
+        unreadable = (
+            f", {self.unreadable_count:,} unreadable since their key was destroyed on record"
+            if self.unreadable_count
+            else ""
+        )
+        withheld = (
+            f", {self.withheld_count:,} NOT COMPARED: encrypted, and the key is not here"
+            if self.withheld_count
+            else ""
+        )
+        return unreadable + withheld
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values, with its verdict."""

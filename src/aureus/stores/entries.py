@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aureus._database.statement import Op, Queries, Row, fetch_all, fetch_one
+from aureus._database.statement import Op, Queries, Row, fetch_all
 from aureus.clock import to_micros
 from aureus.codec import decode
-from aureus.errors import LimitExceeded
+from aureus.errors import LimitExceeded, PayloadWithheld
 from aureus.model.leaf import LeafFields, commitment, leaf_hash
+from aureus.model.subject_keys import Withheld
+from aureus.subject_keys.opening import opened_entries, opened_events
 
 sql = Queries("events")
 
@@ -47,41 +49,58 @@ class StoredEntry:
 
 
 def entry_of(stream: str, version: int) -> Op[StoredEntry | None]:
-    """Return the entry at a version of a stream; None when there is none, or its payload was erased."""
-    return (
-        yield from fetch_one(
-            sql.get_entry, lambda row: _entry(stream, row), stream=stream, version=version
-        )
-    )
+    """Return the entry at a version of a stream; None when there is none, or its payload was erased.
+
+    Raises ``PayloadWithheld`` for one that is encrypted and whose key is not here.
+    """
+    rows = yield from fetch_all(sql.get_entry, lambda row: row, stream=stream, version=version)
+    for row in (yield from opened_entries(rows, event_id=0, salt=10)):
+        if isinstance(row[11], Withheld):
+            raise _withheld(row[0])
+        return _entry(stream, row)
+    return None
 
 
 def told_between(first_stream: str, end_stream: str) -> Op[list[Told]]:
-    """Return what is told in the streams between two names, stream by stream. Raises ``LimitExceeded``."""
+    """Return what is told in the streams between two names, stream by stream.
+
+    Raises ``LimitExceeded``, and ``PayloadWithheld`` for what is encrypted and whose key is not here.
+    """
     found: list[Told] = []
     after = ("", 0)
     while True:
-        page = yield from fetch_all(
+        rows = yield from fetch_all(
             sql.list_stream_range,
-            _told,
+            lambda row: row,
             first_stream=first_stream,
             end_stream=end_stream,
             after_stream=after[0],
             after_version=after[1],
             limit=PAGE,
         )
+        page = [_told(row) for row in (yield from opened_events(rows)) if row[12] is not None]
         found += page
         if len(found) > TOLD_MAX:
             raise LimitExceeded(
                 f"more than {TOLD_MAX:,} events have to be followed; narrow what you ask for",
                 limit=TOLD_MAX,
             )
-        if len(page) < PAGE:
+        if len(rows) < PAGE:
             return found
-        after = (page[-1].stream, page[-1].version)
+        after = (rows[-1][1], rows[-1][2])
 
 
 def _told(row: Row) -> Told:
+    if isinstance(row[12], Withheld):
+        raise _withheld(row[0])
     return Told(row[1], row[2], row[3], row[4], decode(row[12]))
+
+
+def _withheld(event_id: str) -> PayloadWithheld:
+    return PayloadWithheld(
+        f"what event {event_id} says is encrypted, and the key is not here; name the key store that has it",
+        event_id=event_id,
+    )
 
 
 def _entry(stream: str, row: Row) -> StoredEntry:

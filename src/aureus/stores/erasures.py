@@ -68,6 +68,33 @@ def list_payloads(entry_nos: Sequence[int]) -> Op[Payloads]:
     )
 
 
+def count_encrypted(payloads: Payloads) -> Op[int]:
+    """Return how many payloads are encrypted."""
+    if not payloads:
+        return 0
+    entry_nos = [entry_no for entry_no, _ in payloads]
+    return (
+        yield from fetch_one(sql.count_encrypted, lambda row: int(row[0]), entry_nos=entry_nos)
+    ) or 0
+
+
+def is_key_destroyed(key_id: str) -> Op[bool]:
+    """Return whether a record says that a key is destroyed."""
+    return (yield from fetch_one(sql.is_key_destroyed, bool, key_id=key_id)) is not None
+
+
+def destroy_key(key_id: str, *, erasure_id: str, record_id: str, fact: Fact) -> Op[None]:
+    """State the record of a key's destruction: nothing can be written under it from the commit on.
+
+    ``fact`` is the record, with ``record_id`` as its event's identifier and the key under ``key_ids``. Behind
+    ``lock_erasures``; the key store follows after the commit.
+    """
+    now = yield from current_time()
+    yield from record(fact)
+    yield from fetch_one(sql.add_erasure, bool, record_id=record_id, erasure_id=erasure_id, now=now)
+    yield from fetch_one(sql.add_destroyed_key, bool, key_id=key_id, record_id=record_id)
+
+
 def erase_payloads(payloads: Payloads, *, erasure_id: str, record_id: str, fact: Fact) -> Op[None]:
     """State the record of a batch, and delete salt, payload, metadata and references of the entries that it names.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
 from aureus._database.statement import (
@@ -37,7 +37,8 @@ from aureus.model.merkle import (
     verify_consistency,
 )
 from aureus.model.signed_heads import ACTIONS, DECISIONS, SignedHead
-from aureus.model.verification import SealedEntry, StoredEvent
+from aureus.model.verification import SealedEntry, StoredEvent, beside
+from aureus.subject_keys.opening import opened_entries
 
 sql = Queries("proofs")
 
@@ -67,15 +68,14 @@ class ProofOperations(Operations):
         None for it. Raises ``Invalid`` for positions that are none.
         """
         _check_range(first, end)
-        return (
-            yield from last_all(
-                sql.read_page,
-                _entry,
-                first=first,
-                end=min(end, first + ENTRIES_MAX),
-                bytes_max=PAGE_BYTES,
-            )
+        rows = yield from fetch_all(
+            sql.read_page,
+            lambda row: row,
+            first=first,
+            end=min(end, first + ENTRIES_MAX),
+            bytes_max=PAGE_BYTES,
         )
+        return [_entry(row) for row in (yield from opened_entries(rows, event_id=3, salt=16))]
 
     @read
     def get_next_position(self, first: int) -> Op[int | None]:
@@ -297,22 +297,28 @@ def _check_range(first: int, end: int) -> None:
 
 def _entry(row: Row) -> SealedEntry:
     position, entry_no, sealed_hash, event_id, stream, version, kind, actor, micros, *rest = row
-    correlation_id, action, resource, outcome, category, committed, leaf, *kept = rest
-    salt, payload, metadata = map(_bytes, kept)
+    (
+        correlation_id,
+        action,
+        resource,
+        outcome,
+        category,
+        committed,
+        leaf,
+        salt,
+        payload,
+        metadata,
+    ) = rest
     event = None
     if event_id is not None:
         event = StoredEvent(
             LeafFields(
                 event_id, stream, kind, actor, micros or 0, correlation_id, action, resource, outcome
             ),
-            version, bytes(committed), bytes(leaf), salt, payload, metadata, category,
+            version, bytes(committed), bytes(leaf), *beside(salt, payload, metadata, category),
         )  # fmt: skip
     sealed = bytes(sealed_hash or b"")
     return SealedEntry(position, entry_no, sealed if len(sealed) == HASH_BYTES else _NO_HASH, event)
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
 
 
 def _hash(row: Row) -> tuple[int, bytes]:

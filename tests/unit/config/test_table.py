@@ -22,6 +22,7 @@ from aureus.config import (
     MemorySettings,
     RunLogSettings,
     Settings,
+    SubjectKeySettings,
     SubscriptionSettings,
     libpq,
 )
@@ -37,6 +38,7 @@ SECTIONS = {
     "engine": EngineSettings,
     "audit": AuditSettings,
     "ledger": LedgerSettings,
+    "subject_keys": SubjectKeySettings,
     "subscriptions": SubscriptionSettings,
     "memory": MemorySettings,
     "events": EventSettings,

@@ -280,7 +280,7 @@ def test_work_outside_after_a_statement_is_a_bug() -> None:
 
 def test_what_is_kept_is_found_by_later_operations_of_the_tenant() -> None:
     world = World()
-    sources = Sources(world.clock, world.ids, lambda _facts, _now, _tenant: ())
+    sources = Sources(world.clock, world.ids, lambda *_: ())
 
     def body() -> Op[dict[Any, bytes]]:
         found = yield from find_kept(["tide"])

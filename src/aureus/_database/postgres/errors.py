@@ -25,6 +25,7 @@ from aureus.errors import (
     LimitExceeded,
     MigrationError,
     StorageFull,
+    SubjectKeyDestroyed,
     TenantUnbound,
 )
 
@@ -80,6 +81,7 @@ _CLASSES: dict[str, type[AureusError]] = {
     "AU001": IllegalTransition,
     "AU002": TenantUnbound,
     "AU003": IntegrityFailure,
+    "AU004": SubjectKeyDestroyed,
     "23505": AlreadyExists,
     "23503": Conflict,
     "40001": Conflict,

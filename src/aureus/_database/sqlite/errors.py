@@ -1,7 +1,7 @@
 """What a result code of SQLite means: which of our errors the caller sees, and what to do about it.
 
-By code and never by message text, except for the prefixes ``AU001:`` and ``AU003:`` that our own triggers write.
-The source is the list of result codes at sqlite.org/rescode.html; a test walks through the table.
+By code and never by message text, except for the prefixes ``AU001:``, ``AU003:`` and ``AU004:`` that our own triggers
+write. The source is the list of result codes at sqlite.org/rescode.html; a test walks through the table.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from aureus.errors import (
     Invalid,
     LimitExceeded,
     StorageFull,
+    SubjectKeyDestroyed,
 )
 
 _PRIMARY = 0xFF
 """An extended code carries its primary code in the lowest byte."""
 
-_OWN: dict[str, type[AureusError]] = {"AU001: ": IllegalTransition, "AU003: ": IntegrityFailure}
+_OWN: dict[str, type[AureusError]] = {
+    "AU001: ": IllegalTransition,
+    "AU003: ": IntegrityFailure,
+    "AU004: ": SubjectKeyDestroyed,
+}
 
 _CLASSES: dict[int, type[AureusError]] = {
     apsw.SQLITE_BUSY: DatabaseBusy,

@@ -12,6 +12,12 @@ JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = g.entry_no
 JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = g.entry_no
 ORDER BY e.entry_no;
 
+-- name: count_encrypted :one
+-- How many of some entries have an encrypted payload.
+SELECT count(*) FROM aureus.event_payloads AS p
+WHERE p.tenant_id = :tenant_id AND p.entry_no = ANY (CAST(:entry_nos AS bigint[]))
+  AND substring(p.payload FROM 1 FOR 1) = '\x5b';
+
 -- name: mark_entries :many
 -- Name the entries whose payload a record takes away.
 INSERT INTO aureus.erased_entries (tenant_id, entry_no, record_id)

@@ -190,6 +190,7 @@ LIMIT 1;
 -- A bounded look through events in the order of their entries: at most :scan of those that one index finds (:path says
 -- by which and from which end), and of these at most :limit that every filter lets through. The first two columns
 -- say how many were looked at and where the last one stands; they come also when nothing was found.
+-- Words are looked for in payloads that are not encrypted.
 -- Each branch is a range of pairs in their order, and the most that :scan may be: whatever the planner believes about
 -- the number of rows, walking along one index is then cheaper than gathering and sorting. By equality it would take a
 -- common type for a rare one, or the other way round, in a plan that it keeps.
@@ -281,7 +282,7 @@ LEFT JOIN (
       AND (CAST(:correlation_id AS text) IS NULL OR s.correlation_id = :correlation_id)
       AND (CAST(:since AS timestamptz) IS NULL OR s.occurred_at >= CAST(:since AS timestamptz))
       AND (CAST(:until AS timestamptz) IS NULL OR s.occurred_at < CAST(:until AS timestamptz))
-      AND (CAST(:words AS json) IS NULL OR p.payload IS NOT NULL AND NOT EXISTS (
+      AND (CAST(:words AS json) IS NULL OR substring(p.payload FROM 1 FOR 1) = '\x7b' AND NOT EXISTS (
             SELECT FROM json_array_elements_text(CAST(:words AS json)) AS w (word)
             WHERE strpos(lower(convert_from(p.payload, 'UTF8') COLLATE "C"), w.word) = 0))
     ORDER BY s.rank

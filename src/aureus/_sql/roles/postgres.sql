@@ -38,7 +38,7 @@ GRANT DELETE ON aureus.event_payloads, aureus.profiles, aureus.profile_versions,
 GRANT UPDATE ON aureus.run_inputs TO aureus_app;
 GRANT UPDATE (value, erasure_record_id), DELETE ON aureus.world_state_versions TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.event_subjects TO aureus_app;
-GRANT SELECT, INSERT ON aureus.erasures, aureus.erased_entries TO aureus_app;
+GRANT SELECT, INSERT ON aureus.erasures, aureus.erased_entries, aureus.destroyed_keys TO aureus_app;
 GRANT SELECT, INSERT, DELETE ON aureus.snapshots, aureus.snapshot_parts TO aureus_app;
 GRANT UPDATE (is_verified, verified_at) ON aureus.snapshots TO aureus_app;
 GRANT UPDATE (content, salt, erasure_record_id) ON aureus.snapshot_parts TO aureus_app;

@@ -53,3 +53,14 @@ SELECT true FROM aureus.streams WHERE tenant_id = :tenant_id AND stream = :strea
 INSERT INTO aureus.erasures (tenant_id, record_id, erasure_id, erased_at)
 VALUES (:tenant_id, :record_id, :erasure_id, :now)
 RETURNING record_id;
+
+-- name: add_destroyed_key :one
+-- Name a key that a record says is destroyed. No row: one says so already.
+INSERT INTO aureus.destroyed_keys (tenant_id, key_id, record_id)
+VALUES (:tenant_id, :key_id, :record_id)
+ON CONFLICT (tenant_id, key_id) DO NOTHING
+RETURNING key_id;
+
+-- name: is_key_destroyed :one
+-- Whether a record says that a key is destroyed.
+SELECT true FROM aureus.destroyed_keys WHERE tenant_id = :tenant_id AND key_id = :key_id;

@@ -12,6 +12,12 @@ CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = g.val
 CROSS JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = g.value
 ORDER BY e.entry_no;
 
+-- name: count_encrypted :one
+-- How many of some entries have an encrypted payload.
+SELECT count(*) FROM aureus.event_payloads AS p
+WHERE p.tenant_id = :tenant_id AND p.entry_no IN (SELECT value FROM json_each(:entry_nos))
+  AND substr(p.payload, 1, 1) = x'5b';
+
 -- name: mark_entries :many
 -- Name the entries whose payload a record takes away.
 INSERT INTO aureus.erased_entries (tenant_id, entry_no, record_id)

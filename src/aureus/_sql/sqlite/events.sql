@@ -128,6 +128,7 @@ LIMIT 1;
 -- A bounded look through events in the order of their entries: at most :scan of those that one index finds (:path says
 -- by which and from which end), and of these at most :limit that every filter lets through. The first two columns
 -- say how many were looked at and where the last one stands; they come also when nothing was found.
+-- Words are looked for in payloads that are not encrypted.
 WITH scanned AS MATERIALIZED (
     SELECT * FROM (SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
     WHERE :path = 'oldest of all' AND e.tenant_id = :tenant_id AND e.entry_no > :cursor
@@ -191,7 +192,7 @@ LEFT JOIN (
       AND (:correlation_id IS NULL OR s.correlation_id = :correlation_id)
       AND (:since IS NULL OR s.occurred_at >= :since)
       AND (:until IS NULL OR s.occurred_at < :until)
-      AND (:words IS NULL OR p.payload IS NOT NULL AND NOT EXISTS (
+      AND (:words IS NULL OR substr(p.payload, 1, 1) = x'7b' AND NOT EXISTS (
             SELECT 1 FROM json_each(:words) AS w WHERE instr(lower(CAST(p.payload AS TEXT)), w.value) = 0))
     ORDER BY s.rank
     LIMIT :limit

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Unpack
 
 from aureus._database.operation import Operations, read
-from aureus._database.statement import Op, Queries, fetch_all, fetch_one
+from aureus._database.statement import Op, Queries, fetch_all
 from aureus.clock import from_micros, to_micros
 from aureus.codec import encode_made
 from aureus.errors import Invalid, NotFound
@@ -23,6 +23,7 @@ from aureus.model.audit_references import ReferenceKind
 from aureus.model.events import NAME_CHARACTERS_MAX
 from aureus.model.verification import SealedEntry
 from aureus.stores.audit.rows import audit_entry, check_moment, check_name, stored_entry
+from aureus.subject_keys.opening import opened_entries, opened_events
 
 sql = Queries("audit")
 
@@ -70,10 +71,11 @@ class FindingOperations(Operations):
     @read
     def get(self, event_id: str) -> Op[AuditEntry]:
         """Return one entry by its identifier. Raises ``NotFound``, also for an event that is no audit entry."""
-        found = yield from fetch_one(sql.get_audit_entry, audit_entry, event_id=event_id)
-        if found is None:
+        rows = yield from fetch_all(sql.get_audit_entry, lambda row: row, event_id=event_id)
+        if not rows:
             raise NotFound(f"there is no audit entry {event_id!r}", event_id=event_id)
-        return (yield from _placed([found]))[0]
+        (row,) = yield from opened_events(rows)
+        return (yield from _placed([audit_entry(row)]))[0]
 
     @read
     def list(
@@ -111,8 +113,8 @@ class FindingOperations(Operations):
             limit=count,
             **wanted.parameters,
         )
-        found = [audit_entry(row[3:]) for row in rows if row[3] is not None]
-        entries = tuple((yield from _placed(found)))
+        opened = yield from opened_events([row[3:] for row in rows if row[3] is not None])
+        entries = tuple((yield from _placed([audit_entry(row) for row in opened])))
         scanned_count, *reached = rows[0][:3]
         if len(entries) == count:
             return AuditPage(entries, _cursor((entries[-1].occurred_at, entries[-1].entry_no)))
@@ -132,10 +134,11 @@ class FindingOperations(Operations):
     @read
     def get_stored(self, event_id: str) -> Op[SealedEntry]:
         """Return an entry as it is stored, for verifying; at position -1, sealed or not. Raises ``NotFound``."""
-        found = yield from fetch_one(sql.get_stored_entry, stored_entry, event_id=event_id)
-        if found is None:
+        rows = yield from fetch_all(sql.get_stored_entry, lambda row: row, event_id=event_id)
+        if not rows:
             raise NotFound(f"there is no audit entry {event_id!r}", event_id=event_id)
-        return found
+        (row,) = yield from opened_entries(rows, event_id=0, salt=13)
+        return stored_entry(row)
 
 
 def _placed(entries: Sequence[AuditEntry]) -> Op[Sequence[AuditEntry]]:

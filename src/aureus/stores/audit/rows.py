@@ -19,7 +19,8 @@ from aureus.model.audit_references import REFERENCE_CHARACTERS_MAX
 from aureus.model.events import Event
 from aureus.model.leaf import LeafFields
 from aureus.model.memories import Provenance
-from aureus.model.verification import SealedEntry, StoredEvent
+from aureus.model.subject_keys import Withheld
+from aureus.model.verification import SealedEntry, StoredEvent, beside
 
 MODES_STREAM = "audit"
 """The stream of what happens to the trail itself; those of entries are ``audit/<actor>``."""
@@ -65,14 +66,15 @@ def check_moment(moment: Any, what: str) -> None:
 def audit_entry(row: Row) -> AuditEntry:
     """Return the entry that a row holds."""
     event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
-    correlation_id, action, resource, outcome, leaf_hash, payload, metadata, is_there = rest
+    correlation_id, action, resource, outcome, leaf_hash, payload, metadata, *_ = rest
+    is_withheld = isinstance(payload, Withheld)
     event = Event(
         event_id=event_id,
         stream=stream,
         version=version,
         entry_no=entry_no,
         type=kind,
-        payload={} if payload is None else decode(payload),
+        payload={} if payload is None or is_withheld else decode(payload),
         metadata={} if metadata is None else decode(metadata),
         actor=actor,
         occurred_at=occurred_at,
@@ -81,8 +83,9 @@ def audit_entry(row: Row) -> AuditEntry:
         resource=resource,
         outcome=outcome,
         leaf_hash=bytes(leaf_hash),
+        is_withheld=is_withheld,
     )
-    return entry_of(event, is_redacted=not is_there)
+    return entry_of(event, is_redacted=payload is None)
 
 
 def stored_entry(row: Row) -> SealedEntry:
@@ -98,12 +101,6 @@ def stored_entry(row: Row) -> SealedEntry:
         version,
         bytes(committed),
         bytes(leaf),
-        _bytes(salt),
-        _bytes(payload),
-        _bytes(metadata),
+        *beside(salt, payload, metadata),
     )
     return SealedEntry(-1, entry_no, bytes(leaf), event)
-
-
-def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)

@@ -10,6 +10,7 @@ from aureus._database.statement import (
 )
 from aureus.model.tails import Horizon, Tail
 from aureus.stores.events.rows import as_it_is, event_of
+from aureus.subject_keys.opening import opened_events
 
 sql = Queries("events")
 
@@ -51,7 +52,8 @@ class EventTails(Operations):
             limit=TAIL_MAX,
         )
         numbers = [row[2] for row in rows if row[2] is not None]
-        events = [event_of(row[3:]) for row in rows if row[3] is not None]
+        found = yield from opened_events([row[3:] for row in rows if row[3] is not None])
+        events = [event_of(row) for row in found]
         return previous.advanced(
             numbers, events, Horizon(*rows[0][:2]), has_more=len(numbers) == TAIL_MAX
         )

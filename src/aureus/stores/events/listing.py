@@ -25,6 +25,7 @@ from aureus.model.events import (
 from aureus.stores.events.rows import as_it_is, event_of, number_of
 from aureus.stores.events.stating import wanted_of
 from aureus.stores.events.streams import NUMBER_MAX, EventStreams
+from aureus.subject_keys.opening import opened_events
 
 sql = Queries("events")
 
@@ -54,7 +55,8 @@ class EventLists(EventStreams):
 
         Filters: ``stream``, ``type``, ``category``, ``actor``, ``correlation_id``, ``since`` and ``until`` (times of
         ``occurred_at``, the second one exclusive), and ``text``: words that all occur somewhere in the payload, as they
-        are written there, A to Z in either case. At most 2,000 events; ``cursor`` is that of the page before.
+        are written there, A to Z in either case; those of encrypted ones are not found. At most 2,000 events;
+        ``cursor`` is that of the page before.
 
         A stream, a type or a category alone is found by its index. With more than that, one call looks at no more than
         2,000 events (of the stream, the type, the category, or all) and returns what it found among them: few or none,
@@ -80,7 +82,8 @@ class EventLists(EventStreams):
             limit=count,
             **asdict(wanted),
         )
-        events = tuple(event_of(row[2:]) for row in rows if row[2] is not None)
+        found = yield from opened_events([row[2:] for row in rows if row[2] is not None])
+        events = tuple(event_of(row) for row in found)
         scanned_count, reached_no = rows[0][:2]
         if len(events) == count:
             return EventPage(events, events[-1].entry_no)

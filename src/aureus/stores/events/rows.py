@@ -9,6 +9,7 @@ from aureus.codec import decode
 from aureus.model.events import (
     Event,
 )
+from aureus.model.subject_keys import Withheld
 
 
 def as_it_is(row: Row) -> Row:
@@ -25,13 +26,14 @@ def event_of(row: Row) -> Event:
     """Return the event of a row; without a payload it is redacted."""
     event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
     correlation_id, action, resource, outcome, leaf_hash, payload, metadata = rest
+    is_withheld = isinstance(payload, Withheld)
     return Event(
         event_id=event_id,
         stream=stream,
         version=version,
         entry_no=entry_no,
         type=kind,
-        payload={} if payload is None else decode(payload),
+        payload={} if payload is None or is_withheld else decode(payload),
         metadata={} if metadata is None else decode(metadata),
         actor=actor,
         occurred_at=occurred_at,
@@ -41,4 +43,5 @@ def event_of(row: Row) -> Event:
         outcome=outcome,
         leaf_hash=bytes(leaf_hash),
         is_redacted=payload is None,
+        is_withheld=is_withheld,
     )

@@ -8,7 +8,8 @@ from aureus.codec import check_text
 from aureus.errors import NotFound
 from aureus.model.events import STREAM_CHARACTERS_MAX, Event, StreamSummary
 from aureus.model.world_state import end_of_prefix
-from aureus.stores.events.rows import event_of
+from aureus.stores.events.rows import as_it_is, event_of
+from aureus.subject_keys.opening import opened_events
 
 sql = Queries("events")
 
@@ -30,10 +31,11 @@ class EventStreams(Operations):
     @read
     def get(self, event_id: str) -> Op[Event]:
         """Return one event by its identifier. Raises ``NotFound``."""
-        found = yield from fetch_one(sql.get_event, event_of, event_id=event_id)
-        if found is None:
+        rows = yield from fetch_all(sql.get_event, as_it_is, event_id=event_id)
+        if not rows:
             raise NotFound(f"there is no event {event_id!r}", event_id=event_id)
-        return found
+        (row,) = yield from opened_events(rows)
+        return event_of(row)
 
     @read
     def read_stream(
@@ -51,16 +53,15 @@ class EventStreams(Operations):
         before it.
         """
         query = sql.read_stream_backwards if newest_first else sql.read_stream
-        return (
-            yield from fetch_all(
-                query,
-                event_of,
-                stream=stream,
-                after_version=after_version,
-                to_version=NUMBER_MAX if to_version is None else to_version,
-                limit=max(1, min(limit, PAGE_MAX)),
-            )
+        rows = yield from fetch_all(
+            query,
+            as_it_is,
+            stream=stream,
+            after_version=after_version,
+            to_version=NUMBER_MAX if to_version is None else to_version,
+            limit=max(1, min(limit, PAGE_MAX)),
         )
+        return [event_of(row) for row in (yield from opened_events(rows))]
 
     @read
     def list_streams(

@@ -33,6 +33,7 @@ from aureus.stores.subscriptions.rows import (
     parked_of,
     sealed_event_of,
 )
+from aureus.subject_keys.opening import opened_events
 
 sql = Queries("subscriptions")
 
@@ -86,7 +87,8 @@ class ConsumerOperations(Operations):
         )
         size, has_unsealed, scanned_count, last_position, missing_position = rows[0][:5]
         _check_dense(after_position, scan, size, scanned_count, last_position, missing_position)
-        events = tuple(sealed_event_of(row[5:-1]) for row in rows if row[5] is not None)
+        found = yield from opened_events([row[5:-1] for row in rows if row[5] is not None], 1)
+        events = tuple(sealed_event_of(row) for row in found)
         reached = after_position if last_position is None else last_position
         if events and (len(events) == count or len(events) < rows[0][-1]):
             reached = events[-1].position or 0

@@ -9,6 +9,7 @@ from aureus._database.statement import Row
 from aureus.codec import check_name, decode, encode_text
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.events import STREAM_CHARACTERS_MAX, Event
+from aureus.model.subject_keys import Withheld
 from aureus.model.subscriptions import (
     BUCKETS_MAX,
     NAME_BYTES_MAX,
@@ -145,13 +146,14 @@ def sealed_event_of(row: Row) -> Event:
     """Return the event of a row of sealed entries; one whose content was erased has none."""
     position, event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
     correlation_id, action, resource, outcome, leaf_hash, payload, metadata = rest
+    is_withheld = isinstance(payload, Withheld)
     return Event(
         event_id=event_id,
         stream=stream,
         version=version,
         entry_no=entry_no,
         type=kind,
-        payload={} if payload is None else decode(payload),
+        payload={} if payload is None or is_withheld else decode(payload),
         metadata={} if metadata is None else decode(metadata),
         actor=actor,
         occurred_at=occurred_at,
@@ -162,4 +164,5 @@ def sealed_event_of(row: Row) -> Event:
         leaf_hash=bytes(leaf_hash),
         position=position,
         is_redacted=payload is None,
+        is_withheld=is_withheld,
     )
