@@ -19,6 +19,7 @@ def erase_batch(stage: Stage) -> Prepared:
     write_life(stage.stores)
     stage.stores.memories.index()
     stage.stores.world_state.set("hers", 1)
+    stage.stores.snapshots.create("planner", world_scope="default", snapshot_id="of others")
     run = stage.start("r1").run
     stage.advance(
         run, status=RunStatus.FAILED, keeps_lease=False, changes=[finished("read", '"x"')]

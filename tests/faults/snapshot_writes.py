@@ -36,6 +36,18 @@ def roll_back(stage: Stage) -> Prepared:
     return lambda: stage.stores.snapshots.attempt("s", approval_id="ok", rollback_id="back")
 
 
+def roll_back_many(stage: Stage) -> Prepared:
+    """Return a rollback whose events go to many streams at once."""
+    for number in range(12):
+        stage.stores.world_state.set(f"k{number}", 1)
+        stage.stores.sessions.save("a", f"s{number}", {"n": 1})
+    check_snapshot(stage)()
+    for number in range(12):
+        stage.stores.world_state.delete(f"k{number}")
+        stage.stores.sessions.save("a", f"s{number}", {"n": 2})
+    return lambda: stage.stores.snapshots.attempt("s", rollback_id="back")
+
+
 def fail_to_roll_back(stage: Stage) -> Prepared:
     """Return a rollback to a snapshot that was changed."""
     check_snapshot(stage)()
@@ -67,5 +79,6 @@ def delete_snapshot(stage: Stage) -> Prepared:
 
 
 SNAPSHOT_WRITES = [
-    create_snapshot, check_snapshot, roll_back, fail_to_roll_back, request_approval, decide_approval, delete_snapshot,
+    create_snapshot, check_snapshot, roll_back, roll_back_many, fail_to_roll_back, request_approval,
+    decide_approval, delete_snapshot,
 ]  # fmt: skip

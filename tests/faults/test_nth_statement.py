@@ -294,6 +294,13 @@ def transform_world_state(stage: Stage) -> Prepared:
     return lambda: stage.stores.world_state.transform("k", lambda value: [value])
 
 
+def prune_world_state(stage: Stage) -> Prepared:
+    """Return the pruning of what two keys had."""
+    for key in ("k", "l", "k", "l", "k"):
+        stage.stores.world_state.increment(key)
+    return lambda: stage.stores.world_state.prune_batch(keep_newest=1, record_id="record")
+
+
 def delete_world_state(stage: Stage) -> Prepared:
     """Return the deletion of a key."""
     stage.stores.world_state.set("k", 1)
@@ -357,7 +364,7 @@ OPERATIONS = [
     *MEMORY_WRITES, *ERASING, *EMBEDDING_WRITES,
     save_session, revive_session, append_messages, delete_session, delete_agent, reset_session, set_session_expiry,
     sweep_sessions, prune_sessions, adopt_sessions, begin_index, index_states, drop_index,
-    set_world_state, increment_world_state, transform_world_state, delete_world_state,
+    set_world_state, increment_world_state, transform_world_state, delete_world_state, prune_world_state,
     append_audit_entry, set_audit_mode, prune_audit,
     *INDEX_STEPS,
     seal, sign_head, accept_restore,

@@ -30,6 +30,12 @@ SELECT 'big', 's' || n, p, CASE WHEN p > 3 THEN 'memory' ELSE 'session' END,
     CASE WHEN p <= 3 THEN 'sessions' ELSE '' END, 'm' || n / 100 || '-' || p, 1,
     sha256('x'), sha256('x'), CASE WHEN p <= 3 THEN '{{}}' END, now() - n * interval '1 s'
 FROM generate_series(1, {ROWS}) n, generate_series(1, 10) p;
+INSERT INTO aureus.snapshot_parts (tenant_id, snapshot_id, part_no, kind, place, name, version, content_hash, leaf_hash,
+    content, created_at)
+SELECT 'big', 's' || n, 11, 'world_state', 'w' || n % 50, 'k' || n, 1, sha256('x'), sha256('x'), '1', now()
+FROM generate_series(1, {ROWS}) n;
+INSERT INTO aureus.world_state
+SELECT 'big', 'w' || n % 50, 'k' || n, 2, '1', false, 'o2', now(), now() FROM generate_series(1, {ROWS}) n;
 INSERT INTO aureus.rollbacks
 SELECT 'big', 'b' || n, 's' || n, 's1', NULL, 'LOW', 'me', NULL, now() - n * interval '1 s', '{{}}', '[]'
 FROM generate_series(1, {ROWS}) n;
@@ -86,6 +92,10 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"agent_id": "a17", "collection": "sessions", "session_id": "m17-2"},
         "snapshot_parts_session",
     ),
+    Query("snapshots", "is_key_captured"): (
+        {"scope": "w17", "key": "k1017"},
+        "snapshot_parts_key",
+    ),
     Query("snapshots", "list_rollbacks"): (_PAGE, "rollbacks_newest"),
     Query("snapshots", "list_rollback_approvals"): (_PAGE, "rollback_approvals_newest"),
     Query("sessions", "list_documents"): (
@@ -95,6 +105,17 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("world_state", "list_written_values"): (
         {"scope": "w17", "wanted": '[{"key": "k17", "operation_id": "o1"}]'},
         "world_state_versions_operation",
+    ),
+    Query("world_state", "list_prunable_versions"): (
+        {
+            "scope": "w17",
+            "keep_newest": 1,
+            "before_at": datetime.max.replace(tzinfo=UTC),
+            "after_key": "k17",
+            "after_version": 1,
+            "limit": 20,
+        },
+        "snapshot_parts_key",
     ),
     Query("world_state", "count_world_state_versions"): (
         {"scope": "w17"},

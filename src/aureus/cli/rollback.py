@@ -106,6 +106,7 @@ def _asked(
     now = utc_now()
     for approval in client.snapshots.list_approvals(snapshot_id=snapshot.snapshot_id):
         is_good = approval.status in _OPEN and approval.expires_at > now
+        is_good = is_good and approval.risk.rank >= snapshot.risk.rank
         if is_good and approval.requested_by == actor and approval.root == snapshot.root:
             return approval
     return client.snapshots.request_approval(

@@ -142,6 +142,7 @@ def show(*, snapshot_id: str, limit: int, as_json: bool, **flags: Any) -> None:
                 "version": part.version,
                 "hash": part.hash.hex(),
                 "content": part.content,
+                "erasure_record_id": part.erasure_record_id,
             }
             for part in parts
         ]
@@ -169,7 +170,9 @@ def verify(*, snapshot_id: str, as_json: bool, **flags: Any) -> None:
         return
     click.echo(f"intact: {found.snapshot.part_count} parts, root {found.snapshot.root.hex()}")
     if found.erased:
-        note(f"{len(found.erased)} memories were removed for good since")
+        note(f"removed for good since: {', '.join(map(plain_text, found.erased))}")
+    for record_id in found.erasure_records:
+        note(f"erased by record {record_id}")
 
 
 @snapshots.command()
@@ -321,6 +324,8 @@ def _version(version: int | None) -> str:
 
 
 def _shown(part: SnapshotPart) -> str:
+    if part.is_erased:
+        return "(erased)"
     text = plain_text(part.content or "")
     return text if len(text) <= 60 else f"{text[:59]}…"
 

@@ -42,8 +42,8 @@ LISTED_MAX = 100
 
 NOT_SEARCHED = (
     "text inside payloads, states and results that names the person without being marked as about them",
-    "keys of the world state, sessions, streams and runs that were not named; values of keys in snapshots",
-    "snapshots of others that point to memories of the person: each pointer has a hash of what the memory said",
+    "keys of the world state, sessions, streams and runs that were not named",
+    "hashes without a salt in snapshots of others: of parts taken before there were salts, of memories purged before",
     "names in columns of entries: stream, actor, resource, correlation and event ids are part of what is proved",
     "run logs in other directories and on other hosts, backups, replicas, archived write-ahead logs, exports",
     "rows in older copies: memories, profiles, sessions and what else is searched is never encrypted, nor are names",

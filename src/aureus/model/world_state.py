@@ -134,6 +134,7 @@ class WorldStateSnapshot:
 class PrunedVersions:
     """What one batch of pruning removed; ``place`` is (key, version) up to which it has looked."""
 
+    scope: str
     version_count: int
     record_id: str | None
     """The event that tells of it; None when nothing was removed."""

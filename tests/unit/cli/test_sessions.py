@@ -147,3 +147,16 @@ def test_keys_are_set_read_and_listed(shell: Shell) -> None:
         client.world_state.delete("plan")
     assert "(deleted)" in shell.say("state", "history", "plan")
     assert "nothing there" in shell.run("state", "list").stderr
+
+
+def test_old_versions_of_keys_are_pruned(shell: Shell) -> None:
+    for number in range(4):
+        shell.say("state", "set", "plan", str(number))
+    refused = shell.run("state", "prune")
+    assert isinstance(refused.exception, Invalid)
+    assert "--keep N" in str(refused.exception)
+    assert shell.run("state", "prune", "--before", "yesterday").exit_code == 2
+    assert shell.say("state", "prune", "--before", "2020-01-01") == "0 versions\n"
+    done = shell.load("state", "prune", "--keep", "2", "--reason", "tidy")
+    assert (done["scope"], done["version_count"], len(done["record_ids"])) == ("default", 2, 1)
+    assert [entry["version"] for entry in shell.load("state", "history", "plan")] == [4, 3]

@@ -8,7 +8,7 @@ from aureus._database.operation import AsyncStore, Store
 from aureus.model.world_state import PrunedVersions, WorldStatePruning
 from aureus.stores.world_state.pruning import WorldStateCare, pruning_of
 from aureus.stores.world_state.reading import PAGE_MAX, WorldStateReads
-from aureus.stores.world_state.rows import checked_scope, scope_of
+from aureus.stores.world_state.rows import checked_scope
 from aureus.stores.world_state.writing import WorldStateWrites
 
 __all__ = ["PAGE_MAX", "AsyncWorldStateStore", "WorldStateOperations", "WorldStateStore"]
@@ -46,7 +46,7 @@ class WorldStateStore(Store, WorldStateOperations):
                 )
             )
             after = batches[-1].place
-        return pruning_of(scope_of(self._operations), batches)
+        return pruning_of(batches)
 
     def scope(self, name: str) -> WorldStateStore:
         """Return the same operations on another scope, which exists as soon as it has a key."""
@@ -74,7 +74,7 @@ class AsyncWorldStateStore(AsyncStore, WorldStateOperations):
                 )
             )
             after = batches[-1].place
-        return pruning_of(scope_of(self._operations), batches)
+        return pruning_of(batches)
 
     def scope(self, name: str) -> AsyncWorldStateStore:
         """Return the same operations on another scope, which exists as soon as it has a key."""

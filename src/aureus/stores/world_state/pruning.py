@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aureus._database.operation import write
 from aureus._database.statement import (
@@ -75,7 +75,9 @@ class WorldStateCare(WorldStateScope):
         )
         if earlier is not None:
             place = (str(earlier["place"][0]), int(earlier["place"][1]))
-            return PrunedVersions(int(earlier["versionCount"]), chosen, place, is_done=False)
+            return PrunedVersions(
+                self._scope, int(earlier["versionCount"]), chosen, place, is_done=False
+            )
         old = yield from fetch_all(
             sql.list_prunable_versions,
             lambda row: _Old(str(row[0]), int(row[1]), bool(row[2])),
@@ -87,7 +89,7 @@ class WorldStateCare(WorldStateScope):
             limit=BATCH_MAX,
         )
         if not old:
-            return PrunedVersions(0, None, after, is_done=True)
+            return PrunedVersions(self._scope, 0, None, after, is_done=True)
         yield from record(self._pruned(old, chosen, keep_newest, before, actor, reason))
         yield from fetch_all(
             sql.hold_keys,
@@ -102,7 +104,7 @@ class WorldStateCare(WorldStateScope):
         if not len(old) == len(emptied) == len(gone):
             raise Conflict("versions were removed in the same moment; nothing was, repeat the call")
         place = (old[-1].key, old[-1].version)
-        return PrunedVersions(len(old), chosen, place, is_done=len(old) < BATCH_MAX)
+        return PrunedVersions(self._scope, len(old), chosen, place, is_done=len(old) < BATCH_MAX)
 
     def _pruned(
         self,
@@ -114,7 +116,7 @@ class WorldStateCare(WorldStateScope):
         reason: str,
     ) -> Fact:
         """Return the fact that versions were removed: of which keys, which, and of how many of them events tell."""
-        removed = []
+        removed: list[dict[str, Any]] = []
         for key, group in groupby(old, key=lambda one: one.key):
             versions = list(group)
             removed.append(
@@ -144,10 +146,10 @@ class WorldStateCare(WorldStateScope):
         )
 
 
-def pruning_of(scope: str, batches: Sequence[PrunedVersions]) -> WorldStatePruning:
-    """Return what batches removed together."""
+def pruning_of(batches: Sequence[PrunedVersions]) -> WorldStatePruning:
+    """Return what batches of one scope removed together."""
     records = tuple(one.record_id for one in batches if one.record_id is not None)
-    return WorldStatePruning(scope, sum(one.version_count for one in batches), records)
+    return WorldStatePruning(batches[0].scope, sum(one.version_count for one in batches), records)
 
 
 def _check(keep_newest: int | None, before: datetime | None, reason: str) -> None:

@@ -31,11 +31,6 @@ class WorldStateScope(Operations):
     def __init__(self, scope: str = DEFAULT_SCOPE) -> None:
         self._scope = scope
 
-    @property
-    def scope_name(self) -> str:
-        """The scope that they work on."""
-        return self._scope
-
     def _named(self, key: str) -> dict[str, Any]:
         return {"scope": self._scope, "key": checked_key(key)}
 
@@ -74,11 +69,6 @@ def setting_of(scope: str, key: str, encoded: bytes, actor: str, operation: str)
         valueBytes=len(encoded),
         sha256=sha256(encoded).hexdigest(),
     )
-
-
-def scope_of(operations: Operations) -> str:
-    """Return the scope that operations on the world state work on."""
-    return operations.scope_name if isinstance(operations, WorldStateScope) else DEFAULT_SCOPE
 
 
 def checked_scope(name: str) -> str:
