@@ -80,7 +80,9 @@ def test_plans_of_an_empty_table_are_let_go_and_made_anew_without_statistics(
                 execute(owner, query.name, parameters, query.noun)
         with psycopg.connect(postgres_database.url(), autocommit=True) as writer:
             for table in TABLES_SEEDED:
-                writer.execute(f"ALTER TABLE aureus.{table} SET (autovacuum_enabled = off)")
+                writer.execute(
+                    f"ALTER TABLE aureus.{table} SET (autovacuum_enabled = off)".encode()
+                )
             for statement in SEED.split(";"):
                 writer.execute(statement.encode())
         owner.execute(LET_GO)
