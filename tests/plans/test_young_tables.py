@@ -42,7 +42,6 @@ YOUNG: dict[Query, dict[str, Any]] = {
         **PAGE, "memory_ids": ["m17", "m18"],
     },
     Query("memories", "list_found_memories"): {**PAGE, "memory_ids": ["m17", "m18"]},
-    Query("text_index", "drop_documents"): {"space": "memories", "target_ids": ["m17", "m18"]},
     Query("text_index", "list_pending"): {"space": "memories", "limit": 20},
     Query("text_index", "take_pending"): {"space": "memories", "limit": 20, "words_max": 1000},
     Query("text_index", "find_postings"): {
