@@ -42,7 +42,6 @@ YOUNG: dict[Query, dict[str, Any]] = {
         **PAGE, "memory_ids": ["m17", "m18"],
     },
     Query("memories", "list_found_memories"): {**PAGE, "memory_ids": ["m17", "m18"]},
-    Query("text_index", "drop_documents"): {"space": "memories", "target_ids": ["m17", "m18"]},
     Query("text_index", "list_pending"): {"space": "memories", "limit": 20},
     Query("text_index", "take_pending"): {"space": "memories", "limit": 20, "words_max": 1000},
     Query("text_index", "find_postings"): {
@@ -80,7 +79,9 @@ def test_plans_of_an_empty_table_are_let_go_and_made_anew_without_statistics(
                 execute(owner, query.name, parameters, query.noun)
         with psycopg.connect(postgres_database.url(), autocommit=True) as writer:
             for table in TABLES_SEEDED:
-                writer.execute(f"ALTER TABLE aureus.{table} SET (autovacuum_enabled = off)")
+                writer.execute(
+                    f"ALTER TABLE aureus.{table} SET (autovacuum_enabled = off)".encode()
+                )
             for statement in SEED.split(";"):
                 writer.execute(statement.encode())
         owner.execute(LET_GO)

@@ -36,16 +36,10 @@ WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (ARRAY(
 RETURNING target_id, length, terms;
 
 -- name: drop_documents :many
--- Delete the documents of targets whose state has changed. Each target is looked up by itself: without statistics a walk
--- through all documents of the tenant looks as quick.
-DELETE FROM aureus.text_index_documents AS d
-USING unnest(CAST(:target_ids AS text[])) AS t (target_id)
-CROSS JOIN LATERAL (
-    SELECT o.document_no FROM aureus.text_index_documents AS o
-    WHERE o.tenant_id = :tenant_id AND o.space = :space AND o.target_id = t.target_id
-    LIMIT 1) AS f
-WHERE d.tenant_id = :tenant_id AND d.space = :space AND d.document_no = f.document_no
-RETURNING d.document_no, d.length;
+-- Delete the documents of targets whose state has changed.
+DELETE FROM aureus.text_index_documents
+WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (CAST(:target_ids AS text[]))
+RETURNING document_no, length;
 
 -- name: count_dead :exec
 -- Count documents that died to the segments that hold their postings.
