@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aureus.config import Settings
-    from aureus.ledger.keys import PublicKey
+    from aureus.ledger.keys import PublicKey, SigningKey
     from aureus.ledger.notes import Note
     from aureus.model.verification import Verification
 
@@ -34,6 +34,14 @@ _FINDINGS_SHOWN = 20
 _FILE = click.Path(path_type=Path)
 _key_file_option: Callable[[Any], Any] = click.option(
     "--key-file", type=_FILE, metavar="FILE", help="File with the private key."
+)
+_key_files_option: Callable[[Any], Any] = click.option(
+    "--key-file",
+    "key_files",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="File with a private key; may be given often, and each of them signs.",
 )
 _keys_option: Callable[[Any], Any] = click.option(
     "--key",
@@ -131,16 +139,14 @@ def keygen(*, key_file: Path | None, name: str | None, as_json: bool) -> None:
 
 
 @ledger.command()
-@_key_file_option
+@_key_files_option
 @database_options
 @json_option
-def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
-    """Sign the head and print it as a signed note, to be kept elsewhere."""
-    from aureus.ledger.keys import SigningKey
-
-    key = SigningKey.load(_key_path(key_file, settings_of(flags)))
+def sign(*, key_files: tuple[Path, ...], as_json: bool, **flags: Any) -> None:
+    """Sign the head and print it as a signed note, to be kept elsewhere; it keeps the signatures that it has."""
+    keys = _signing_keys(key_files, settings_of(flags))
     with opened(flags) as client:
-        signed = client.ledger.sign(key)
+        signed = client.ledger.sign(*keys)
     if as_json:
         show_json(signed.to_dict())
     else:
@@ -148,16 +154,14 @@ def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
 
 
 @ledger.command()
-@_key_file_option
+@_key_files_option
 @database_options
 @json_option
-def anchor(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
+def anchor(*, key_files: tuple[Path, ...], as_json: bool, **flags: Any) -> None:
     """Anchor the heads of all tenants, and print the one head that covers them, signed where there is a key."""
-    from aureus.ledger.keys import SigningKey
-
     settings = settings_of(flags)
-    has_key = key_file is not None or settings.ledger.key_file is not None
-    keys = [SigningKey.load(_key_path(key_file, settings))] if has_key else []
+    has_key = bool(key_files) or settings.ledger.key_file is not None
+    keys = _signing_keys(key_files, settings) if has_key else []
     with opened(flags) as client:
         done = client.anchors.anchor(*keys)
     if as_json:
@@ -268,6 +272,10 @@ def verify(
                 report = client.anchors.verify(keys=trusted, notes=notes)
             else:
                 report = client.ledger.verify(keys=trusted, notes=notes, since_last=since_last)
+        if notes and not trusted:
+            note(
+                "the heads given were compared; nobody's signature on them, since no --key was given"
+            )
     show_report(report, as_json=as_json)
 
 
@@ -292,6 +300,12 @@ def accept_restore(*, anchors: bool, as_json: bool, **flags: Any) -> None:
         show_json(begun.to_dict())
     else:
         click.echo(f"incarnation {begun.incarnation}, from size {begun.size} on")
+
+
+def _signing_keys(given: Sequence[Path], settings: Settings) -> list[SigningKey]:
+    from aureus.ledger.keys import SigningKey
+
+    return [SigningKey.load(path) for path in given or [_key_path(None, settings)]]
 
 
 def _key_path(given: Path | None, settings: Settings) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,10 @@ class PublicKey:
     @classmethod
     def from_text(cls, text: str) -> PublicKey:
         """Return the key of such a line. Raises ``Invalid``, also when its parts disagree."""
+        if text.strip().startswith(_PRIVATE):
+            raise Invalid(
+                "this is a private key: whoever has it can sign. Give the public one, as keygen printed it"
+            )
         name, key_id, key = _parts(text.strip(), "a public key")
         public = cls(name, key)
         if public.key_id != key_id:
@@ -170,16 +175,24 @@ class SigningKey:
         except OSError as error:
             raise _unusable(path, error) from error
         try:
-            _check_file(path, os.fstat(descriptor))
+            status = os.fstat(descriptor)
+            _check_regular(path, status)
             content = os.read(descriptor, _KEY_FILE_BYTES_MAX)
         except OSError as error:
             raise _unusable(path, error) from error
         finally:
             os.close(descriptor)
         try:
-            return cls.from_secret_text(content.decode())
+            text = content.decode()
         except UnicodeDecodeError:
             raise Invalid(f"{path} holds no key: it is no text", path=str(path)) from None
+        if not text.lstrip().startswith(_PRIVATE) and _has_public_key(text):
+            raise Invalid(
+                f"{path} holds a public key; whoever signs has the private one, which keygen wrote into a file",
+                path=str(path),
+            )
+        _check_mode(path, status)
+        return cls.from_secret_text(text)
 
 
 def read_public_keys(path: Path) -> list[PublicKey]:
@@ -220,9 +233,20 @@ def _parts(text: str, what: str) -> tuple[str, bytes, bytes]:
     return name, bytes.fromhex(key_id), key[1:]
 
 
-def _check_file(path: Path, status: os.stat_result) -> None:
+def _has_public_key(text: str) -> bool:
+    for line in text.splitlines():
+        with suppress(Invalid):
+            PublicKey.from_text(line)
+            return True
+    return False
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Invalid(f"{path} is no regular file, so it holds no key", path=str(path))
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
     if status.st_mode & 0o077:
         raise Forbidden(
             f"{path} can be read by others than its owner. Run: chmod 600 {path}, and think about a new key, "

@@ -554,6 +554,46 @@ class TestErasure:
         report = ledger.verify()
         assert [(one.kind, one.position) for one in report.findings] == [(FindingKind.PAYLOAD, 4)]
 
+    @pytest.mark.parametrize("part", ["salt", "metadata"])
+    def test_a_part_that_is_left_of_an_erased_entry_is_found(self, part: str) -> None:
+        """Whoever has the salt may guess what was erased."""
+        ledger = MAKER.ledger(20)
+        maker = LedgerMaker()
+        maker.entries = list(ledger.entries)
+        maker._recorder._ids._count = 10**6  # type: ignore[attr-defined] # identifiers of its own
+        event = ledger.entries[4].event
+        assert event is not None
+        maker.append({"event_ids": [event.fields.event_id]}, stream="e/1", type=RECORD_TYPE)
+        later = maker.ledger()
+        later.entries[4] = changed(self.erased(ledger.entries[4]), **{part: getattr(event, part)})
+        report = later.verify()
+        assert [(one.kind, one.position) for one in report.findings] == [(FindingKind.PAYLOAD, 4)]
+
+    def test_a_record_whose_own_row_is_not_what_was_sealed_excuses_nothing(self) -> None:
+        """Payload and commitment agree with each other, and not with the hash that was sealed."""
+        ledger = MAKER.ledger(20)
+        name = ledger.entries[3].event.fields.event_id  # type: ignore[union-attr] # it has one
+        ledger.entries[3] = self.erased(ledger.entries[3])
+        sealed = ledger.entries[9].sealed_hash
+        forged = rewritten(
+            changed(ledger.entries[9], type=RECORD_TYPE), f'{{"event_ids":["{name}"]}}'.encode()
+        )
+        ledger.entries[9] = replace(forged, sealed_hash=sealed)
+        report = ledger.verify()
+        assert (FindingKind.PAYLOAD, 3) in [(one.kind, one.position) for one in report.findings]
+        assert report.redaction_count == 0
+
+    def test_a_later_record_that_was_not_sealed_excuses_nothing(self) -> None:
+        ledger = MAKER.ledger(20)
+        name = ledger.entries[3].event.fields.event_id  # type: ignore[union-attr] # it has one
+        ledger.entries[3] = self.erased(ledger.entries[3])
+        record = LedgerMaker().append({"event_ids": [name]}, type=RECORD_TYPE)
+        verifier = Verifier(ledger.head, ledger.tree.to_bytes())
+        verifier.read(ledger.entries)
+        verifier.read_later([replace(record, position=20, sealed_hash=bytes(32))])
+        assert verifier.has_unrecorded
+        assert not verifier.finish().is_intact
+
     def test_more_erased_entries_than_are_remembered_are_counted(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
