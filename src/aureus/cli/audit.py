@@ -156,7 +156,7 @@ def verify(
     **flags: Any,
 ) -> None:
     """Verify one entry, a range of positions, or all that is sealed; exit code 5 when something is wrong."""
-    from aureus.cli.ledger import public_keys, show_report, verify_export_files
+    from aureus.cli.verifying import public_keys, show_report, verify_export_files
 
     if sum((event_id is not None, export is not None, first is not None or end is not None)) > 1:
         raise click.UsageError("ENTRY, --from with --to, and --export exclude each other")
