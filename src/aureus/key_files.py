@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from aureus.errors import AlreadyExists, ConfigInvalid, Forbidden, Invalid, NotFound
@@ -50,8 +51,8 @@ def replace(path: Path, text: str) -> None:
         raise unusable(path, error) from error
 
 
-def read(path: Path, *, made_by: str) -> str:
-    """Return the text of a key file.
+def read(path: Path, *, made_by: str, looked_at: Callable[[Path, str], None] | None = None) -> str:
+    """Return the text of a key file. ``looked_at`` may refuse it before its rights are looked at.
 
     Raises ``NotFound``, which names the command that makes one, ``Forbidden`` when others can read it, and ``Invalid``.
     """
@@ -64,16 +65,21 @@ def read(path: Path, *, made_by: str) -> str:
     except OSError as error:
         raise unusable(path, error) from error
     try:
-        _check(path, os.fstat(descriptor))
+        status = os.fstat(descriptor)
+        _check_regular(path, status)
         content = os.read(descriptor, _FILE_BYTES_MAX)
     except OSError as error:
         raise unusable(path, error) from error
     finally:
         os.close(descriptor)
     try:
-        return content.decode()
+        text = content.decode()
     except UnicodeDecodeError:
         raise Invalid(f"{path} holds no key: it is no text", path=str(path)) from None
+    if looked_at is not None:
+        looked_at(path, text)
+    _check_rights(path, status)
+    return text
 
 
 def sync_folder(path: Path) -> None:
@@ -101,9 +107,12 @@ def _write(descriptor: int, text: str) -> None:
         os.fsync(descriptor)
 
 
-def _check(path: Path, status: os.stat_result) -> None:
+def _check_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Invalid(f"{path} is no regular file, so it holds no key", path=str(path))
+
+
+def _check_rights(path: Path, status: os.stat_result) -> None:
     if status.st_mode & 0o077:
         raise Forbidden(
             f"{path} can be read by others than its owner. Run: chmod 600 {path}, and think about a new key, "

@@ -39,6 +39,7 @@ def test_one_signed_head_covers_all_tenants(
         assert verified_head(note, [key.public]).is_anchored
     again = other.stores.anchors.anchor(KEY)
     assert (again.anchored_count, again.head) == (0, done.head)
+    assert len(Note.from_text(again.note).signatures) == 2
     report = stage.stores.anchors.verify(keys=[KEY.public], notes=[note])
     assert report.is_intact, report.summary
     assert (report.entry_count, [head.size for head in report.anchors]) == (2, [2])

@@ -173,7 +173,7 @@ def test_erasing_a_person_takes_what_entries_refer_to_with_them(stage: Stage, au
     seal(stage)
     stage.stores.erasure.erase("bob", reason="request 17")
     assert audit.get(entry.event_id).is_redacted
-    assert audit.list(run_id="r1").entries == (kept,)
+    assert [one.event_id for one in audit.list(run_id="r1").entries] == [kept.event_id]
     assert audit.list(task_id="t1").entries == ()
     seal(stage)
     assert audit.verify_all().is_intact

@@ -22,7 +22,7 @@ from aureus.ledger.keys import SigningKey
 from aureus.ledger.lines import entry_of, is_what_was_sealed
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import InclusionProof, verify_proof
-from aureus.ledger.seen_heads import SeenHeads
+from aureus.ledger.seen_heads import SeenHead, SeenHeads
 from aureus.ledger.steps import Scope
 from aureus.ledger.verifying import verifying
 from aureus.model.heads import Head
@@ -108,6 +108,30 @@ class TestVerifying:
         assert report.is_intact, report.summary
         assert [head.size for head in report.anchors] == [late.size]
 
+    def test_one_head_has_the_signatures_of_several_keys(self, stage: Stage) -> None:
+        grow(stage, 5)
+        stage.stores.ledger.sign(KEY)
+        stage.stores.ledger.sign(NEXT_KEY)
+        both = Note.from_text(stage.stores.ledger.sign(KEY).note)
+        assert len(both.signatures) == 2
+        for trusted in ([KEY.public], [NEXT_KEY.public], [KEY.public, NEXT_KEY.public]):
+            assert set(both.verify(trusted)) == set(trusted)
+            report = stage.stores.ledger.verify(keys=trusted, notes=[both])
+            assert (report.is_intact, report.is_anchored) == (True, True), report.summary
+        grow(stage, 1)
+        assert len(Note.from_text(stage.stores.ledger.sign(KEY, NEXT_KEY).note).signatures) == 2
+
+    def test_a_backup_that_is_restored_twice_never_has_an_origin_again(self, stage: Stage) -> None:
+        grow(stage, 5)
+        head = stage.stores.ledger.head()
+        key = head.origin.rpartition("/")[2]
+        folder = SeenHeads(Path(str(stage.backend.settings.ledger.heads)))
+        lost = Head(f"{head.origin}.2", head.size + 9, bytes(32))
+        folder.accept(
+            key, SeenHead(lost)
+        )  # what was accepted before this backup was put back again
+        assert stage.stores.ledger.accept_restore(actor="ada").incarnation == 3
+
     def test_after_a_change_of_name_nothing_is_wrong(self, stage: Stage) -> None:
         grow(stage, 5)
         early = stage.stores.ledger.sign(KEY)
@@ -116,7 +140,7 @@ class TestVerifying:
         store = proofs(stage)
         late = run(
             stage,
-            store.sign("ledger.example", lambda head: str(Note(head.text()).signed_by(renamed))),
+            store.sign("ledger.example", lambda head, _: str(Note(head.text()).signed_by(renamed))),
         )
         report = stage.stores.ledger.verify(keys=[KEY.public, renamed.public])
         assert report.is_intact, report.summary

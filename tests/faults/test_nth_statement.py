@@ -37,6 +37,7 @@ TABLES = [
     "sessions", "session_states", "session_messages", "session_collections", "session_facets",
     "world_state", "world_state_versions", "audit_references", "audit_modes", "audit_retention",
     "ledger_heads", "ledger_batches", "ledger_nodes", "signed_heads",
+    "anchor_heads", "anchors", "anchor_nodes",
     "event_subjects", "erasures", "erased_entries", "destroyed_keys",
     "snapshots", "snapshot_parts", "rollbacks", "rollback_approvals",
     "subscriptions", "subscription_members", "subscription_buckets", "subscription_parked",
@@ -340,10 +341,27 @@ def accept_restore(stage: Stage) -> Prepared:
     seal(stage)()
     state = stage.stores.ledger.get_head()
     lost = Head(stage.stores.ledger.head().origin, state.size + 1, bytes(32))
-    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).keep(
-        state.tenant_key, SeenHead(lost), None
+    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).accept(
+        state.tenant_key, SeenHead(lost)
     )
     return stage.stores.ledger.accept_restore  # type: ignore[no-any-return]  # any backend
+
+
+def append_anchors(stage: Stage) -> Prepared:
+    """Return the anchoring of a head that has grown."""
+    seal(stage)()
+    return stage.stores.anchors.append  # type: ignore[no-any-return]  # any backend
+
+
+def accept_restore_of_anchors(stage: Stage) -> Prepared:
+    """Return the decision to go on with an anchor log that is behind what was seen."""
+    seal(stage)()
+    head = stage.stores.anchors.anchor().head
+    lost = Head(head.origin, head.size + 1, bytes(32))
+    SeenHeads(Path(str(stage.backend.settings.ledger.heads))).accept(
+        head.origin.rpartition("/")[2], SeenHead(lost)
+    )
+    return stage.stores.anchors.accept_restore  # type: ignore[no-any-return]  # any backend
 
 
 def prune_audit(stage: Stage) -> Prepared:
@@ -367,7 +385,7 @@ OPERATIONS = [
     set_world_state, increment_world_state, transform_world_state, delete_world_state, prune_world_state,
     append_audit_entry, set_audit_mode, prune_audit,
     *INDEX_STEPS,
-    seal, sign_head, accept_restore,
+    seal, sign_head, accept_restore, append_anchors, accept_restore_of_anchors,
     *SNAPSHOT_WRITES,
     *SUBSCRIPTION_WRITES,
 ]  # fmt: skip

@@ -357,5 +357,9 @@ def rewind(scene: Scene, size: int) -> None:
     last = scene.entry_no(size - 1)
     for table in ("event_payloads", "events"):
         scene.ask(f"DELETE FROM ~{table} WHERE entry_no > ?", last)
+    scene.ask(
+        "UPDATE ~streams SET version = (SELECT count(*) FROM ~events WHERE events.stream = streams.stream)"
+    )
+    scene.ask("DELETE FROM ~streams WHERE version = 0")
     scene.ask("UPDATE ~ledger_heads SET last_entry_no = ?", last)
     set_tree(scene)

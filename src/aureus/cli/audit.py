@@ -156,7 +156,7 @@ def verify(
     **flags: Any,
 ) -> None:
     """Verify one entry, a range of positions, or all that is sealed; exit code 5 when something is wrong."""
-    from aureus.cli.ledger import public_keys, show_report, verify_export_files
+    from aureus.cli.verifying import public_keys, show_report, verify_export_files
 
     if sum((event_id is not None, export is not None, first is not None or end is not None)) > 1:
         raise click.UsageError("ENTRY, --from with --to, and --export exclude each other")
@@ -188,13 +188,17 @@ def export(*, file: Path, whole: bool, as_json: bool, **flags: Any) -> None:
     """Write entries as JSON lines into FILE and their proof into FILE.proof; they verify without a database."""
     filters = _filters(flags)
     with opened(flags) as client:
-        proof = _write(client, file, filters, whole=whole)
+        proof, count = _write(client, file, filters, whole=whole)
     if not proof.signed_heads:
         note(f"{mark('NOT ANCHORED', 'yellow')}: no head was signed yet; see `aureus ledger sign`")
     if as_json:
-        show_json({"file": str(file), "proof": str(_proof_of(file)), "head": proof.head.to_dict()})
+        told = {"file": str(file), "proof": str(_proof_of(file)), "entry_count": count}
+        show_json({**told, "head": proof.head.to_dict()})
     else:
-        click.echo(f"{file}, {_proof_of(file)}: under the head of size {proof.head.size}")
+        entries = "1 entry" if count == 1 else f"{count:,} entries"
+        click.echo(
+            f"{file}, {_proof_of(file)}: {entries}, under the head of size {proof.head.size}"
+        )
 
 
 @audit.command()
@@ -221,8 +225,10 @@ def prune(*, before: str, reason: str, as_json: bool, **flags: Any) -> None:
         click.echo(f"{done.pruned_count} entries, up to position {done.pruned_to}")
 
 
-def _write(client: Aureus, file: Path, filters: AuditFilters, *, whole: bool) -> ExportProof:
-    """Write both files, neither over another one, and none that is not whole."""
+def _write(
+    client: Aureus, file: Path, filters: AuditFilters, *, whole: bool
+) -> tuple[ExportProof, int]:
+    """Write both files, neither over another one, and none that is not whole; count the entries."""
     from aureus.errors import AlreadyExists, Invalid
 
     made: list[Path] = []
@@ -230,6 +236,8 @@ def _write(client: Aureus, file: Path, filters: AuditFilters, *, whole: bool) ->
         with file.open("xb") as lines:
             made.append(file)
             proof = client.audit.export(lines, whole=whole, **filters)
+        with file.open("rb") as lines:
+            count = sum(not line.startswith(b'{"level"') for line in lines)
         with _proof_of(file).open("x", encoding="utf-8") as beside:
             made.append(_proof_of(file))
             beside.write(str(proof))
@@ -243,7 +251,7 @@ def _write(client: Aureus, file: Path, filters: AuditFilters, *, whole: bool) ->
         if isinstance(error, OSError):
             raise Invalid(f"{file} cannot be written: {error.strerror}", path=str(file)) from error
         raise
-    return proof
+    return proof, count
 
 
 def _proof_of(file: Path) -> Path:

@@ -8,32 +8,40 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aureus.cli.output import (
-    EXIT_INTEGRITY,
     ago,
     mark,
     note,
-    plain_text,
     show_json,
     show_table,
     utc_now,
 )
 from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
-from aureus.errors import ConfigInvalid, Invalid, NotFound
+from aureus.cli.verifying import (
+    public_keys,
+    read_note,
+    show_report,
+    verify_export_files,
+    verify_proof_file,
+)
+from aureus.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aureus.config import Settings
-    from aureus.ledger.keys import PublicKey
-    from aureus.ledger.notes import Note
-    from aureus.model.verification import Verification
-
-_FINDINGS_SHOWN = 20
-"""Findings that a person is shown; --json has up to a hundred."""
+    from aureus.ledger.keys import SigningKey
 
 _FILE = click.Path(path_type=Path)
 _key_file_option: Callable[[Any], Any] = click.option(
     "--key-file", type=_FILE, metavar="FILE", help="File with the private key."
+)
+_key_files_option: Callable[[Any], Any] = click.option(
+    "--key-file",
+    "key_files",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE",
+    help="File with a private key; may be given often, and each of them signs.",
 )
 _keys_option: Callable[[Any], Any] = click.option(
     "--key",
@@ -131,16 +139,14 @@ def keygen(*, key_file: Path | None, name: str | None, as_json: bool) -> None:
 
 
 @ledger.command()
-@_key_file_option
+@_key_files_option
 @database_options
 @json_option
-def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
-    """Sign the head and print it as a signed note, to be kept elsewhere."""
-    from aureus.ledger.keys import SigningKey
-
-    key = SigningKey.load(_key_path(key_file, settings_of(flags)))
+def sign(*, key_files: tuple[Path, ...], as_json: bool, **flags: Any) -> None:
+    """Sign the head and print it as a signed note, to be kept elsewhere; it keeps the signatures that it has."""
+    keys = _signing_keys(key_files, settings_of(flags))
     with opened(flags) as client:
-        signed = client.ledger.sign(key)
+        signed = client.ledger.sign(*keys)
     if as_json:
         show_json(signed.to_dict())
     else:
@@ -148,16 +154,14 @@ def sign(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
 
 
 @ledger.command()
-@_key_file_option
+@_key_files_option
 @database_options
 @json_option
-def anchor(*, key_file: Path | None, as_json: bool, **flags: Any) -> None:
+def anchor(*, key_files: tuple[Path, ...], as_json: bool, **flags: Any) -> None:
     """Anchor the heads of all tenants, and print the one head that covers them, signed where there is a key."""
-    from aureus.ledger.keys import SigningKey
-
     settings = settings_of(flags)
-    has_key = key_file is not None or settings.ledger.key_file is not None
-    keys = [SigningKey.load(_key_path(key_file, settings))] if has_key else []
+    has_key = bool(key_files) or settings.ledger.key_file is not None
+    keys = _signing_keys(key_files, settings) if has_key else []
     with opened(flags) as client:
         done = client.anchors.anchor(*keys)
     if as_json:
@@ -256,18 +260,22 @@ def verify(
     settings = settings_of(flags)
     trusted = public_keys(keys, settings)
     if proof is not None:
-        _verify_proof(proof, trusted, as_json=as_json)
+        verify_proof_file(proof, trusted, as_json=as_json)
         return
     if export is not None:
         beside = export.with_name(f"{export.name}.proof") if export_proof is None else export_proof
         report = verify_export_files(export, beside, trusted)
     else:
-        notes = [_note(path) for path in heads]
+        notes = [read_note(path) for path in heads]
         with opened(flags) as client:
             if anchors:
                 report = client.anchors.verify(keys=trusted, notes=notes)
             else:
                 report = client.ledger.verify(keys=trusted, notes=notes, since_last=since_last)
+        if notes and not trusted:
+            note(
+                "the heads given were compared; nobody's signature on them, since no --key was given"
+            )
     show_report(report, as_json=as_json)
 
 
@@ -294,6 +302,12 @@ def accept_restore(*, anchors: bool, as_json: bool, **flags: Any) -> None:
         click.echo(f"incarnation {begun.incarnation}, from size {begun.size} on")
 
 
+def _signing_keys(given: Sequence[Path], settings: Settings) -> list[SigningKey]:
+    from aureus.ledger.keys import SigningKey
+
+    return [SigningKey.load(path) for path in given or [_key_path(None, settings)]]
+
+
 def _key_path(given: Path | None, settings: Settings) -> Path:
     if given is not None:
         return given
@@ -302,90 +316,3 @@ def _key_path(given: Path | None, settings: Settings) -> Path:
             "no file is named for the private key: give --key-file, or set ledger.key_file"
         )
     return Path(settings.ledger.key_file)
-
-
-def public_keys(given: Sequence[str], settings: Settings) -> list[PublicKey]:
-    """Return the keys that are given, each as its line or in a file, or those of the settings."""
-    from aureus.ledger.keys import PublicKey, read_public_keys
-
-    if not given:
-        path = settings.ledger.public_keys
-        return [] if path is None else read_public_keys(Path(path))
-    keys: list[PublicKey] = []
-    for text in given:
-        if text.count("+") >= 2 and not Path(text).exists():
-            keys.append(PublicKey.from_text(text))
-        else:
-            keys += read_public_keys(Path(text))
-    return keys
-
-
-def _note(path: Path) -> Note:
-    from aureus.ledger.notes import Note
-
-    return Note.from_text(_read(path))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {path}", path=str(path)) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"{path} cannot be read as text", path=str(path)) from error
-
-
-def _verify_proof(path: Path, keys: Sequence[PublicKey], *, as_json: bool) -> None:
-    from aureus.ledger.proofs import verify_proof
-
-    found = verify_proof(_read(path), keys)
-    if as_json:
-        show_json(found.to_dict())
-        return
-    if not found.verified.is_anchored:
-        note(f"{mark('NOT ANCHORED', 'yellow')}: no key was given that signed its head")
-    click.echo(found.summary)
-
-
-def verify_export_files(lines: Path, proof: Path, keys: Sequence[PublicKey]) -> Verification:
-    """Return what there is to say about exported lines and their proof."""
-    from aureus.ledger.exports import ExportProof, read_lines, verify_export
-
-    described = ExportProof.from_text(_read(proof))
-    try:
-        with lines.open("rb") as file:
-            return verify_export(read_lines(file), described, keys)
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no file {lines}", path=str(lines)) from error
-
-
-def show_report(report: Verification, *, as_json: bool) -> None:
-    """Print what a verification found, and end with its exit code when something is wrong."""
-    if as_json:
-        show_json(report.to_dict())
-    else:
-        colour = "red" if not report.is_intact else "green" if report.is_anchored else "yellow"
-        click.echo(mark(plain_text(report.summary), colour))
-        if report.unkept is not None:
-            note(plain_text(report.unkept))
-        if report.findings:
-            show_table(
-                ("POSITION", "KIND", "EVENT", "WHAT"),
-                [
-                    (
-                        _place(one.position, one.last_position),
-                        one.kind.value,
-                        one.event_id or "",
-                        one.message,
-                    )
-                    for one in report.findings[:_FINDINGS_SHOWN]
-                ],
-            )
-    if not report.is_intact:
-        raise click.exceptions.Exit(EXIT_INTEGRITY)
-
-
-def _place(first: int | None, last: int | None) -> str:
-    if first is None:
-        return "-"
-    return str(first) if last is None or last == first else f"{first}-{last}"

@@ -20,6 +20,7 @@ from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.proofs import VerifiedHead
 from aureus.ledger.seen_heads import SeenHead
+from aureus.ledger.signing import begun_note
 from aureus.ledger.steps import Ask, Scope, Steps, keep_seen
 from aureus.ledger.structure import HeadCheck, Structure
 from aureus.model.anchors import Anchor, AnchorHead, anchor_leaf
@@ -56,7 +57,8 @@ def anchoring(scope: Scope, keys: Sequence[SigningKey]) -> Steps[Anchoring]:
     seen = scope.last_seen(state.log_key)
     if seen is not None:
         yield from _check_goes_on(head, seen.head)
-    note = str(Note(head.text()).signed_by(*keys)) if keys else None
+    earlier = None if seen is None else seen.note
+    note = str(begun_note(head, earlier).signed_by(*keys)) if keys else None
     yield from _keep(scope, state, SeenHead(head, note), seen)
     return Anchoring(count, head, note)
 

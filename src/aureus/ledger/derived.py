@@ -22,14 +22,15 @@ from aureus.stores.ledger_checks import ModeAndChange
 def check_derived(verifier: Verifier, state: LedgerHead, first: int) -> Steps[None]:
     """Report what does not follow from the entries; batches from a position on, and all else when that is 0."""
     totals: LedgerTotals = yield Ask("checks", "get_totals")
-    yield from _check_strays(verifier, totals)
+    has_strays = yield from _check_strays(verifier, totals)
     yield from _check_batches(verifier, totals, first)
     yield from _check_incarnation(verifier, state)
     yield from _check_mode(verifier)
     if first:
         return
-    for stream in (yield Ask("checks", "list_wrong_streams")):
-        _report(verifier, f"the row of stream {stream!r} says something else than its events")
+    if not verifier.has_wrong_versions and not has_strays:
+        for stream in (yield Ask("checks", "list_wrong_streams")):
+            _report(verifier, f"the row of stream {stream!r} says something else than its events")
     if totals.version_count != totals.event_count:
         for stream in (yield Ask("checks", "list_lost_streams")):
             _report(verifier, f"stream {stream!r} has events, and its row is gone")
@@ -42,15 +43,19 @@ def _report(verifier: Verifier, message: str, position: int | None = None) -> No
     verifier.findings.add(FindingKind.COLUMN, message, position)
 
 
-def _check_strays(verifier: Verifier, totals: LedgerTotals) -> Steps[None]:
+def _check_strays(verifier: Verifier, totals: LedgerTotals) -> Steps[bool]:
+    """Report entries and events that were never sealed, and return whether there are any such events."""
     if totals.sealed_end > totals.size:
         entries: list[SealedEntry] = yield Ask(
             "proofs", "read_page", (totals.size, totals.sealed_end)
         )
         verifier.add_unsealed(entries)
+    strays: list[tuple[int, str]] = []
     if totals.stray_count or verifier.may_have_strays:
-        for entry_no, event_id in (yield Ask("checks", "list_strays")):
-            verifier.add_stray(entry_no, event_id)
+        strays = yield Ask("checks", "list_strays")
+    for entry_no, event_id in strays:
+        verifier.add_stray(entry_no, event_id)
+    return bool(strays)
 
 
 def _check_batches(verifier: Verifier, totals: LedgerTotals, first: int) -> Steps[None]:

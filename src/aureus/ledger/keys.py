@@ -57,6 +57,10 @@ class PublicKey:
     @classmethod
     def from_text(cls, text: str) -> PublicKey:
         """Return the key of such a line. Raises ``Invalid``, also when its parts disagree."""
+        if text.strip().startswith(_PRIVATE):
+            raise Invalid(
+                "this is a private key: whoever has it can sign. Give the public one, as keygen printed it"
+            )
         name, key_id, key = _parts(text.strip(), "a public key")
         public = cls(name, key)
         if public.key_id != key_id:
@@ -140,7 +144,9 @@ class SigningKey:
     @classmethod
     def load(cls, path: Path) -> SigningKey:
         """Return the key in a file. Raises ``NotFound``, ``Forbidden`` when others can read it, and ``Invalid``."""
-        return cls.from_secret_text(key_files.read(path, made_by="aureus ledger keygen"))
+        return cls.from_secret_text(
+            key_files.read(path, made_by="aureus ledger keygen", looked_at=_refuse_public_key)
+        )
 
 
 def read_public_keys(path: Path) -> list[PublicKey]:
@@ -179,3 +185,20 @@ def _parts(text: str, what: str) -> tuple[str, bytes, bytes]:
     if not name or not is_id or len(key) != 1 + KEY_BYTES or key[:1] != _ED25519:
         raise Invalid(f"{what} has the form name+id+base64, for Ed25519; this text has not")
     return name, bytes.fromhex(key_id), key[1:]
+
+
+def _refuse_public_key(path: Path, text: str) -> None:
+    """Say so when a file holds a public key, which everybody may read, before its rights are looked at."""
+    if not text.lstrip().startswith(_PRIVATE) and any(map(_is_public_key, text.splitlines())):
+        raise Invalid(
+            f"{path} holds a public key; whoever signs has the private one, which keygen wrote into a file",
+            path=str(path),
+        )
+
+
+def _is_public_key(line: str) -> bool:
+    try:
+        PublicKey.from_text(line)
+    except Invalid:
+        return False
+    return True

@@ -45,7 +45,8 @@ class Ledger(LedgerStore):
 
         What is signed is kept in the same commit, and leaves after that; a head that does not go on from the last
         signed one, or from the last one seen outside the database, is never signed. Raises ``HistoryRewound``,
-        ``IntegrityFailure`` and ``NotFound``. Signing the same head again replaces the signatures of the same keys.
+        ``IntegrityFailure`` and ``NotFound``. Signing the same head again adds to its signatures, and replaces those of
+        the same keys.
         """
         return self._driver.carry_out(signing.signing(self._scope, keys))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
-from aureus.errors import NotFound
+from aureus.errors import Invalid, LimitExceeded, NotFound
 from aureus.ledger.keys import SigningKey
 from aureus.ledger.notes import Note
 from aureus.ledger.seen_heads import SeenHead
@@ -58,8 +59,8 @@ def signing(scope: Scope, keys: Sequence[SigningKey]) -> Steps[SignedHead]:
     state = yield from current_state()
     seen = scope.last_seen(state.tenant_key)
 
-    def make_note(head: Head) -> str:
-        return str(Note(head.text()).signed_by(*keys))
+    def make_note(head: Head, earlier: str | None) -> str:
+        return str(begun_note(head, earlier).signed_by(*keys))
 
     signed: SignedHead = yield Ask(
         "proofs",
@@ -96,3 +97,13 @@ def restoring(scope: Scope, actor: str) -> Steps[LedgerHead]:
 
 def _keep(scope: Scope, state: LedgerHead, head: SeenHead, proved: SeenHead | None) -> Steps[None]:
     yield from keep_seen(scope, state.tenant_key, head, proved, partial(check_history, scope))
+
+
+def begun_note(head: Head, earlier: str | None) -> Note:
+    """Return the note of a head with the signatures that it has already: keys of others, or one that is replaced."""
+    if earlier is not None:
+        with suppress(Invalid, LimitExceeded):  # whoever owns the database may have damaged it
+            note = Note.from_text(earlier)
+            if note.text == head.text():
+                return note
+    return Note(head.text())

@@ -124,6 +124,11 @@ class Verifier:
         is_doubtful = bool(contents.versions_unchecked and not self._begin.size)
         return bool(contents.missing_count or contents.version_faults or is_doubtful)
 
+    @property
+    def has_wrong_versions(self) -> bool:
+        """Whether versions of events are wrong, so that nothing can be said of what follows from them."""
+        return bool(self._contents.version_faults)
+
     def add_unsealed(self, entries: Iterable[SealedEntry]) -> None:
         """Report entries behind the head that no sealing brought there."""
         for entry in entries:

@@ -47,7 +47,7 @@ def verifying_range(scope: Scope, first: int, end: int | None) -> Steps[Verifica
     end = head.size if end is None else end
     if not 0 <= first <= end <= head.size:
         raise Invalid(
-            f"there are positions from 0 to {head.size - 1}; a range from {first} up to {end} is none of them",
+            f"a range from {first} on, before {end}: the ledger has positions from 0 on, before {head.size}",
             first=first,
             end=end,
             size=head.size,

@@ -83,7 +83,7 @@ class LedgerCheckOperations(Operations):
 
     @read
     def list_wrong_references(self, *, limit: int = LISTED_MAX) -> Op[list[tuple[int, str, str]]]:
-        """Return entry number, kind and value of references that no audit entry of their time has."""
+        """Return entry number, kind and value of references of what is no audit entry."""
         return (
             yield from last_all(
                 sql.list_wrong_references,

@@ -101,7 +101,10 @@ class ProofOperations(Operations):
         """Return at which position an event is sealed; None while it is not. Raises ``NotFound``."""
         entry_no = yield from fetch_one(sql.get_entry_no, _number, event_id=event_id)
         if entry_no is None:
-            raise NotFound(f"there is no event {event_id}", event_id=event_id)
+            raise NotFound(
+                f"there is no event {event_id}; it is named by its identifier, as `aureus events read STREAM` shows it",
+                event_id=event_id,
+            )
         return (yield from last(sql.get_position, _number, entry_no=entry_no))
 
     @read
@@ -149,12 +152,13 @@ class ProofOperations(Operations):
 
     @write
     def sign(
-        self, name: str, make_note: Callable[[Head], str], *, seen: Head | None = None
+        self, name: str, make_note: Callable[[Head, str | None], str], *, seen: Head | None = None
     ) -> Op[SignedHead]:
         """Sign the tenant's head as it is now, and keep it in the same commit; the note leaves after that.
 
-        ``make_note`` turns a head into a signed note; it is called once for each attempt, with the head locked. The
-        head must go on from the last one that was signed, and from ``seen``, the last one known outside the database:
+        ``make_note`` turns a head into a signed note, and gets the note of the same head from before, if it was signed
+        already; it is called once for each attempt, with the head locked. The head must go on from the last one
+        that was signed, and from ``seen``, the last one known outside the database:
         that is proved from the kept hashes. Raises ``HistoryRewound`` when the ledger is behind one of them,
         ``IntegrityFailure`` when it does not begin with one of them, and ``NotFound`` when nothing is sealed.
         """
@@ -175,7 +179,9 @@ class ProofOperations(Operations):
             incarnation=state.incarnation,
             size=head.size,
             root=head.root,
-            note=make_note(head),
+            note=make_note(
+                head, None if before is None or before.size < head.size else before.note
+            ),
             now=now,
         )
         if kept is None:

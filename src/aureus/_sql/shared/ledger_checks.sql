@@ -21,12 +21,12 @@ ORDER BY e.stream
 LIMIT :limit;
 
 -- name: list_wrong_references :many
--- References of what is no audit entry, or of another time than their entry has; by the primary key of events.
+-- References of what is no audit entry; by the primary key of events.
 SELECT r.entry_no, r.kind, r.value
 FROM aureus.audit_references AS r
 LEFT JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.entry_no = r.entry_no
 WHERE r.tenant_id = :tenant_id
-  AND (e.entry_no IS NULL OR e.action IS NULL OR e.occurred_at <> r.occurred_at)
+  AND (e.entry_no IS NULL OR e.action IS NULL)
 ORDER BY r.entry_no, r.kind, r.value
 LIMIT :limit;
 

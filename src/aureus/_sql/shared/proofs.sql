@@ -55,7 +55,7 @@ ORDER BY s.incarnation DESC, s.size DESC
 LIMIT :limit;
 
 -- name: keep_signed :one
--- Keep a signed head; signing the same one again, with another key, takes its place. No row: a head of that size and
+-- Keep a signed head; the note of the same one with more signatures takes its place. No row: a head of that size and
 -- another root was signed before.
 INSERT INTO aureus.signed_heads (tenant_id, incarnation, size, root, note, signed_at)
 VALUES (:tenant_id, :incarnation, :size, :root, :note, :now)
