@@ -33,7 +33,7 @@ SHARE = 50
 _CHUNK = 5000
 _OWN = ("memory_no", "memory_id", "text", "subject")
 _COLUMNS_OF_VECTORS = (
-    "tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector"
+    "tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector, signs"
 )
 
 _COLUMNS = (
@@ -99,6 +99,7 @@ class Library:
         hashes = [text_hash(text) for text in texts]
         subjects = ["chosen" if int(text) % SHARE == 0 else "" for text in texts]
         contents = [vector.tobytes() for vector in self.vectors[part]]
+        signs = [bits.tobytes() for bits in np.packbits(self.vectors[part] > 0, axis=1)]
         if engine == "SQLite":
             kept = ", ".join(column for column in columns if column not in _OWN)
             yield (
@@ -111,9 +112,9 @@ class Library:
             yield (
                 (
                     f"INSERT INTO memory_embeddings ({_COLUMNS_OF_VECTORS}) "
-                    f"VALUES ('default', 'table', ?, 1, ?, {DIMENSIONS}, 0, ?)"
+                    f"VALUES ('default', 'table', ?, 1, ?, {DIMENSIONS}, 0, ?, ?)"
                 ),
-                zip(names, hashes, contents, strict=True),
+                zip(names, hashes, contents, signs, strict=True),
             )
             return
         kept = ", ".join(f"m.{column}" for column in columns if column not in _OWN)
@@ -130,10 +131,11 @@ class Library:
         yield (
             (
                 f"INSERT INTO aureus.memory_embeddings ({_COLUMNS_OF_VECTORS}) "
-                f"SELECT 'default', 'table', g.memory_id, 1, g.text_hash, {DIMENSIONS}, now(), g.vector "
-                "FROM unnest(%s::text[], %s::bytea[], %s::bytea[]) AS g (memory_id, text_hash, vector)"
+                f"SELECT 'default', 'table', g.memory_id, 1, g.text_hash, {DIMENSIONS}, now(), g.vector, g.signs "
+                "FROM unnest(%s::text[], %s::bytea[], %s::bytea[], %s::bytea[]) "
+                "AS g (memory_id, text_hash, vector, signs)"
             ),
-            [(names, hashes, contents)],
+            [(names, hashes, contents, signs)],
         )
 
     def best(self, question: int, step: int) -> set[str]:

@@ -1,4 +1,4 @@
-"""Reads that compute for long: the same answer, and no event loop that waits for them."""
+"""Reads that compute for long, take several statements in one round trip, or end early: the same answer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import threading
 
 import pytest
 
-from aureus._database.statement import Op, Queries, fetch_all, lengthy
+from aureus._database.statement import (
+    Op,
+    Queries,
+    beside,
+    fetch_all,
+    fetch_likely_last,
+    lengthy,
+)
 from aureus.errors import Invalid
+from aureus.retrieval.analysis import analyze
 from tests.contract.stage import Stage
 from tests.support.text_indexes import Index
 
@@ -47,3 +55,43 @@ def test_inside_a_transaction_it_sees_what_was_written_there(stage: Stage) -> No
     with stage.backend.transaction(stage.tenant) as tx:
         tx.memories.add("the tide", agent_id="a")
         assert len(tx.memories.recall("tide")) == 1
+
+
+def _count(space: str) -> Op[int]:
+    rows = yield from fetch_all(sql.count_pending, bool, space=space, limit=10)
+    return len(rows)
+
+
+@pytest.mark.parametrize("is_lengthy", [False, True])
+def test_a_read_beside_another_has_its_rows_when_that_one_is_answered(
+    stage: Stage, is_lengthy: bool
+) -> None:
+    """Also when the other one brings none."""
+    index = Index(stage.backend, stage.tenant)
+    index.put({"one": analyze("the tide", "english"), "two": analyze("the ferry", "english")})
+
+    def body(space: str, other: str) -> Op[tuple[int, int, int]]:
+        if is_lengthy:
+            yield from lengthy()
+        waiting = yield from beside(sql.count_pending, space=other, limit=10)
+        before = len(waiting.rows)
+        found = yield from _count(space)
+        return before, found, len(waiting.rows)
+
+    assert index.read(lambda: body(index.space, index.space)) == (0, 2, 2)
+    assert index.read(lambda: body("none", index.space)) == (0, 0, 2)
+    assert index.read(lambda: body(index.space, "none")) == (0, 2, 0)
+
+
+def test_a_read_that_goes_on_although_it_hardly_would_begins_anew(stage: Stage) -> None:
+    index = Index(stage.backend, stage.tenant)
+    index.put({"one": analyze("the tide", "english")})
+
+    def body(*, goes_on: bool) -> Op[tuple[int, int]]:
+        yield from lengthy()
+        first = yield from fetch_likely_last(sql.count_pending, bool, space=index.space, limit=10)
+        further = (yield from _count(index.space)) if goes_on else 0
+        return len(first), further
+
+    assert index.read(lambda: body(goes_on=False)) == (1, 0)
+    assert index.read(lambda: body(goes_on=True)) == (1, 1)

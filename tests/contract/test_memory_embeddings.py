@@ -12,6 +12,7 @@ import pytest
 
 from aureus.errors import EmbedderFailed, Invalid
 from aureus.model.memories import EmbeddingModel, NewMemory
+from aureus.retrieval import nearest
 from tests.contract.stage import Stage
 from tests.support.postgres import PostgresDatabase
 from tests.support.toy_embedder import ToyEmbedder
@@ -163,6 +164,29 @@ def test_as_many_come_back_as_there_are_however_many_are_refused(world: World) -
             tx.memories.forget(memory_id)
     assert [near.memory.memory_id for near in world.memories.nearest("0", limit=10)] == ids[185:195]
     assert len(world.memories.nearest("0", limit=100)) == 15
+
+
+def test_of_many_vectors_those_are_read_whose_signs_speak_for_them(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all of them where a filter refuses most of those."""
+    world.memories.add_all(
+        NewMemory(
+            text=f"{3 * n} x",
+            agent_id="a",
+            memory_id=f"m{n:03d}",
+            subject="far" if 40 <= n < 60 else None,
+        )
+        for n in range(120)
+    )
+    asked: list[dict[str, Any]] = [{"text": text} for text in ("31", "100", "269")]
+    asked += [{"text": "31", "subject": "far"}, {"text": "10", "limit": 50}]
+    exact = [[near.to_dict() for near in world.memories.nearest(**one)] for one in asked]
+    monkeypatch.setattr(nearest, "READ_MAX", 20)
+    monkeypatch.setattr(nearest, "SIGNED_CANDIDATES", 40)
+    monkeypatch.setattr(nearest, "SIGNS_CHUNK", 50)
+    by_signs = [[near.to_dict() for near in world.memories.nearest(**one)] for one in asked]
+    assert by_signs == exact
 
 
 def test_a_repeated_addition_keeps_the_vector_it_has(world: World) -> None:

@@ -94,6 +94,13 @@ class Vector:
 
         return np.frombuffer(self.content, dtype="<f4")
 
+    @property
+    def signs(self) -> bytes:
+        """One bit for each number, set where it is above zero."""
+        import numpy as np
+
+        return np.packbits(self.numbers() > 0).tobytes()
+
 
 def embed(embedder: Embedder, texts: Sequence[str]) -> list[Vector]:
     """Return a vector for each text. Raises ``EmbedderFailed`` for whatever the embedder does wrong."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aureus._database.drive import STATEMENTS_MAX
 from aureus._database.statement import Op, Queries, Row, fetch_all
+from aureus.codec import decode
 from aureus.errors import LimitExceeded
 from aureus.retrieval.embedding import Vector
 
@@ -33,6 +34,20 @@ WIDENING = 8
 
 INDEXED_CANDIDATES_MAX = 4096
 """Candidates taken from an index: a filter that leaves too few of as many is rare enough to read all vectors for."""
+
+READ_MAX = 10_000
+"""Vectors of which all are read, which takes some 50 ms; of more, those whose signs speak for them."""
+
+SIGNED_CANDIDATES = 2048
+"""Vectors that are read because of their signs. Of 20,000 texts by a small model 0.999 of the true ten were among as
+many, and 0.997 among half of them."""
+
+SIGNED_SHARE = 4
+"""Of so many likely vectors one is shown at most: the nearest are among them, but not all of those behind. Where a
+filter refuses more of them, all vectors are read."""
+
+SIGNS_CHUNK = 100_000
+"""Vectors whose signs are read at once: 9 MB with their ids, where they have 384 dimensions."""
 
 CHUNK_BYTES = 32 * 1024 * 1024
 """Bytes of vectors that are in memory at once: 20,000 vectors of 384 dimensions."""
@@ -78,6 +93,12 @@ def find_nearest(vector: Vector, admit: Admit[T], *, limit: int) -> Op[tuple[lis
         if len(shown) >= limit or len(found.candidates) < wanted:
             return shown[:limit], found.is_exact
         wanted *= WIDENING
+    wanted = max(SIGNED_CANDIDATES, SIGNED_SHARE * limit)
+    likely = yield from by_signs(vector, limit=wanted)
+    if likely is not None:
+        shown = yield from admitted(likely, admit, limit=limit, within=wanted // SIGNED_SHARE)
+        if len(shown) >= limit:
+            return shown, False
     ranked = yield from by_reading(vector)
     return (yield from admitted(ranked, admit, limit=limit)), True
 
@@ -94,6 +115,57 @@ def by_index(vector: Vector, *, limit: int) -> Op[Nearest]:
     found = [Candidate(row[0], bytes(row[1]), float(row[2])) for row in rows]
     found.sort(key=_place)
     return Nearest(tuple(found), is_exact=all(row[3] for row in rows))
+
+
+def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
+    """Return the vectors that are likely the nearest, by their signs, in their true order; None where all can be read.
+
+    The vector itself is compared with the signs of each: a bit stands for 1 or -1. What has no signs yet is likely.
+    """
+    import numpy as np
+
+    ids: list[str] = []
+    unsigned: list[str] = []
+    scores: list[NDArray[float32]] = []
+    for _ in range(CHUNKS_MAX):
+        rows = yield from fetch_all(
+            sql.scan_embedding_signs,
+            _as_it_is,
+            model=vector.model,
+            dimensions=vector.dimensions,
+            after_id=ids[-1] if ids else "",
+            limit=SIGNS_CHUNK,
+        )
+        found: list[str] = decode(rows[0][0]) if rows and rows[0][0] else []
+        if found:
+            ids += found
+            unsigned += decode(rows[0][2]) if rows[0][2] else []
+            scores.append(_compared(vector, rows[0][1]))
+        if len(found) < SIGNS_CHUNK:
+            break
+    if len(ids) <= max(READ_MAX, limit) or len(unsigned) > limit:
+        return None
+    order = np.argpartition(-np.concatenate(scores), limit)[:limit]
+    likely = {*(ids[place] for place in order.tolist()), *unsigned}
+    return (yield from by_memory(vector, sorted(likely)))
+
+
+def _compared(vector: Vector, signs: bytes) -> NDArray[float32]:
+    """Return how well the signs of many vectors go with a vector: the sum of its numbers, each with the sign there."""
+    import numpy as np
+
+    width = len(vector.signs)
+    numbers = np.zeros(8 * width, dtype=np.float32)
+    numbers[: vector.dimensions] = vector.numbers()
+    every_byte = np.arange(256, dtype=np.uint8)[:, None]
+    each = np.unpackbits(every_byte, axis=1).astype(np.float32) * 2 - 1
+    # For each byte of signs, what each of its 256 values adds.
+    added = numbers.reshape(width, 8) @ each.T
+    columns = np.frombuffer(signs, dtype=np.uint8).reshape(-1, width).T.copy()
+    total = np.zeros(columns.shape[1], dtype=np.float32)
+    for values, column in zip(added, columns, strict=True):
+        total += values.take(column)
+    return total
 
 
 def by_reading(vector: Vector) -> Op[Ranking]:
@@ -177,12 +249,15 @@ class Ranking:
         ]
 
 
-def admitted(ranking: Ranking, admit: Admit[T], *, limit: int) -> Op[list[T]]:
-    """Return what is admitted of a ranking, best first, looking up more only while there are too few."""
+def admitted(
+    ranking: Ranking, admit: Admit[T], *, limit: int, within: int | None = None
+) -> Op[list[T]]:
+    """Return what is admitted of a ranking, or of its first places, looking up more only while there are too few."""
     found: list[T] = []
+    end = len(ranking) if within is None else min(within, len(ranking))
     start, size = 0, max(FIRST_CANDIDATES, 2 * limit)
-    while start < len(ranking) and len(found) < limit:
-        found += yield from admit(ranking.part(start, start + size))
+    while start < end and len(found) < limit:
+        found += yield from admit(ranking.part(start, min(start + size, end)))
         start, size = start + size, size * WIDENING
     return found[:limit]
 

@@ -15,6 +15,7 @@ from aureus._database.postgres.alone import alone
 from aureus._database.postgres.flush import DOUBTS_MAX, GoAlone, Waiting, flush, waiting
 from aureus._database.postgres.io import (
     Acquire,
+    Compute,
     Exchange,
     NoConnection,
     Pause,
@@ -24,7 +25,16 @@ from aureus._database.postgres.io import (
 )
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.planner import Planner
-from aureus._database.statement import Op, Queries, fetch_one, last
+from aureus._database.statement import (
+    Op,
+    Queries,
+    beside,
+    fetch_all,
+    fetch_likely_last,
+    fetch_one,
+    last,
+    lengthy,
+)
 from aureus.clock import ManualClock
 from aureus.errors import (
     AlreadyExists,
@@ -95,6 +105,8 @@ class Server:
         if isinstance(effect, Release):
             self.released.append(effect.is_broken)
             return None
+        if isinstance(effect, Compute):
+            return effect.work()
         if isinstance(effect, Pause):
             self.clock.advance(effect.seconds)
             return None
@@ -269,6 +281,31 @@ def test_an_operation_alone_takes_one_flush_for_each_statement_and_commits_with_
     assert "set_config" in first[1]
     assert second[-1] == "COMMIT"
     assert "flushes" in second[-2]
+
+
+def test_a_read_that_is_likely_over_takes_its_commit_along_and_begins_anew_when_it_is_not() -> None:
+    def body(*, goes_on: bool) -> Callable[[], Op[str]]:
+        def read() -> Op[str]:
+            yield from lengthy()
+            waiting = yield from beside(LEASES.get_lease, lease_id="beside")
+            found = yield from fetch_likely_last(
+                LEASES.get_lease, lambda row: str(row[0]), lease_id="one"
+            )
+            if goes_on:
+                found += yield from fetch_all(
+                    LEASES.get_lease, lambda row: str(row[0]), lease_id="two"
+                )
+            return " ".join((*found, *(str(row[0]) for row in waiting.rows)))
+
+        return read
+
+    for goes_on, flushes, answer in ((False, 1, "one beside"), (True, 4, "one two beside")):
+        world = World()
+        steps = alone(world.planner, body(goes_on=goes_on), Call("a"), is_read=True)
+        assert world.server.carry_out(steps) == answer
+        assert world.server.exchanges[0][-1] == "COMMIT"
+        assert len(world.server.exchanges) == flushes
+        assert world.server.released == [False] * (1 + goes_on)
 
 
 def test_an_operation_alone_begins_anew_after_a_conflict() -> None:

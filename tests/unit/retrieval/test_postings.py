@@ -101,10 +101,10 @@ def test_looking_documents_up_finds_what_reading_all_postings_finds(
         packed = postings.apart(rows.postings[start : start + 4 * count])
         start += 4 * count
         everything = dict(zip(postings.offsets(packed), postings.codes(packed), strict=True))
-        documents = np.array(asked, dtype=np.intp)
-        is_held, codes = postings.looked_up(packed, documents)
+        looked_for = np.array(asked, dtype=np.intp)
+        is_held, codes = postings.looked_up(packed, looked_for)
         wanted = {number: everything[number] for number in asked if number in everything}
-        assert dict(zip(documents[is_held], codes, strict=True)) == wanted
+        assert dict(zip(looked_for[is_held], codes, strict=True)) == wanted
 
 
 @given(st.integers(0, 200_000))

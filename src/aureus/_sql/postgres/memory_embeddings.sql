@@ -2,19 +2,23 @@
 
 -- name: keep_embeddings :many
 -- Store vectors of memories in the commit that wrote these; behind the statement that did, if it did.
-INSERT INTO aureus.memory_embeddings (tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector)
+INSERT INTO aureus.memory_embeddings (tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector,
+    signs)
 SELECT :tenant_id, :model, m.memory_id, m.version,
     substring(CAST(:text_hashes AS bytea) FROM CAST(1 + 16 * (g.place - 1) AS integer) FOR 16),
     CAST(:dimensions AS integer), CAST(:now AS timestamptz),
     substring(CAST(:vectors AS bytea) FROM CAST(1 + 4 * CAST(:dimensions AS integer) * (g.place - 1) AS integer)
-        FOR 4 * CAST(:dimensions AS integer))
+        FOR 4 * CAST(:dimensions AS integer)),
+    substring(CAST(:signs AS bytea)
+        FROM CAST(1 + (CAST(:dimensions AS integer) + 7) / 8 * (g.place - 1) AS integer)
+        FOR (CAST(:dimensions AS integer) + 7) / 8)
 FROM unnest(CAST(:memory_ids AS text[])) WITH ORDINALITY AS g (memory_id, place)
 JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
 WHERE current_setting('aureus.mark', true) = :mark
 ORDER BY m.memory_id
 ON CONFLICT (tenant_id, model, memory_id) DO UPDATE SET
     version = excluded.version, text_hash = excluded.text_hash, dimensions = excluded.dimensions,
-    created_at = excluded.created_at, vector = excluded.vector
+    created_at = excluded.created_at, vector = excluded.vector, signs = excluded.signs
 RETURNING memory_id;
 
 -- name: save_embeddings :many
@@ -29,17 +33,21 @@ WITH unchanged AS MATERIALIZED (
     ORDER BY m.memory_id
     FOR SHARE OF m
 )
-INSERT INTO aureus.memory_embeddings (tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector)
+INSERT INTO aureus.memory_embeddings (tenant_id, model, memory_id, version, text_hash, dimensions, created_at, vector,
+    signs)
 SELECT :tenant_id, :model, u.memory_id, u.version,
     substring(CAST(:text_hashes AS bytea) FROM CAST(1 + 16 * (u.place - 1) AS integer) FOR 16),
     CAST(:dimensions AS integer), CAST(:now AS timestamptz),
     substring(CAST(:vectors AS bytea) FROM CAST(1 + 4 * CAST(:dimensions AS integer) * (u.place - 1) AS integer)
-        FOR 4 * CAST(:dimensions AS integer))
+        FOR 4 * CAST(:dimensions AS integer)),
+    substring(CAST(:signs AS bytea)
+        FROM CAST(1 + (CAST(:dimensions AS integer) + 7) / 8 * (u.place - 1) AS integer)
+        FOR (CAST(:dimensions AS integer) + 7) / 8)
 FROM unchanged AS u
 ORDER BY u.memory_id
 ON CONFLICT (tenant_id, model, memory_id) DO UPDATE SET
     version = excluded.version, text_hash = excluded.text_hash, dimensions = excluded.dimensions,
-    created_at = excluded.created_at, vector = excluded.vector
+    created_at = excluded.created_at, vector = excluded.vector, signs = excluded.signs
 RETURNING memory_id;
 
 -- name: confirm_embeddings :many
@@ -58,6 +66,19 @@ FROM aureus.memory_embeddings
 WHERE tenant_id = :tenant_id AND model = :model AND memory_id = ANY (CAST(:memory_ids AS text[]))
   AND dimensions = CAST(:dimensions AS integer)
 ORDER BY memory_id;
+
+-- name: scan_embedding_signs :one
+-- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, and those that have none; by
+-- the index alone.
+SELECT CAST(json_agg(e.memory_id) AS text),
+    string_agg(coalesce(e.signs, decode(repeat('00', (CAST(:dimensions AS integer) + 7) / 8), 'hex')), ''),
+    CAST(json_agg(e.memory_id) FILTER (WHERE e.signs IS NULL) AS text)
+FROM (
+    SELECT memory_id, signs FROM aureus.memory_embeddings
+    WHERE tenant_id = :tenant_id AND model = :model AND dimensions = CAST(:dimensions AS integer)
+      AND memory_id > :after_id
+    ORDER BY memory_id
+    LIMIT :limit) AS e;
 
 -- name: nearest_embeddings :many
 -- The nearest vectors, best first, by the index where it was made (the optional step memory_vectors); else no row.

@@ -137,6 +137,7 @@ class MemoryEmbeddings(Operations):
             versions=[one.version for one in missing],
             text_hashes=b"".join(text_hash(one.text) for one in missing),
             vectors=b"".join(vector.content for vector in vectors),
+            signs=b"".join(vector.signs for vector in vectors),
             now=now,
         )
         return len(saved)

@@ -37,6 +37,7 @@ def keep_vectors(written: Sequence[Memory], vectors: Sequence[Vector] | None) ->
         memory_ids=[memory.memory_id for memory in written],
         text_hashes=b"".join(text_hash(memory.text) for memory in written),
         vectors=b"".join(vector.content for vector in vectors),
+        signs=b"".join(vector.signs for vector in vectors),
         now=now,
     )
 
