@@ -27,6 +27,8 @@ from benchmarks.tables import Table, count, fine
 DIMENSIONS = 384
 CENTRES = 500
 NOISE = 1.2
+SIZES = (10_000, 100_000)
+"""Memories; so many as the second only where there is time."""
 SHARE = 50
 """One in so many memories passes the filter."""
 
@@ -148,7 +150,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
     """Compare what each engine offers, for ten thousand memories and, where there is time, a hundred thousand."""
     rows: list[Sequence[str]] = []
     notes: list[str] = []
-    for size in (10_000, 100_000) if effort.repeats > 5 else (10_000,):
+    for size in SIZES if effort.repeats > 5 else SIZES[:1]:
         library = Library.of(size)
         for engine in ENGINES:
             rows += _engine(place, engine, library, effort, notes)

@@ -12,6 +12,7 @@ import re
 import sys
 import tokenize
 from collections.abc import Collection, Iterator
+from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -67,7 +68,7 @@ def check_sizes(path: str, text: str) -> Iterator[Problem]:
         yield Problem(path, 1, "file-length", f"{length} lines; split it, at most {FILE_LINES_MAX}")
     elif length > FILE_LINES_SOFT:
         yield Problem(path, 1, "file-length", f"{length} lines; think of a split", is_note=True)
-    for node in ast.walk(ast.parse(text)):
+    for node in _nodes(text):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > FUNCTION_LINES_MAX:
@@ -82,7 +83,7 @@ def check_names(path: str, text: str) -> Iterator[Problem]:
             yield Problem(path, 1, "vague-name", f"{part!r} says nothing; name what it does")
     if path.startswith("tests/"):
         return  # the names of tests are sentences, which may speak of helpers
-    for node in ast.walk(ast.parse(text)):
+    for node in _nodes(text):
         if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         bases = node.bases if isinstance(node, ast.ClassDef) else []
@@ -106,6 +107,8 @@ def words(name: str) -> list[str]:
 
 def check_suppressions(path: str, text: str) -> Iterator[Problem]:
     """Yield switched-off checks that do not say which check and why."""
+    if not (_SUPPRESSION.search(text) or _WHOLE_FILE.search(text)):
+        return  # finding the comments of a file takes longer than everything else that is looked for
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type != tokenize.COMMENT:
             continue
@@ -132,15 +135,10 @@ def check_sql_strings(path: str, text: str) -> Iterator[Problem]:
     """Yield SQL in the strings of the product: it belongs into the catalogue, outside the database layer."""
     if not path.startswith("src/aureus/") or path.startswith("src/aureus/_database/"):
         return
-    tree = ast.parse(text)
-    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    inner = {
-        id(part)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.JoinedStr)
-        for part in node.values
-    }
-    for node in ast.walk(tree):
+    nodes = _nodes(text)
+    prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    inner = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             value = "".join(_literal(part) for part in node.values)
         elif (
@@ -154,6 +152,12 @@ def check_sql_strings(path: str, text: str) -> Iterator[Problem]:
             yield Problem(path, node.lineno, "sql-string", message)
 
 
+@lru_cache(maxsize=8)
+def _nodes(text: str) -> tuple[ast.AST, ...]:
+    """Return all that a file says, a node each; every check of a file looks at the same."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def _literal(part: ast.expr) -> str:
     return str(part.value) if isinstance(part, ast.Constant) else "x"
 
@@ -162,7 +166,7 @@ def check_stubs(path: str, text: str) -> Iterator[Problem]:
     """Yield what pretends to be there: the product holds no stub."""
     if not path.startswith("src/"):
         return
-    for node in ast.walk(ast.parse(text)):
+    for node in _nodes(text):
         if isinstance(node, ast.Name) and node.id == "NotImplementedError":
             yield Problem(path, node.lineno, "stub", "a stub; build it or leave it out")
 
@@ -186,15 +190,18 @@ def check_imports(path: str, text: str, declared: Collection[str]) -> Iterator[P
             yield Problem(path, line, "pure-model", message)
 
 
-def imported(text: str) -> Iterator[tuple[str, int]]:
-    """Yield the modules that a file imports, each with its line."""
-    for node in ast.walk(ast.parse(text)):
+@cache
+def imported(text: str) -> tuple[tuple[str, int], ...]:
+    """Return the modules that a file imports, each with its line."""
+    found: list[tuple[str, int]] = []
+    for node in _nodes(text):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            found += ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module == "aureus":
-            yield from ((f"aureus.{alias.name}", node.lineno) for alias in node.names)
+            found += ((f"aureus.{alias.name}", node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module, node.lineno
+            found.append((node.module, node.lineno))
+    return tuple(found)
 
 
 def is_declared(root: str, declared: Collection[str]) -> bool:

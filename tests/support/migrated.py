@@ -6,6 +6,7 @@ a database is held by ``tests/migrations`` and by whoever opens one that is not 
 
 from __future__ import annotations
 
+import atexit
 import shutil
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,9 @@ def migrated_file(folder: Path) -> str:
 
 @cache
 def _template() -> Path:
-    path = Path(mkdtemp(prefix="aureus-template-")) / "aureus.db"
+    folder = Path(mkdtemp(prefix="aureus-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "aureus.db"
     url = f"sqlite:///{path}"
     migrate_schema(load(arguments={"database.url": url}, environ={}, directory=Path.cwd()).database)
     return path

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aureus import Aureus
-from benchmarks import filling, made_texts, search, verifying
+from benchmarks import filling, made_texts, retrieval, search, vectors, verifying
 from benchmarks.__main__ import PROGRAMS, main
 from benchmarks.machine import describe
+from benchmarks.manual import read_manual
 from benchmarks.measuring import Effort, Sample, ratio
 from benchmarks.place import Place
 from benchmarks.tables import Table
@@ -27,6 +29,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, least in (("SIZES", (600,)), ("ADDED", 300)):
         monkeypatch.setattr(search, name, least)
     monkeypatch.setattr(verifying, "ENTRIES", 600)
+    monkeypatch.setattr(vectors, "SIZES", (600,))
+    manual = read_manual()
+    monkeypatch.setattr(
+        retrieval, "read_manual", lambda: replace(manual, questions=manual.questions[:3])
+    )
 
 
 @pytest.mark.usefixtures("small")

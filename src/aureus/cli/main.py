@@ -123,6 +123,18 @@ class LazyGroup(click.Group):
         found: click.Command = getattr(import_module(entry.module), entry.name)
         return found
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the name of a command; an option of a command is told its place."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            message = (
+                f"{name} is no option of `aureus` itself; those of a command stand behind it, "
+                f"as in `aureus runs list {name} …`."
+            )
+            raise click.NoSuchOption(name, message, error.possibilities, ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """List the commands from the table, without importing them."""
         with formatter.section("Commands"):

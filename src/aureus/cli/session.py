@@ -45,16 +45,14 @@ _RUN_LOG = (
     click.option("--event-log-dir", metavar="DIR", help="Root of the run logs; default ./var/run"),
 )
 
-_KEYS = {
-    "database_url": "database.url",
-    "state_store_type": "database.backend",
-    "schema": "database.schema",
-    "tenant": "tenant",
-    "log_level": "log.level",
-    "event_log_type": "run_log.type",
-    "event_log_dir": "run_log.directory",
-    "actor": "actor",
+_FLAGS = {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *("database_url", "state_store_type", "schema", "tenant", "log_level"),
+        *("event_log_type", "event_log_dir", "actor"),
+    )
 }
+"""The flags that are settings, by the parameters that click makes of them; the table of settings knows them all."""
 
 
 def database_options(command: F) -> F:
@@ -89,7 +87,7 @@ def settings_of(flags: Mapping[str, Any]) -> Settings:
     """Return the settings with these flags over everything else."""
     from aureus.config import load
 
-    given = {_KEYS[name]: value for name, value in flags.items() if name in _KEYS}
+    given = {_FLAGS[name]: value for name, value in flags.items() if name in _FLAGS}
     return load(flags=given, environ=os.environ, directory=Path.cwd())
 
 

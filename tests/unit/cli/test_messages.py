@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from aureus.cli.main import aureus
+from aureus.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,3 +63,15 @@ def test_a_level_lets_through_what_is_as_important(
 
 def test_the_environment_names_the_level_too(tmp_path: Path) -> None:
     assert messages(tmp_path, "", LOG_LEVEL="ERROR") == OURS[3:] + QUIET
+
+
+def test_an_option_before_its_command_is_told_its_place() -> None:
+    said = CliRunner().invoke(aureus, ["--database-url", "sqlite://", "runs", "list"])
+    assert said.exit_code == 2
+    assert "as in `aureus runs list --database-url …`" in said.output
+
+
+def test_a_setting_that_is_wrong_is_named_by_the_flag_that_said_it() -> None:
+    said = CliRunner().invoke(aureus, ["runs", "list", "--dsn", "aureus.db"])
+    assert isinstance(said.exception, ConfigInvalid)
+    assert "(flag --database-url)" in said.exception.message
