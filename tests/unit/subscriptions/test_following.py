@@ -205,7 +205,7 @@ def test_a_database_that_is_away_is_waited_for_longer_and_longer() -> None:
 
 def test_a_replay_gives_way_to_a_decision_to_skip() -> None:
     driver = Driver(position=1, is_live=False)
-    driver.following.handle(Handling(driver.clock, 1, 0.0))
+    driver.following.handle_by(Handling(driver.clock, 1, 0.0))
     waiting = ParkedStream("a", 0, 0, 1, "broken", True, NOW, NOW)
     assert driver.answer([waiting]) == "read_sealed"
     assert driver.answer(page(reached=1, size=2)) == "list_parked"

@@ -94,9 +94,10 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 -- name: read_sealed :many
 -- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
 -- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
--- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
--- of them, and the first without its event. Events are looked up one by one by events_pkey: the range and its order
--- leave the planner no other index, whatever it knows of the table.
+-- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether
+-- there is something that is not, how many positions were looked at, the last of them, and the first without its
+-- event. Events are looked up one by one by events_pkey: the range and its order leave the planner no other index,
+-- whatever it knows of the table.
 WITH batches AS MATERIALIZED (
     SELECT b.first_position, b.entry_nos
     FROM aureus.ledger_batches AS b
@@ -179,7 +180,8 @@ RETURNING b.bucket;
 
 -- name: release_buckets :many
 -- key: name
--- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is held.
+-- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is
+-- held.
 UPDATE aureus.subscription_buckets AS b
 SET position = greatest(b.position, g.position), takeover_count = 0, updated_at = CAST(:now AS timestamptz)
 FROM <<held>>

@@ -61,8 +61,9 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 -- name: read_sealed :many
 -- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
 -- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
--- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
--- of them, and the first without its event.
+-- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether
+-- there is something that is not, how many positions were looked at, the last of them, and the first without its
+-- event.
 WITH head AS MATERIALIZED (
     SELECT coalesce(max(h.size), 0) AS size, coalesce(max(h.last_entry_no), 0) AS last_entry_no
     FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id
@@ -129,7 +130,8 @@ RETURNING bucket;
 
 -- name: release_buckets :many
 -- key: name
--- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is held.
+-- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is
+-- held.
 UPDATE aureus.subscription_buckets AS b
 SET position = max(b.position, g.value ->> 'position'), takeover_count = 0, updated_at = :now
 FROM json_each(:held) AS g
