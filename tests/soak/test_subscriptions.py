@@ -76,7 +76,7 @@ def test_told_is_committed_once_and_in_order(backends: list[Backend], url: str) 
     for found in told:
         check(found, traffic)
     check(of_group, traffic, is_group=True)
-    print(f"{len(traffic.committed)} events told to two readers and a group over {rounds} rounds")
+    print(f"{len(traffic.committed)} events told to two readers and a group over {rounds} rounds")  # noqa: T201 - what a soak is for
 
 
 def test_projections_stay_exact_however_often_they_are_killed(
@@ -103,7 +103,7 @@ def test_projections_stay_exact_however_often_they_are_killed(
     rows = _execute(stage, url, "SELECT event_id FROM seen ORDER BY n")
     assert [row[0] for row in rows] == committed
     assert list(stage.stores.subscriptions.parked("p")) == []
-    print(f"{len(committed)} events handled once over {kills} killed projections")
+    print(f"{len(committed)} events handled once over {kills} killed projections")  # noqa: T201 - what a soak is for
 
 
 def _execute(stage: Stage, url: str, text: str) -> list[tuple[str, ...]]:
