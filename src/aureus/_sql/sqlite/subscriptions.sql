@@ -89,7 +89,7 @@ SELECT head.size, EXISTS (
         SELECT 1 FROM aureus.events AS q WHERE q.tenant_id = :tenant_id AND q.entry_no > head.last_entry_no
     ) AS has_unsealed, w.scanned_count, w.last_position, w.missing_position,
     m.position, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id,
-    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.wanted_count
+    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.bytes_to_here
 FROM head
 CROSS JOIN (
     SELECT count(*) AS scanned_count, max(s.position) AS last_position,
@@ -97,9 +97,10 @@ CROSS JOIN (
     FROM found AS s
 ) AS w
 LEFT JOIN (
-    SELECT c.*, p.payload, p.metadata, count(*) OVER () AS wanted_count,
-        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)) OVER (ORDER BY c.position
-            ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS bytes_before
+    SELECT c.*, p.payload, p.metadata, coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)
+            AS bytes,
+        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0))
+            OVER (ORDER BY c.position ROWS UNBOUNDED PRECEDING) AS bytes_to_here
     FROM (
         SELECT f.* FROM found AS f
         WHERE f.entry_no IS NOT NULL
@@ -114,7 +115,7 @@ LEFT JOIN (
         LIMIT :limit
     ) AS c
     LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = c.entry_no
-) AS m ON coalesce(m.bytes_before, 0) < :bytes_max
+) AS m ON m.bytes_to_here - m.bytes < :bytes_max
 ORDER BY m.position;
 
 -- name: advance_buckets :many
