@@ -1,9 +1,9 @@
-"""Times how fast one consumer and a group catch up, pass what is not wanted, handle exactly once, and hear of an append."""
+"""Times how fast a consumer and a group catch up, pass what is not wanted, handle once, and hear of an append."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,9 +85,10 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
             ]
             for (engine, way), found in rates.items()
         ],
-        f"{BATCHES * BATCH:,} events of 200 bytes; processor time is that of client and server. Told: one consumer iterates "
-        f"over all. Group: {MEMBERS} members do, each with a client of its own, in threads of one process. Passed: a filter "
-        "lets none through. 1 and 100: handled exactly once, so many in a transaction, with one statement of the user's each.",
+        f"{BATCHES * BATCH:,} events of 200 bytes; processor time is that of client and server. Told: one consumer "
+        f"iterates over all. Group: {MEMBERS} members do, each with a client of its own, in threads of one process. "
+        "Passed: a filter lets none through. 1 and 100: handled exactly once, so many in a transaction, with one "
+        "statement of the user's each.",
     )
     yield Table(
         "Subscriptions, milliseconds from an append to the event",
@@ -101,8 +102,8 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
             ]
             for (engine, members), found in latencies.items()
         ],
-        "From the call of an append in one client to the event in another one that waits. On PostgreSQL sealing gathers for "
-        "0.1 s; SQLite is looked at every 50 ms.",
+        "From the call of an append in one client to the event in another one that waits. On PostgreSQL sealing "
+        "gathers for 0.1 s; SQLite is looked at every 50 ms.",
     )
 
 
@@ -146,14 +147,14 @@ def _handle_all(place: Place, client: Aureus, batch_size: int) -> Pace:
     name, left = f"n{next(_names)}", numbers(1)
     client.subscriptions.create(name, types=["h"], from_position=BATCHES * BATCH)
 
-    def handle(tx: Any, _: Event) -> None:
+    def select(tx: Any, _: Event) -> None:
         tx.execute("SELECT 1")
         if next(left) == HANDLED[batch_size]:
             events.close()
 
     events = client.subscription(name, live=False)
     with _spending(place, HANDLED[batch_size], found), events:
-        events.handle_each(handle, batch_size=batch_size)
+        events.handle_each(select, batch_size=batch_size)
     return found[0]
 
 
@@ -166,8 +167,7 @@ class _Members:
         self._client.subscriptions.create(self.name, from_position="now", bucket_count=64)
         self._consumers = [client.subscriptions.group(self.name).join() for client in clients]
         self._threads = [
-            threading.Thread(target=lambda events=events: [tell(event) for event in events])
-            for events in self._consumers
+            threading.Thread(target=_tell_all, args=(events, tell)) for events in self._consumers
         ]
         for thread in self._threads:
             thread.start()
@@ -184,6 +184,11 @@ class _Members:
         for consumer, thread in zip(self._consumers, self._threads, strict=True):
             consumer.close()
             thread.join()
+
+
+def _tell_all(events: Iterable[Event], tell: Callable[[Event], object]) -> None:
+    for event in events:
+        tell(event)
 
 
 def _follow_together(place: Place, clients: list[Aureus]) -> Pace:

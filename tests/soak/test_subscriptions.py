@@ -76,6 +76,7 @@ def test_told_is_committed_once_and_in_order(backends: list[Backend], url: str) 
     for found in told:
         check(found, traffic)
     check(of_group, traffic, is_group=True)
+    print(f"{len(traffic.committed)} events told to two readers and a group over {rounds} rounds")  # noqa: T201 - what a soak is for
 
 
 def test_projections_stay_exact_however_often_they_are_killed(
@@ -86,10 +87,12 @@ def test_projections_stay_exact_however_often_they_are_killed(
     number = "serial" if url.startswith("postgres") else "INTEGER PRIMARY KEY"
     _execute(stage, url, f"CREATE TABLE seen (n {number}, {columns})")
     committed: list[str] = []
+    kills = 0
     end = clock.monotonic() + SECONDS
     while clock.monotonic() < end:
         committed += [stage.stores.events.append(f"s/{n % 7}", "t", {}).event_id for n in range(50)]
-        projecting = program.start("project", url, "p", "seen")
+        kills += 1
+        projecting = program.start("project", url, "p", "seen", (1, 7, 100)[kills % 3])
         with suppress(AssertionError):
             for _ in range(len(committed) % 37):
                 program.heard(projecting, "put")
@@ -99,6 +102,8 @@ def test_projections_stay_exact_however_often_they_are_killed(
     last.communicate(timeout=60)
     rows = _execute(stage, url, "SELECT event_id FROM seen ORDER BY n")
     assert [row[0] for row in rows] == committed
+    assert list(stage.stores.subscriptions.parked("p")) == []
+    print(f"{len(committed)} events handled once over {kills} killed projections")  # noqa: T201 - what a soak is for
 
 
 def _execute(stage: Stage, url: str, text: str) -> list[tuple[str, ...]]:

@@ -91,7 +91,7 @@ def seal(url: str) -> None:
         sys.stdin.read()
 
 
-def project(url: str, name: str, table: str) -> None:
+def project(url: str, name: str, table: str, batch_size: str = "1") -> None:
     """Put every event into a table of one's own, in the transaction of the position; end at the end."""
     client = opened(url)
     place = "%s, %s, %s" if "PostgreSQL" in client.description else "?, ?, ?"
@@ -104,7 +104,7 @@ def project(url: str, name: str, table: str) -> None:
         say("put", event.position)
 
     with client.subscription(name, types=["t"], live=False) as consumer:
-        consumer.handle_each(put)
+        consumer.handle_each(put, batch_size=int(batch_size))
     client.close()
     say("ended")
 

@@ -29,7 +29,7 @@ class Following:
         self._clock = clock
         self._settled_at = clock.monotonic()
 
-    def handle(self, handling: Handling | None) -> None:
+    def handle_by(self, handling: Handling | None) -> None:
         """Have events handled inside of transactions from now on; None when they are handed out."""
         self._parking.handling = handling
 

@@ -104,12 +104,12 @@ class AsyncConsumer(Consuming[AsyncMeans[T]], Generic[T]):
         With ``batch_size`` up to so many events, 500 at most, share a transaction, as many as are there. When one of
         them raises, all of them are undone and called again one by one.
         """
-        self._following.handle(self._handling(attempts, backoff_seconds, batch_size))
+        self._following.handle_by(self._handling(attempts, backoff_seconds, batch_size))
         self._function = function
         try:
             await self._run()
         finally:
-            self._following.handle(None)
+            self._following.handle_by(None)
             self._function = None
 
     async def close(self) -> None:

@@ -89,7 +89,7 @@ class Telling:
                 yield from self._hand_out(turn)
             else:
                 try:
-                    yield from self._handle(turn, handling)
+                    yield from self._handle_one(turn, handling)
                 except LeaseLost:
                     self._holding.lose(turn.bucket)
 
@@ -100,7 +100,7 @@ class Telling:
         self._holding.told()
         self._progress.passed(turn.bucket, turn.position, is_handled=True)
 
-    def _handle(self, turn: Turn, handling: Handling) -> Steps[None]:
+    def _handle_one(self, turn: Turn, handling: Handling) -> Steps[None]:
         """Have one event handled, or its stream parked."""
         name, consumer = self._holding.plan.name, self._holding.consumer
         held = self._progress.at(turn.bucket, turn.position)

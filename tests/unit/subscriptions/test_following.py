@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from aureus.clock import ManualClock
-from aureus.errors import DatabaseUnavailable, HistoryRewound, LeaseLost, VersionConflict
+from aureus.errors import (
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    HistoryRewound,
+    LeaseLost,
+    VersionConflict,
+)
 from aureus.model.events import Event
 from aureus.model.ledger import SealingRound
 from aureus.model.subscriptions import Held, ParkedStream, SealedPage, Subscription, Wanted
@@ -197,6 +203,8 @@ def test_a_database_that_is_away_is_waited_for_longer_and_longer() -> None:
     assert driver.throw(DatabaseUnavailable("away")) == Pause(0.2)
     assert driver.answer() == "read_sealed"
     assert driver.throw(DatabaseUnavailable("away")) == Pause(0.4)
+    assert driver.answer() == "read_sealed"
+    assert driver.throw(DeadlineExceeded("it does not answer")) == Pause(0.8)
     ending = Driver(is_live=False)
     ending.answer([])
     with pytest.raises(DatabaseUnavailable):
@@ -205,7 +213,7 @@ def test_a_database_that_is_away_is_waited_for_longer_and_longer() -> None:
 
 def test_a_replay_gives_way_to_a_decision_to_skip() -> None:
     driver = Driver(position=1, is_live=False)
-    driver.following.handle(Handling(driver.clock, 1, 0.0))
+    driver.following.handle_by(Handling(driver.clock, 1, 0.0))
     waiting = ParkedStream("a", 0, 0, 1, "broken", True, NOW, NOW)
     assert driver.answer([waiting]) == "read_sealed"
     assert driver.answer(page(reached=1, size=2)) == "list_parked"

@@ -94,9 +94,10 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 -- name: read_sealed :many
 -- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
 -- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
--- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
--- of them, and the first without its event. Events are looked up one by one by events_pkey: the range and its order
--- leave the planner no other index, whatever it knows of the table.
+-- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether
+-- there is something that is not, how many positions were looked at, the last of them, and the first without its
+-- event. Events are looked up one by one by events_pkey: the range and its order leave the planner no other index,
+-- whatever it knows of the table.
 WITH batches AS MATERIALIZED (
     SELECT b.first_position, b.entry_nos
     FROM aureus.ledger_batches AS b
@@ -129,16 +130,17 @@ SELECT coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id =
     EXISTS (SELECT FROM aureus.ledger_pending AS q WHERE q.tenant_id = :tenant_id) AS has_unsealed,
     w.scanned_count, w.last_position, w.missing_position,
     m.position, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id,
-    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.wanted_count
+    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.bytes_to_here
 FROM (
     SELECT count(*) AS scanned_count, max(s.position) AS last_position,
         min(s.position) FILTER (WHERE s.entry_no IS NULL) AS missing_position
     FROM found AS s
 ) AS w
 LEFT JOIN (
-    SELECT c.*, p.payload, p.metadata, count(*) OVER () AS wanted_count,
-        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)) OVER (ORDER BY c.position
-            ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS bytes_before
+    SELECT c.*, p.payload, p.metadata, coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)
+            AS bytes,
+        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0))
+            OVER (ORDER BY c.position ROWS UNBOUNDED PRECEDING) AS bytes_to_here
     FROM (
         SELECT f.* FROM found AS f
         WHERE f.entry_no IS NOT NULL
@@ -155,7 +157,7 @@ LEFT JOIN (
     LEFT JOIN LATERAL (
         SELECT o.payload, o.metadata FROM aureus.event_payloads AS o
         WHERE o.tenant_id = :tenant_id AND o.entry_no = c.entry_no) AS p ON true
-) AS m ON coalesce(m.bytes_before, 0) < CAST(:bytes_max AS bigint)
+) AS m ON m.bytes_to_here - m.bytes < CAST(:bytes_max AS bigint)
 ORDER BY m.position;
 
 -- name: advance_buckets :many
@@ -179,7 +181,8 @@ RETURNING b.bucket;
 
 -- name: release_buckets :many
 -- key: name
--- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is held.
+-- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is
+-- held.
 UPDATE aureus.subscription_buckets AS b
 SET position = greatest(b.position, g.position), takeover_count = 0, updated_at = CAST(:now AS timestamptz)
 FROM <<held>>

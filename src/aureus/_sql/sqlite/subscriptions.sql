@@ -61,8 +61,9 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 -- name: read_sealed :many
 -- A bounded look at sealed entries in their order: the :scan positions behind :after_position, and of these at most
 -- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
--- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether there is something that is not, how many positions were looked at, the last
--- of them, and the first without its event.
+-- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether
+-- there is something that is not, how many positions were looked at, the last of them, and the first without its
+-- event.
 WITH head AS MATERIALIZED (
     SELECT coalesce(max(h.size), 0) AS size, coalesce(max(h.last_entry_no), 0) AS last_entry_no
     FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id
@@ -88,7 +89,7 @@ SELECT head.size, EXISTS (
         SELECT 1 FROM aureus.events AS q WHERE q.tenant_id = :tenant_id AND q.entry_no > head.last_entry_no
     ) AS has_unsealed, w.scanned_count, w.last_position, w.missing_position,
     m.position, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id,
-    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.wanted_count
+    m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.bytes_to_here
 FROM head
 CROSS JOIN (
     SELECT count(*) AS scanned_count, max(s.position) AS last_position,
@@ -96,9 +97,10 @@ CROSS JOIN (
     FROM found AS s
 ) AS w
 LEFT JOIN (
-    SELECT c.*, p.payload, p.metadata, count(*) OVER () AS wanted_count,
-        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)) OVER (ORDER BY c.position
-            ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW) AS bytes_before
+    SELECT c.*, p.payload, p.metadata, coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)
+            AS bytes,
+        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0))
+            OVER (ORDER BY c.position ROWS UNBOUNDED PRECEDING) AS bytes_to_here
     FROM (
         SELECT f.* FROM found AS f
         WHERE f.entry_no IS NOT NULL
@@ -113,7 +115,7 @@ LEFT JOIN (
         LIMIT :limit
     ) AS c
     LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = c.entry_no
-) AS m ON coalesce(m.bytes_before, 0) < :bytes_max
+) AS m ON m.bytes_to_here - m.bytes < :bytes_max
 ORDER BY m.position;
 
 -- name: advance_buckets :many
@@ -129,7 +131,8 @@ RETURNING bucket;
 
 -- name: release_buckets :many
 -- key: name
--- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is held.
+-- Move the positions of buckets forward, and give them back in order, each only while its epoch is the one that is
+-- held.
 UPDATE aureus.subscription_buckets AS b
 SET position = max(b.position, g.value ->> 'position'), takeover_count = 0, updated_at = :now
 FROM json_each(:held) AS g

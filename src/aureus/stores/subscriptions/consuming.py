@@ -90,7 +90,7 @@ class ConsumerOperations(Operations):
         found = yield from opened_events([row[5:-1] for row in rows if row[5] is not None], 1)
         events = tuple(sealed_event_of(row) for row in found)
         reached = after_position if last_position is None else last_position
-        if events and (len(events) == count or len(events) < rows[0][-1]):
+        if events and (len(events) == count or rows[-1][-1] >= bytes_max):
             reached = events[-1].position or 0
         return SealedPage(events, reached, size, bool(has_unsealed))
 

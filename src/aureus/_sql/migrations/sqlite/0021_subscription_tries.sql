@@ -2,8 +2,8 @@
 -- breaking: no
 --
 -- takeover_count: how often a bucket was taken since somebody who held it ended in order; above 1 the one before may
--- have been killed by what it handled. Then, and after a failure, the event that is tried stands in tried_position, with
--- how often; it is past when the position has come to it. joining_id: which process it is that has a member's name.
+-- have been killed by what it handled. Then, and after a failure, the event that is tried stands in tried_position,
+-- with how often; it is past when the position has come to it. joining_id: which consumer has a member's name.
 
 ALTER TABLE aureus.subscription_buckets ADD COLUMN takeover_count INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE aureus.subscription_buckets ADD COLUMN tried_position INTEGER;
