@@ -150,7 +150,7 @@ def _withheld(line: dict[str, Any]) -> Withheld | None:
     key_ids: Any = line["key_ids"]
     if not isinstance(key_ids, list) or not key_ids:
         raise ValueError("key_ids")
-    return Withheld(tuple(map(check_key_id, cast(list[Any], key_ids))))
+    return Withheld(tuple(map(check_key_id, key_ids)))
 
 
 def _text(value: bytes | None) -> str | None:

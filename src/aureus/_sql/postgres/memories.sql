@@ -63,8 +63,8 @@ FROM given AS g
 -- The planner knows which index serves.
 
 -- part: chosen_memories
--- Each by its key, in a subquery that leaves the planner no other way: without statistics a walk through all memories of
--- the tenant looks as quick.
+-- Each by its key, in a subquery that leaves the planner no other way: without statistics a walk through all memories
+-- of the tenant looks as quick.
 unnest(CAST(:memory_ids AS text[])) AS g (chosen_id)
 CROSS JOIN LATERAL (
     SELECT o.* FROM aureus.memories AS o
