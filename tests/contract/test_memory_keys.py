@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -148,3 +149,31 @@ def test_a_purged_memory_leaves_no_row_behind(stage: Stage) -> None:
     assert put(stage, "Nantes").version == 1
     (entry,) = stage.stores.audit.list().entries
     assert (entry.type, entry.actor) == ("memory_purged", "ada")
+
+
+def test_a_put_never_fails_because_its_key_is_restored_at_the_same_moment(stage: Stage) -> None:
+    store = stage.stores.memories
+    with ThreadPoolExecutor(2) as pool:
+        for round_no in range(8):
+            key, start = f"k{round_no}", Barrier(2)
+            old = store.put(key, "old", agent_id="a")
+            store.forget(old.memory_id)
+
+            def restore(memory_id: str = old.memory_id, start: Barrier = start) -> bool:
+                start.wait(30)
+                try:
+                    store.restore(memory_id)
+                except AlreadyExists:
+                    return False
+                return True
+
+            def put(key: str = key, start: Barrier = start) -> Memory:
+                start.wait(30)
+                new: Memory = store.put(key, "new", agent_id="a")
+                return new
+
+            restoring, putting = pool.submit(restore), pool.submit(put)
+            new, was_restored = putting.result(), restoring.result()
+            assert store.get_by_key(key, agent_id="a") == new
+            kept = store.history(old.memory_id)[0].memory
+            assert (kept.superseded_by == new.memory_id) == was_restored

@@ -41,7 +41,7 @@ from aureus.stores.memories.stating import (
     next_version,
 )
 from aureus.stores.memories.vectors import embedded, keep_vectors
-from aureus.stores.memories.writing import MemoryWrites
+from aureus.stores.memories.writing import MemoryWrites, lock_key
 
 sql = Queries("memories")
 
@@ -119,6 +119,11 @@ class MemoryChanging(MemoryWrites):
         now = yield from current_time()
         operation = operation_id or (yield from new_id())
         until = None if expires_at is None else check_moment(expires_at, "expires_at")
+        check_name(memory_id, "memory_id")
+        # The key before the memory, in the order of a put; the key of a memory never changes.
+        seen = yield from fetch_one(sql.get_memory, memory_of, memory_id=memory_id)
+        if seen is not None and seen.key is not None:
+            yield from lock_key(seen, seen.key)
         memory, is_repeat = yield from _locked(memory_id, operation)
         if is_repeat or memory.is_live(now):
             return memory

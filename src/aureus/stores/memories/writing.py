@@ -161,15 +161,7 @@ class MemoryWrites(Operations):
         given = NewMemory(text=text, agent_id=agent_id, memory_id=chosen, **details)
         memory = first_version(given, self.policy, now, memory_id=chosen, key=key)
         vectors = yield from embedded(self.embedder, [memory.text])
-        place = {
-            "agent_id": memory.agent_id,
-            "user_id": memory.user_id or "",
-            "namespace": memory.namespace,
-            "key": key,
-        }
-        # Every part has its length in front, so that no two keys share a lock by their spelling.
-        spelled = "".join(f"{len(part)}:{part}" for part in place.values())
-        yield from fetch_one(sql.lock_memory_key, bool, place=spelled)
+        place = yield from lock_key(memory, key)
         found = yield from fetch_all(sql.look_under_key, memory_of, memory_id=chosen, **place)
         same = next((one for one in found if one.memory_id == chosen), None)
         if same is not None:
@@ -202,6 +194,20 @@ class MemoryWrites(Operations):
         )
         put = replace(memory, version=superseded.version + 1, valid_from=begins)
         return (yield from _put(put, actor, vectors))
+
+
+def lock_key(memory: Memory, key: str) -> Op[dict[str, str]]:
+    """Keep others from putting under a memory's key before this transaction ends; return where the key is."""
+    place = {
+        "agent_id": memory.agent_id,
+        "user_id": memory.user_id or "",
+        "namespace": memory.namespace,
+        "key": key,
+    }
+    # Every part has its length in front, so that no two keys share a lock by their spelling.
+    spelled = "".join(f"{len(part)}:{part}" for part in place.values())
+    yield from fetch_one(sql.lock_memory_key, bool, place=spelled)
+    return place
 
 
 def _put(memory: Memory, actor: str | None, vectors: Sequence[Vector] | None) -> Op[Memory]:
