@@ -64,7 +64,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         shapes = [shape for shape in shapes if not shape.startswith("sqlite-memory")]
     if not metafunc.config.getoption("--all-shapes"):
         shapes = [shapes[crc32(name.encode()) % len(shapes)]]
-    keyed = KEYED_SHAPES if metafunc.module.__name__.rpartition(".")[2] in KEYED else ()
+    keyed = KEYED_SHAPES if metafunc.function.__module__.rpartition(".")[2] in KEYED else ()
     metafunc.parametrize("backend", [*BACKENDS, *shapes, *keyed], indirect=True)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from aureus.ledger.keys import SigningKey
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.audit_modes import AuditMode
-from aureus.model.erasures import ErasureRequest, Place
 from aureus.model.events import NewEvent
 from aureus.model.states import RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
@@ -26,7 +25,7 @@ LEAVES_OF_A_NODE = 256
 
 
 def write_everything(stage: Stage) -> None:
-    """Let a tenant use all there is, and sign and anchor its ledger."""
+    """Let a tenant of a backend with keys of people use all there is, and sign and anchor its ledger."""
     stage.backend.use(ToyEmbedder())
     stores = stage.backend.tenant(stage.tenant)
     write_life(stores)
@@ -35,11 +34,11 @@ def write_everything(stage: Stage) -> None:
     stores.world_state.set("plan", "other")
     while not stores.sessions.index_states().is_ready:
         pass
+    _erase_eve(stores)
     stores.memories.index()
     stores.memories.add("waits for the index", agent_id="planner")
     stores.audit.set_mode(AuditMode.ALL, actor="officer")
     stores.events.append_all("many", [NewEvent("t", {"n": at}) for at in range(LEAVES_OF_A_NODE)])
-    _erase_eve(stores)
     _subscribe(stage, stores)
     _roll_back(stores)
     sealed(stage)
@@ -63,11 +62,7 @@ def _run(stage: Stage, stores: Any) -> None:
 
 def _erase_eve(stores: Any) -> None:
     stores.events.append("talks/2", "said", {"text": "by eve"}, subjects=["eve"])
-    request = ErasureRequest("eve", (), (), (), ())
-    targets = stores.erasure.find(request, Place())
-    stores.erasure.erase_batch(
-        request, targets, erasure_id="e1", reason="request 17", record_id="record"
-    )
+    stores.erasure.erase("eve", reason="request 17", erasure_id="e1", scrub=False)
 
 
 def _subscribe(stage: Stage, stores: Any) -> None:

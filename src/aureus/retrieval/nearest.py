@@ -146,7 +146,7 @@ def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
     if len(ids) <= max(READ_MAX, limit) or len(unsigned) > limit:
         return None
     order = np.argpartition(-np.concatenate(scores), limit)[:limit]
-    likely = {*(ids[place] for place in order.tolist()), *unsigned}
+    likely: set[str] = {*(ids[place] for place in order.tolist()), *unsigned}
     return (yield from by_memory(vector, sorted(likely)))
 
 
