@@ -34,6 +34,7 @@ DECIDED: dict[str, list[str]] = {
     "reset_subscription": ["subscription.reset"],
     "skip_parked": ["subscription.skip"],
     "accept_restore": ["ledger.accept-restore"],
+    "accept_restore_of_anchors": ["ledger.accept-restore"],
     "fail_to_roll_back": ["rollback.fail"],
     "request_approval": ["rollback.request-approval"],
     "decide_approval": ["rollback.approve"],
@@ -77,6 +78,8 @@ EXPLICIT: dict[str, list[str]] = {
     "set_audit_mode": ["audit.set-mode"],
     "prune_audit": ["audit.prune"],
     "erase_batch": ["subject.erase"],
+    "record_key": ["subject.erase"],
+    "prune_world_state": ["world-state.prune"],
 }
 """Writes that are entries in every mode."""
 
@@ -89,10 +92,21 @@ MIXED: dict[str, tuple[list[str], list[str]]] = {
         ["memory.delete", "rollback.allow", "rollback.complete"],
         [
             "snapshot.create",
-            "session.save",
             "world-state.set",
+            "session.save",
             "memory.delete",
             "memory.update",
+            "rollback.begin",
+            "rollback.allow",
+            "rollback.complete",
+        ],
+    ),
+    "roll_back_many": (
+        ["rollback.allow", "rollback.complete"],
+        [
+            "snapshot.create",
+            *["world-state.set"] * 12,
+            *["session.save"] * 12,
             "rollback.begin",
             "rollback.allow",
             "rollback.complete",
@@ -106,6 +120,7 @@ SILENT = {
     "append", "record_access", "embed_batch", "delete_embeddings", "prune_sessions", "begin_index", "index_states",
     "drop_index", "take_pending", "begin_merge", "end_merge", "prune_segment", "retire_segment", "seal",
     "create_subscription", "advance_subscription", "claim_bucket", "advance_buckets", "share_buckets", "leave_group",
+    "release_buckets", "extend_member", "note_try", "append_anchors",
     "park_stream", "keep_parked", "move_parked", "unpark_stream",
 }  # fmt: skip
 """Writes that leave no entry: leases, indexes and whatever is derived, events of callers, definitions by their hash."""

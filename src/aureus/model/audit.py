@@ -12,7 +12,7 @@ ledger proves it and erasing the payload takes it away; this module words that p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -74,7 +74,8 @@ class AuditEntry:
 
     ``before`` and ``after`` are ``ABSENT`` where nothing was given, and in the events of stores, whose payload is in
     ``details``. ``is_redacted`` says that the payload was erased or has expired: what it held is then absent here, and
-    the entry still proved by its leaf. ``position`` is where the entry lies in the tenant's tree, None until sealed.
+    the entry still proved by its leaf. ``position`` is where the entry lies in the tenant's tree, None until
+    sealed; an entry is the same before and after.
     """
 
     event_id: str
@@ -97,7 +98,7 @@ class AuditEntry:
     version: int
     entry_no: int
     leaf_hash: bytes
-    position: int | None = None
+    position: int | None = field(default=None, compare=False)
     is_withheld: bool = False
     """Whether what it held is encrypted and cannot be read here; it is then absent too."""
 
