@@ -78,7 +78,11 @@ def test_a_log_with_another_past_is_not_signed(stage: Stage) -> None:
     assert [one.kind for one in stage.stores.anchors.verify().findings] == [FindingKind.RECOMPUTED]
 
 
-def test_a_log_of_several_blocks_is_intact(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_of_several_blocks_is_intact_until_a_kept_hash_is_changed(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    tamper: Callable[[Stage, str, str], None],
+) -> None:
     monkeypatch.setattr("aureus.ledger.anchoring.ANCHORS_MAX", 100)
     for _ in range(260):
         grow(stage)
@@ -86,6 +90,13 @@ def test_a_log_of_several_blocks_is_intact(stage: Stage, monkeypatch: pytest.Mon
     report = stage.stores.anchors.verify()
     assert report.is_intact, report.summary
     assert report.entry_count == 260
+    tamper(
+        stage,
+        "anchor_nodes",
+        f"UPDATE {stage.table('anchor_nodes')} SET hash = (SELECT max(leaf_hash) FROM {stage.table('anchors')})",
+    )
+    (finding,) = stage.stores.anchors.verify().findings
+    assert (finding.kind, finding.position) == (FindingKind.COLUMN, 0)
 
 
 def test_a_tree_is_compared_with_its_newest_anchor(stage: Stage) -> None:

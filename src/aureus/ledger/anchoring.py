@@ -52,9 +52,8 @@ def anchoring(scope: Scope, keys: Sequence[SigningKey]) -> Steps[Anchoring]:
     count = 0
     while anchored := (yield Ask("anchors", "append")):
         count += len(anchored)
-    state: AnchorHead = yield Ask("anchors", "get_head")
+    state, seen = yield from _state_and_seen(scope)
     head = head_from(scope, state)
-    seen = scope.last_seen(state.log_key)
     if seen is not None:
         yield from _check_goes_on(head, seen.head)
     earlier = None if seen is None else seen.note
@@ -67,11 +66,10 @@ def verifying_anchors(
     scope: Scope, keys: Sequence[PublicKey] = (), notes: Iterable[Note] = ()
 ) -> Steps[Verification]:
     """Verify the whole anchor log; see `AnchorLog.verify`."""
-    state: AnchorHead = yield Ask("anchors", "get_head")
+    state, seen = yield from _state_and_seen(scope)
     head = head_from(scope, state)
     findings = Findings()
     heads = [one for note in notes if (one := findings.add_note(note, keys, origin=head.origin))]
-    seen = scope.last_seen(state.log_key)
     if seen is not None:
         heads.append(VerifiedHead(seen.head))
         if seen.note is not None and keys:
@@ -111,6 +109,15 @@ def head_from(scope: Scope, state: AnchorHead) -> Head:
     except Invalid as error:
         message = f"the state of the anchor log was changed: {error.message}"
         raise IntegrityFailure(message) from error
+
+
+def _state_and_seen(scope: Scope) -> Steps[tuple[AnchorHead, SeenHead | None]]:
+    """Return the state of the log and the head that was last seen of it, which is not ahead of it for being newer."""
+    state: AnchorHead = yield Ask("anchors", "get_head")
+    seen = scope.last_seen(state.log_key)
+    if seen is not None and seen.head.size > state.size:
+        state = yield Ask("anchors", "get_head")
+    return state, seen
 
 
 def _compared(

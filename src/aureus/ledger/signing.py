@@ -16,9 +16,9 @@ from aureus.ledger.steps import (
     Steps,
     check_goes_on,
     check_history,
-    current_state,
     goes_on,
     keep_seen,
+    state_and_seen,
 )
 from aureus.model.heads import Head, is_same_ledger
 from aureus.model.ledger import LedgerHead
@@ -28,10 +28,9 @@ from aureus.stores.proofs import head_from
 
 def status(scope: Scope) -> Steps[LedgerStatus]:
     """Return how far the ledger is sealed, signed and known elsewhere."""
-    state = yield from current_state()
+    state, seen = yield from state_and_seen(scope)
     pending_count: int = yield Ask("proofs", "count_pending")
     signed: SignedHead | None = yield Ask("proofs", "get_newest_signed", (state.incarnation,))
-    seen = scope.last_seen(state.tenant_key)
     return LedgerStatus(
         head=head_from(scope.name, state),
         incarnation=state.incarnation,
@@ -45,9 +44,8 @@ def status(scope: Scope) -> Steps[LedgerStatus]:
 
 def current_head(scope: Scope) -> Steps[Head]:
     """Return the head, after it was proved to go on from the last one seen, and keep it outside the database."""
-    state = yield from current_state()
+    state, seen = yield from state_and_seen(scope)
     head = head_from(scope.name, state)
-    seen = scope.last_seen(state.tenant_key)
     if seen is not None:
         yield from check_goes_on(head, seen.head)
     yield from _keep(scope, state, SeenHead(head), seen)
@@ -56,8 +54,7 @@ def current_head(scope: Scope) -> Steps[Head]:
 
 def signing(scope: Scope, keys: Sequence[SigningKey]) -> Steps[SignedHead]:
     """Sign the head, and keep it outside the database when it is committed."""
-    state = yield from current_state()
-    seen = scope.last_seen(state.tenant_key)
+    state, seen = yield from state_and_seen(scope)
 
     def make_note(head: Head, earlier: str | None) -> str:
         return str(begun_note(head, earlier).signed_by(*keys))
@@ -75,9 +72,8 @@ def signing(scope: Scope, keys: Sequence[SigningKey]) -> Steps[SignedHead]:
 
 def restoring(scope: Scope, actor: str) -> Steps[LedgerHead]:
     """Accept a ledger that is behind what was seen; see `Ledger.accept_restore`."""
-    state = yield from current_state()
+    state, seen = yield from state_and_seen(scope)
     head = head_from(scope.name, state)
-    seen = scope.last_seen(state.tenant_key)
     if seen is None:
         raise NotFound(
             "no head of this ledger was kept outside the database, so nothing is behind one"

@@ -75,6 +75,15 @@ def readable(work: Steps[T]) -> Steps[T]:
         ) from error
 
 
+def state_and_seen(scope: Scope) -> Steps[tuple[LedgerHead, SeenHead | None]]:
+    """Return the state of the ledger and the head that was last seen of it, which is not ahead just for being newer."""
+    state = yield from current_state()
+    seen = scope.last_seen(state.tenant_key)
+    if seen is not None and seen.head.size > state.size:
+        state = yield from current_state()  # somebody may have sealed and signed between the two looks
+    return state, seen
+
+
 def keep_seen(
     scope: Scope,
     key: str,

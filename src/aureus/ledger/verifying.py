@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aureus.errors import ConfigInvalid, Invalid, LimitExceeded, NotFound
@@ -42,11 +42,10 @@ def verifying(
     since_last: bool = False,
 ) -> Steps[Verification]:
     """Verify the ledger; see `Ledger.verify`."""
-    state = yield from current_state()
-    head = head_from(scope.name, state)
-    seen = scope.last_seen(state.tenant_key)
+    state, known = yield from _look(scope)
+    head, seen = head_from(scope.name, state), known.seen
     findings = Findings()
-    heads = yield from _known_heads(state, head, seen, keys, notes, findings)
+    heads = _known_heads(head, known, keys, notes, findings)
     start = seen.verified if since_last and seen is not None else None
     if start is not None and start.size > head.size:
         start = None
@@ -69,29 +68,52 @@ def verifying(
     return report
 
 
-def _known_heads(
-    state: LedgerHead,
-    head: Head,
-    seen: SeenHead | None,
-    keys: Sequence[PublicKey],
-    notes: Iterable[Note],
-    findings: Findings,
-) -> Steps[list[VerifiedHead]]:
-    """Return the heads to compare with: those given, the last seen, the newest anchor, and those signed here."""
-    known = [one for note in notes if (one := findings.add_note(note, keys, origin=head.origin))]
-    kept: list[str] = []
-    if seen is not None:
-        known.append(VerifiedHead(seen.head))
-        kept += [] if seen.note is None else [seen.note]
-    anchor: Anchor | None = yield Ask("anchors", "find", (state.tenant_key,))
-    if anchor is not None and anchor.incarnation == state.incarnation:
-        known.append(VerifiedHead(Head(head.origin, anchor.size, anchor.root)))
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Heads of the ledger that were seen, anchored and signed before it was looked at."""
+
+    seen: SeenHead | None
+    anchor: Anchor | None
+    signed: Sequence[SignedHead]
+
+
+def _look(scope: Scope) -> Steps[tuple[LedgerHead, _Known]]:
+    """Return the state of the ledger and what is known of it, from before: so none of that can be ahead of it.
+
+    Were the state read first, a head that somebody signs in the same moment would look like a history that was lost.
+    """
+    before = yield from current_state()
+    seen = scope.last_seen(before.tenant_key)
+    anchor: Anchor | None = yield Ask("anchors", "find", (before.tenant_key,))
     signed: list[SignedHead] = yield Ask(
         "proofs", "list_signed", (), {"limit": SIGNED_COMPARED_MAX}
     )
-    for row in signed:
+    state = yield from current_state()
+    if state.incarnation != before.incarnation:
+        return (yield from _look(scope))
+    if anchor is not None and anchor.incarnation != state.incarnation:
+        anchor = None
+    return state, _Known(seen, anchor, signed)
+
+
+def _known_heads(
+    head: Head,
+    given: _Known,
+    keys: Sequence[PublicKey],
+    notes: Iterable[Note],
+    findings: Findings,
+) -> list[VerifiedHead]:
+    """Return the heads to compare with: from elsewhere, the last seen, the newest anchor, and those signed here."""
+    known = [one for note in notes if (one := findings.add_note(note, keys, origin=head.origin))]
+    kept: list[str] = []
+    if given.seen is not None:
+        known.append(VerifiedHead(given.seen.head))
+        kept += [] if given.seen.note is None else [given.seen.note]
+    if given.anchor is not None:
+        known.append(VerifiedHead(Head(head.origin, given.anchor.size, given.anchor.root)))
+    for row in given.signed:
         _check_signed(row, findings)
-    kept += [one.note for one in signed]
+    kept += [one.note for one in given.signed]
     for text in dict.fromkeys(kept):
         note = _parsed(text, findings)
         if note is None:

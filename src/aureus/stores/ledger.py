@@ -19,7 +19,7 @@ from aureus._database.statement import (
     new_id,
 )
 from aureus.codec import decode, encode
-from aureus.errors import Conflict, Invalid
+from aureus.errors import Conflict, IntegrityFailure, Invalid
 from aureus.model.ledger import SEAL_ENTRIES_MAX, LedgerBatch, LedgerHead, SealingRound
 from aureus.model.merkle import (
     HASH_BYTES,
@@ -201,6 +201,12 @@ def _extended(head: LedgerHead, limit: int, now: datetime) -> Op[LedgerHead]:
         return head
     _, last_entry_no, leaf_hashes = batch
     tree = Tree.from_bytes(head.size, head.peaks)
+    if tree.root() != head.root:
+        raise IntegrityFailure(
+            "the head of the ledger contradicts itself: its root does not follow from its peaks. Somebody changed it, "
+            "and nothing is sealed behind it. Run: aureus ledger verify",
+            size=head.size,
+        )
     nodes = tree.extend(leaf_hashes)
     sealed = LedgerHead(
         tenant_key=head.tenant_key,

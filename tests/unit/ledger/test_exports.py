@@ -205,6 +205,15 @@ class TestRanges:
         swapped[following] = entry_line(replace(first, position=second.position))
         assert found(swapped, proof)[0] == (FindingKind.REORDERED, at)
 
+    def test_a_signed_head_of_another_tenant_vouches_for_nothing(self) -> None:
+        """The key speaks for all tenants of the ledger, so the origin has to tell them apart."""
+        lines, proof = exported()
+        stranger = replace(proof.head, origin="aureus/0b")
+        other = SignedHead(Note(stranger.text()).signed_by(KEY))
+        report = verify_export(lines, replace(proof, signed_heads=(other,)), [KEY.public])
+        assert [finding.kind for finding in report.findings] == [FindingKind.WRONG_KEY]
+        assert not report.is_anchored
+
     def test_two_exports_cannot_be_put_together(self) -> None:
         lines, proof = exported(600)
         other = LedgerMaker()
@@ -298,6 +307,12 @@ class TestSelections:
         assert found([*lines, forged], proof) == [(FindingKind.INSERTED, 3)]
         moved = lines[0].replace(b'"position":3', b'"position":4')
         assert found([moved], proof) == [(FindingKind.INSERTED, 4)]
+
+    def test_a_signed_head_that_nothing_leads_from_is_no_anchor(self) -> None:
+        lines, proof = selected(3)
+        early = replace(proof.signed_heads[0], consistency=None)
+        report = verify_export(lines, replace(proof, signed_heads=(early,)), [KEY.public])
+        assert (report.is_intact, report.is_anchored) == (True, False)
 
     def test_a_line_that_stands_there_twice_is_found(self) -> None:
         lines, proof = selected(3, 256)

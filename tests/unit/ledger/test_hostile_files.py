@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.codec import decode, encode_made
-from aureus.errors import AureusError
+from aureus.errors import AureusError, IntegrityFailure
 from aureus.ledger.exports import ExportProof, SignedHead, range_lines, verify_export
 from aureus.ledger.keys import PublicKey, SigningKey
 from aureus.ledger.lines import entry_line, entry_of
@@ -79,6 +81,14 @@ def test_an_edited_proof_file_proves_nothing_else(data: st.DataObject) -> None:
         assert found.event.fields == LEDGER.entries[4].event.fields  # type: ignore[union-attr] # it has one
         assert found.event.payload == LEDGER.entries[4].event.payload  # type: ignore[union-attr] # it has one
         assert found.verified.head == LEDGER.head
+
+
+def test_a_proof_file_cannot_say_that_the_entry_lies_elsewhere() -> None:
+    """The position that the entry names is no part of its hash."""
+    proof = InclusionProof.from_text(PROOF_TEXT)
+    moved = entry_line(replace(LEDGER.entries[4], position=5))
+    with pytest.raises(IntegrityFailure, match="the proof is for 4"):
+        verify_proof(str(replace(proof, extra=moved)), [KEY.public])
 
 
 @patient
