@@ -145,8 +145,8 @@ def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
             break
     if len(ids) <= max(READ_MAX, limit) or len(unsigned) > limit:
         return None
-    order = np.argpartition(-np.concatenate(scores), limit)[:limit]
-    likely = {*(ids[place] for place in order.tolist()), *unsigned}
+    order: list[int] = np.argpartition(-np.concatenate(scores), limit)[:limit].tolist()
+    likely = {*(ids[place] for place in order), *unsigned}
     return (yield from by_memory(vector, sorted(likely)))
 
 
