@@ -49,11 +49,14 @@ filter refuses more of them, all vectors are read."""
 SIGNS_CHUNK = 100_000
 """Vectors whose signs are read at once: 9 MB with their ids, where they have 384 dimensions."""
 
+SIGNS_CHUNKS_MAX = 10
+"""Chunks of signs of one search."""
+
 CHUNK_BYTES = 32 * 1024 * 1024
 """Bytes of vectors that are in memory at once: 20,000 vectors of 384 dimensions."""
 
-CHUNKS_MAX = STATEMENTS_MAX - 16
-"""Chunks of one search; the rest of its statements is for looking up."""
+CHUNKS_MAX = STATEMENTS_MAX - 28
+"""Chunks of one search that reads all vectors; the rest of its statements is for signs and for looking up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +124,14 @@ def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
     """Return the vectors that are likely the nearest, by their signs, in their true order; None where all can be read.
 
     The vector itself is compared with the signs of each: a bit stands for 1 or -1. What has no signs yet is likely.
+    Raises ``LimitExceeded`` when there are too many to look at.
     """
     import numpy as np
 
     ids: list[str] = []
     unsigned: list[str] = []
     scores: list[NDArray[float32]] = []
-    for _ in range(CHUNKS_MAX):
+    for _ in range(SIGNS_CHUNKS_MAX):
         rows = yield from fetch_all(
             sql.scan_embedding_signs,
             _as_it_is,
@@ -143,10 +147,12 @@ def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
             scores.append(_compared(vector, rows[0][1]))
         if len(found) < SIGNS_CHUNK:
             break
+    else:
+        raise _too_many(vector, len(ids))
     if len(ids) <= max(READ_MAX, limit) or len(unsigned) > limit:
         return None
-    order = np.argpartition(-np.concatenate(scores), limit)[:limit]
-    likely: set[str] = {*(ids[place] for place in order.tolist()), *unsigned}
+    order: list[int] = np.argpartition(-np.concatenate(scores), limit)[:limit].tolist()
+    likely = {*(ids[place] for place in order), *unsigned}
     return (yield from by_memory(vector, sorted(likely)))
 
 
@@ -186,10 +192,14 @@ def by_reading(vector: Vector) -> Op[Ranking]:
         if len(rows) < chunk_size:
             return found
         after_id = rows[-1][0]
-    raise LimitExceeded(
-        f"there are more than {len(found):,} vectors of {vector.model!r}, too many to compare one by one; "
+    raise _too_many(vector, len(found))
+
+
+def _too_many(vector: Vector, count: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"there are more than {count:,} vectors of {vector.model!r}, too many to compare one by one; "
         "use PostgreSQL with the extension vector, or narrow the search",
-        limit=len(found),
+        limit=count,
     )
 
 
