@@ -229,3 +229,20 @@ def test_a_memory_that_is_gone_without_a_word_is_missed(
     tamper(stage, "memories", f"DELETE FROM {stage.table('memories')} WHERE memory_id = 'm3'")
     with pytest.raises(IntegrityFailure, match="memory m3: its version 1 is not there any more"):
         stores.snapshots.verify("s")
+
+
+def test_a_part_that_is_emptied_under_a_record_of_something_else_is_named(
+    stage: Stage, stores: Any, tamper: Callable[[Stage, str, str], None]
+) -> None:
+    stores.world_state.set("plan", 1)
+    stores.snapshots.create(world_scope="default", snapshot_id="s")
+    stores.erasure.erase("bob", reason="r", scrub=False)
+    record_id = stores.events.list(type="payloads_erased").events[0].event_id
+    table = stage.table("snapshot_parts")
+    tamper(
+        stage,
+        "snapshot_parts",
+        f"UPDATE {table} SET content = NULL, salt = NULL, erasure_record_id = '{record_id}'",
+    )
+    with pytest.raises(IntegrityFailure, match=r"no record '.*' tells that it was erased"):
+        stores.snapshots.verify("s")

@@ -52,7 +52,7 @@ class _Broken(Exception):
 def verified(snapshot: Snapshot, head: LedgerHead) -> Op[tuple[Verification, Holdings]]:
     """Return what is wrong with a snapshot, if anything, and what it holds. ``head`` is that of the sealed ledger."""
     holdings = Holdings()
-    records: set[str] = set()
+    records: dict[str, int] = {}
     erased: list[str] = []
     problem = part = None
     try:
@@ -77,8 +77,11 @@ def raise_if_broken(verification: Verification) -> None:
         )
 
 
-def _own_parts(snapshot: Snapshot, records: set[str]) -> Op[Holdings]:
-    """Return the parts of a snapshot, whose hashes lead to its root; and note by which records some were erased."""
+def _own_parts(snapshot: Snapshot, records: dict[str, int]) -> Op[Holdings]:
+    """Return the parts of a snapshot, whose hashes lead to its root.
+
+    ``records`` notes by which records some were erased, and how many parts each may have taken beside these.
+    """
     parts: list[SnapshotPart] = []
     leaves: list[bytes] = []
     paging = Paging()
@@ -104,16 +107,19 @@ def _own_parts(snapshot: Snapshot, records: set[str]) -> Op[Holdings]:
     return holdings
 
 
-def _check_part(stored: StoredPart, records: set[str]) -> Op[None]:
+def _check_part(stored: StoredPart, records: dict[str, int]) -> Op[None]:
     """Check that a part has its leaf, and the content that its hash stands for unless an erasure took it away."""
     part = stored.part
     if part.leaf() != stored.leaf:
         raise _Broken(part.label, "its name, version or hash is another one")
     record_id = part.erasure_record_id
     if record_id is not None:
-        if record_id not in records and (yield from find_record(record_id)) is None:
+        if record_id not in records:
+            record = yield from find_record(record_id)
+            records[record_id] = 0 if record is None else record.removed.get("snapshot_parts", 0)
+        if not records[record_id]:
             raise _Broken(part.label, f"no record {record_id!r} tells that it was erased")
-        records.add(record_id)
+        records[record_id] -= 1
         if part.content is not None or part.salt is not None:
             raise _Broken(part.label, "it was erased and has content")
     elif part.kind is PartKind.MEMORY:
