@@ -9,6 +9,7 @@ from __future__ import annotations
 from aureus.clock import Clock
 from aureus.model.subscriptions import SealedPage
 from aureus.stores.subscriptions import rewound
+from aureus.stores.subscriptions.consuming import READ_MAX, SCAN_MAX
 from aureus.subscriptions.handling import Handling
 from aureus.subscriptions.holding import SEALING_PAUSE_SECONDS, SEALING_TRIES_MAX, Holding, Plan
 from aureus.subscriptions.membership import Membership
@@ -28,6 +29,7 @@ class Following:
         self._telling = Telling(self._holding, self._parking)
         self._clock = clock
         self._settled_at = clock.monotonic()
+        self._scan = READ_MAX
 
     def handle_by(self, handling: Handling | None) -> None:
         """Have events handled inside of transactions from now on; None when they are handed out."""
@@ -122,10 +124,22 @@ class Following:
                 self._holding.wanted,
                 bucket_count=self._holding.bucket_count,
                 held=self.progress.all_reached(),
+                scan=self._scan,
             ),
             is_read=True,
         )
+        self._scan = next_scan(len(page.events), page.reached - after)
         furthest = self.progress.furthest
         if furthest >= page.size:
             raise rewound(self.plan.name, furthest, page.size)
         return page
+
+
+def next_scan(told_count: int, passed_count: int) -> int:
+    """Return through how many positions the next look goes, when the last one told so many on so many positions.
+
+    As many as bring a full page: what lies behind the last event of one would be looked up for nothing.
+    """
+    if not told_count:
+        return SCAN_MAX
+    return max(READ_MAX, min(SCAN_MAX, READ_MAX * passed_count // told_count))

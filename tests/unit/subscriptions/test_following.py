@@ -18,7 +18,7 @@ from aureus.errors import (
 from aureus.model.events import Event
 from aureus.model.ledger import SealingRound
 from aureus.model.subscriptions import Held, ParkedStream, SealedPage, Subscription, Wanted
-from aureus.subscriptions.following import Following
+from aureus.subscriptions.following import Following, next_scan
 from aureus.subscriptions.handling import Handling
 from aureus.subscriptions.holding import UNSTORED_EVENTS_MAX, Plan
 from aureus.subscriptions.steps import Ask, Deliver, Keep, Pause, Rest, Work
@@ -233,3 +233,20 @@ def test_what_is_handed_out_counts_when_it_is_acknowledged() -> None:
     driver.following.acknowledge()
     assert driver.following.progress.unstored(everything=True) == [Held(0, 4, 0)]
     assert driver.following.plan.wanted != Wanted()
+
+
+@pytest.mark.parametrize(
+    ("told", "passed", "scan"),
+    [
+        (500, 500, 500),
+        (0, 2000, 2000),
+        (0, 0, 2000),
+        (100, 200, 1000),
+        (1, 2000, 2000),
+        (3, 3, 500),
+    ],
+)
+def test_a_look_goes_through_as_much_as_brings_a_full_page(
+    told: int, passed: int, scan: int
+) -> None:
+    assert next_scan(told, passed) == scan

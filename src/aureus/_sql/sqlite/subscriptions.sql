@@ -63,7 +63,7 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 -- :limit events that the filters let through and that lie behind the position of their bucket, and of these as many as
 -- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether
 -- there is something that is not, how many positions were looked at, the last of them, and the first without its
--- event.
+-- event. Content is looked up a second time: what a window goes over is copied, and that would be all of it.
 WITH head AS MATERIALIZED (
     SELECT coalesce(max(h.size), 0) AS size, coalesce(max(h.last_entry_no), 0) AS last_entry_no
     FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id
@@ -97,25 +97,30 @@ CROSS JOIN (
     FROM found AS s
 ) AS w
 LEFT JOIN (
-    SELECT c.*, p.payload, p.metadata, coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0)
-            AS bytes,
-        sum(coalesce(octet_length(p.payload), 0) + coalesce(octet_length(p.metadata), 0))
-            OVER (ORDER BY c.position ROWS UNBOUNDED PRECEDING) AS bytes_to_here
+    SELECT z.*, p.payload, p.metadata
     FROM (
-        SELECT f.* FROM found AS f
-        WHERE f.entry_no IS NOT NULL
-          AND (:stream IS NULL OR f.stream = :stream)
-          AND (:category IS NULL OR f.category = :category)
-          AND (:types IS NULL OR f.type IN (SELECT t.value FROM json_each(:types) AS t))
-          AND CASE WHEN :bucket_count = 1 THEN 1 ELSE EXISTS (
-            SELECT 1 FROM json_each(:held) AS g
-            WHERE g.value ->> 'bucket' = stream_hash(f.stream) % :bucket_count
-              AND f.position > g.value ->> 'position') END
-        ORDER BY f.position
-        LIMIT :limit
-    ) AS c
-    LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = c.entry_no
-) AS m ON m.bytes_to_here - m.bytes < :bytes_max
+        SELECT c.*, sum(c.bytes) OVER (ORDER BY c.position ROWS UNBOUNDED PRECEDING) AS bytes_to_here
+        FROM (
+            SELECT f.*, coalesce((
+                    SELECT octet_length(o.payload) + coalesce(octet_length(o.metadata), 0)
+                    FROM aureus.event_payloads AS o WHERE o.tenant_id = :tenant_id AND o.entry_no = f.entry_no), 0
+                ) AS bytes
+            FROM found AS f
+            WHERE f.entry_no IS NOT NULL
+              AND (:stream IS NULL OR f.stream = :stream)
+              AND (:category IS NULL OR f.category = :category)
+              AND (:types IS NULL OR f.type IN (SELECT t.value FROM json_each(:types) AS t))
+              AND CASE WHEN :bucket_count = 1 THEN 1 ELSE EXISTS (
+                SELECT 1 FROM json_each(:held) AS g
+                WHERE g.value ->> 'bucket' = stream_hash(f.stream) % :bucket_count
+                  AND f.position > g.value ->> 'position') END
+            ORDER BY f.position
+            LIMIT :limit
+        ) AS c
+    ) AS z
+    LEFT JOIN aureus.event_payloads AS p ON p.tenant_id = :tenant_id AND p.entry_no = z.entry_no
+    WHERE z.bytes_to_here - z.bytes < :bytes_max
+) AS m ON true
 ORDER BY m.position;
 
 -- name: advance_buckets :many
