@@ -34,6 +34,7 @@ class MemoryKeys:
 
     def __init__(self) -> None:
         self.keys: dict[tuple[str, str], SubjectKey] = {}
+        self.retired: dict[tuple[str, str], list[str]] = {}
         self.asked: list[str] = []
 
     def get_or_create(self, tenant_id: str, subjects: Sequence[str]) -> Mapping[str, SubjectKey]:
@@ -52,11 +53,17 @@ class MemoryKeys:
             if tenant == tenant_id and key.key_id in key_ids
         }
 
-    def find(self, tenant_id: str, subject: str) -> str | None:
+    def find(self, tenant_id: str, subject: str) -> Sequence[str]:
         key = self.keys.get((tenant_id, subject))
-        return None if key is None else key.key_id
+        retired = self.retired.get((tenant_id, subject), [])
+        return [*retired, *([] if key is None else [key.key_id])]
 
-    def destroy(self, tenant_id: str, subject: str, key_id: str) -> None:
+    def retire(self, tenant_id: str, subject: str, key_id: str) -> None:
         key = self.keys.get((tenant_id, subject))
         if key is not None and key.key_id == key_id:
             del self.keys[tenant_id, subject]
+            self.retired.setdefault((tenant_id, subject), []).append(key_id)
+
+    def destroy(self, tenant_id: str, subject: str, key_id: str) -> None:
+        self.retire(tenant_id, subject, key_id)
+        self.retired[tenant_id, subject].remove(key_id)
