@@ -31,9 +31,8 @@ def main(directory: str, what: str, step: int) -> None:
     if what == "create":
         folder.get_or_create("acme", ["ada"])
     elif what == "destroy":
-        key_id = folder.find("acme", "ada")
-        assert key_id is not None
-        folder.destroy("acme", "ada", key_id)
+        for key_id in folder.find("acme", "ada"):
+            folder.destroy("acme", "ada", key_id)
     else:
         folder.replace_master()
 

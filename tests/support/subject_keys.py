@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 
 from aureus.errors import AlreadyExists
 from aureus.ids import RandomIds
@@ -34,29 +35,41 @@ class MemoryKeys:
 
     def __init__(self) -> None:
         self.keys: dict[tuple[str, str], SubjectKey] = {}
+        self.retired: dict[tuple[str, str], list[str]] = {}
         self.asked: list[str] = []
+        self.lock = Lock()
 
     def get_or_create(self, tenant_id: str, subjects: Sequence[str]) -> Mapping[str, SubjectKey]:
         self.asked.append("get_or_create")
-        for subject in subjects:
-            if (tenant_id, subject) not in self.keys:
-                ids = RandomIds()
-                self.keys[tenant_id, subject] = SubjectKey(ids.new(), ids.salt())
-        return {subject: self.keys[tenant_id, subject] for subject in subjects}
+        with self.lock:
+            for subject in subjects:
+                if (tenant_id, subject) not in self.keys:
+                    ids = RandomIds()
+                    self.keys[tenant_id, subject] = SubjectKey(ids.new(), ids.salt())
+            return {subject: self.keys[tenant_id, subject] for subject in subjects}
 
     def get(self, tenant_id: str, key_ids: Sequence[str]) -> Mapping[str, SubjectKey]:
         self.asked.append("get")
+        with self.lock:
+            keys = list(self.keys.items())
         return {
             key.key_id: key
-            for (tenant, _), key in self.keys.items()
+            for (tenant, _), key in keys
             if tenant == tenant_id and key.key_id in key_ids
         }
 
-    def find(self, tenant_id: str, subject: str) -> str | None:
+    def find(self, tenant_id: str, subject: str) -> Sequence[str]:
         key = self.keys.get((tenant_id, subject))
-        return None if key is None else key.key_id
+        retired = self.retired.get((tenant_id, subject), [])
+        return [*retired, *([] if key is None else [key.key_id])]
+
+    def retire(self, tenant_id: str, subject: str, key_id: str) -> None:
+        with self.lock:
+            key = self.keys.get((tenant_id, subject))
+            if key is not None and key.key_id == key_id:
+                del self.keys[tenant_id, subject]
+                self.retired.setdefault((tenant_id, subject), []).append(key_id)
 
     def destroy(self, tenant_id: str, subject: str, key_id: str) -> None:
-        key = self.keys.get((tenant_id, subject))
-        if key is not None and key.key_id == key_id:
-            del self.keys[tenant_id, subject]
+        self.retire(tenant_id, subject, key_id)
+        self.retired[tenant_id, subject].remove(key_id)

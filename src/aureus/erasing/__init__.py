@@ -6,10 +6,11 @@ batch that erases their entries, so that an erasure that was killed is simply re
 again, and what it had done is found no more. At the end the postings of the text index are written anew, and the
 places on the disk where rows had been are overwritten where that can be done.
 
-Where entries are encrypted the person's key goes first. Its destruction is recorded, in a transaction of its own: from
-that commit on the database refuses what is encrypted under it, so that no writer with the key in memory stores what
-nobody will read. Then the key store destroys it, and then the search begins: it finds what was written under the key
-until then. Killed in between, a repetition finds the key still there, or its remains, and no second record is written.
+Where entries are encrypted the person's key goes first. The key store retires it: whoever asks gets a new one. Then its
+destruction is recorded, in a transaction of its own: from that commit on the database refuses what is encrypted under
+it, so that no writer with the key in memory stores what nobody will read. Then the key store destroys it, and then the
+search begins, which finds what was written under it. Killed anywhere, a repetition finds the retired key, and no second
+record is written.
 """
 
 from __future__ import annotations
@@ -48,9 +49,14 @@ class Beyond:
     keyring: Keyring | None = None
     """The keys of people, where what entries say is encrypted."""
 
-    def find_key(self, tenant_id: str, subject: str) -> str | None:
-        """Return the key of a person that is to be destroyed; None where there is none."""
-        return None if self.keyring is None else self.keyring.find(tenant_id, subject)
+    def find_keys(self, tenant_id: str, subject: str) -> list[str]:
+        """Return the keys of a person that are to be destroyed."""
+        return [] if self.keyring is None else self.keyring.find(tenant_id, subject)
+
+    def retire_key(self, tenant_id: str, subject: str, key_id: str) -> None:
+        """Let nobody be given a key any more."""
+        if self.keyring is not None:
+            self.keyring.retire(tenant_id, subject, key_id)
 
     def destroy_key(self, tenant_id: str, subject: str, key_id: str) -> None:
         """Destroy a key whose destruction is on record."""
@@ -106,12 +112,13 @@ class ErasureStore(Store, ErasureOperations):
         """
         request = checked_request(subject, reason, actor, sessions, streams, runs, world_state)
         tally = Tally(request, checked_id(erasure_id) or self._new_erasure_id(), dry_run)
-        key_id = self._found_key(tally)
+        key_ids = self._found_keys(tally)
         while not tally.place.is_end:
             targets = self.find(request, tally.place)
-            if key_id is not None and not dry_run:
-                self._destroy_key(tally, key_id, reason, actor)
-                key_id = None
+            if key_ids and not dry_run:
+                for key_id in key_ids:
+                    self._destroy_key(tally, key_id, reason, actor)
+                key_ids = []
                 continue  # what was written under the key in the meantime is found by a search that begins now
             tally.found(targets)
             if dry_run or targets.is_empty:
@@ -128,17 +135,18 @@ class ErasureStore(Store, ErasureOperations):
         self._memories.index(drops_dead=True)
         return tally.report(_INSIDE if self._beyond is None else self._beyond.scrub(scrub))
 
-    def _found_key(self, tally: Tally) -> str | None:
+    def _found_keys(self, tally: Tally) -> list[str]:
         if self._beyond is None:
-            return None
-        key_id = self._beyond.find_key(self._call.tenant_id, tally.request.subject)
-        tally.found_key(key_id)
-        return key_id
+            return []
+        key_ids = self._beyond.find_keys(self._call.tenant_id, tally.request.subject)
+        tally.found_keys(key_ids)
+        return key_ids
 
     def _destroy_key(self, tally: Tally, key_id: str, reason: str, actor: str) -> None:
         if self._beyond is None:
             return
         request = tally.request
+        self._beyond.retire_key(self._call.tenant_id, request.subject, key_id)
         tally.erased(
             self.record_key(
                 request, key_id, erasure_id=tally.erasure_id, reason=reason, actor=actor
@@ -180,12 +188,13 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
         request = checked_request(subject, reason, actor, sessions, streams, runs, world_state)
         chosen = checked_id(erasure_id) or await self._new_erasure_id()
         tally = Tally(request, chosen, dry_run)
-        key_id = await self._found_key(tally)
+        key_ids = await self._found_keys(tally)
         while not tally.place.is_end:
             targets = await self.find(request, tally.place)
-            if key_id is not None and not dry_run:
-                await self._destroy_key(tally, key_id, reason, actor)
-                key_id = None
+            if key_ids and not dry_run:
+                for key_id in key_ids:
+                    await self._destroy_key(tally, key_id, reason, actor)
+                key_ids = []
                 continue  # what was written under the key in the meantime is found by a search that begins now
             tally.found(targets)
             if dry_run or targets.is_empty:
@@ -204,18 +213,19 @@ class AsyncErasureStore(AsyncStore, ErasureOperations):
             return tally.report(_INSIDE)
         return tally.report(await asyncio.to_thread(self._beyond.scrub, scrub))
 
-    async def _found_key(self, tally: Tally) -> str | None:
+    async def _found_keys(self, tally: Tally) -> list[str]:
         if self._beyond is None:
-            return None
+            return []
         tenant_id, subject = self._call.tenant_id, tally.request.subject
-        key_id = await asyncio.to_thread(self._beyond.find_key, tenant_id, subject)
-        tally.found_key(key_id)
-        return key_id
+        key_ids = await asyncio.to_thread(self._beyond.find_keys, tenant_id, subject)
+        tally.found_keys(key_ids)
+        return key_ids
 
     async def _destroy_key(self, tally: Tally, key_id: str, reason: str, actor: str) -> None:
         if self._beyond is None:
             return
         request, tenant_id = tally.request, self._call.tenant_id
+        await asyncio.to_thread(self._beyond.retire_key, tenant_id, request.subject, key_id)
         tally.erased(
             await self.record_key(
                 request, key_id, erasure_id=tally.erasure_id, reason=reason, actor=actor

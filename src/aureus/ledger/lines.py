@@ -8,7 +8,7 @@ encrypted and could not be read has null too, and under ``key_ids`` the keys tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, cast
 
 from aureus.codec import decode_once, encode_made
@@ -151,7 +151,7 @@ def _withheld(line: dict[str, Any]) -> Withheld | None:
     key_ids: Any = line["key_ids"]
     if not isinstance(key_ids, list) or not key_ids:
         raise ValueError("key_ids")
-    return Withheld(tuple(check_key_id(key_id) for key_id in cast(Iterable[Any], key_ids)))
+    return Withheld(tuple(map(check_key_id, cast(Sequence[Any], key_ids))))
 
 
 def _text(value: bytes | None) -> str | None:

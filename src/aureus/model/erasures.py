@@ -329,10 +329,10 @@ class Tally:
             self.record_ids.append(record.record_id)
             self.encrypted_count += record.encrypted_count
 
-    def found_key(self, key_id: str | None) -> None:
-        """Take up that a key was found; a dry run counts it."""
-        if self.is_dry_run and key_id is not None:
-            self.removed["subject_keys"] += 1
+    def found_keys(self, key_ids: Sequence[str]) -> None:
+        """Take up which keys were found; a dry run counts them."""
+        if self.is_dry_run:
+            self.removed["subject_keys"] += len(key_ids)
 
     def destroyed(self, key_id: str) -> None:
         """Take up that a key is destroyed."""

@@ -39,8 +39,15 @@ class SubjectKeys(Protocol):
         """Return keys by their identifiers; those that are not there, or not any more, are left out."""
         ...
 
-    def find(self, tenant_id: str, subject: str) -> str | None:
-        """Return the identifier of the key that a person has, or whose destruction broke off; else None."""
+    def find(self, tenant_id: str, subject: str) -> Sequence[str]:
+        """Return the identifiers of the keys of a person that are not destroyed: retired ones, and the one in use."""
+        ...
+
+    def retire(self, tenant_id: str, subject: str, key_id: str) -> None:
+        """Hand a key out no more: whoever asks for the person gets another one. Repeating it is harmless.
+
+        The erasure records the destruction then, and only when that is committed calls ``destroy``.
+        """
         ...
 
     def destroy(self, tenant_id: str, subject: str, key_id: str) -> None:

@@ -2,7 +2,7 @@
 
     naming                                 the key that names are made with, wrapped
     <aa>/<place>                           a person's key, wrapped; aa are digits of the place
-    <aa>/<place>.<mark>.dying              one whose destruction broke off
+    <aa>/<place>.<mark>.retired            one that is about to be destroyed, which nobody is given any more
 
 A place is made of an HMAC of the tenant and one of the person, under a key of its own that outlasts the master key: so
 the folder does not tell whom it knows, and a key's identifier, ``<place>.<mark>``, stays when the master key is
@@ -10,8 +10,9 @@ replaced. The mark is random: a person who comes back after an erasure has anoth
 renamed, folders are synced, and whoever makes, destroys or wraps anew holds the lock of the sub-folder; readers need
 none. The folder has to be on a file system that all processes see with locks that hold between them, as local ones do.
 
-To destroy a key its file is renamed (from here on nobody finds it), overwritten and unlinked. What a solid disk keeps
-in cells that are out of use, or a file system that copies on write, is beyond that; there the master key protects it.
+To destroy a key its file is renamed (it is retired: nobody is given it any more), overwritten and unlinked. What a
+solid disk keeps in cells that are out of use, or a file system that copies on write, is beyond that; there the master
+key protects it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from aureus.subject_keys.master import COMMAND, MasterFile
 
 _TAG = "aureus-subject-key-1"
 _NAMING = "naming"
-_DYING = ".dying"
+_RETIRED = ".retired"
 _TENANT_DIGITS = 8
 _PERSON_DIGITS = 24
 _MARK_BYTES = 8
@@ -71,29 +72,30 @@ class KeyFolder:
         found = (self._found(key_id) for key_id in key_ids if key_id.startswith(tenant))
         return {key.key_id: key for key in found if key is not None}
 
-    def find(self, tenant_id: str, subject: str) -> str | None:
-        """Return the identifier of the key that a person has; see `SubjectKeys`."""
+    def find(self, tenant_id: str, subject: str) -> Sequence[str]:
+        """Return the identifiers of the keys of a person that are not destroyed; see `SubjectKeys`."""
         place = self._place(tenant_id, subject)
-        wrapped = self._read(place)
-        if wrapped is not None:
-            return f"{place}.{wrapped.mark}"
-        return next((one.name.removesuffix(_DYING) for one in self._dying(place)), None)
+        with self._locked(place):
+            found = [one.name.removesuffix(_RETIRED) for one in self._retired(place)]
+            wrapped = self._read(place)
+            return found if wrapped is None else [*found, f"{place}.{wrapped.mark}"]
+
+    def retire(self, tenant_id: str, subject: str, key_id: str) -> None:
+        """Hand a key out no more; see `SubjectKeys`."""
+        place = self._place_of(tenant_id, subject, key_id)
+        with self._locked(place):
+            self._retire(place, key_id)
 
     def destroy(self, tenant_id: str, subject: str, key_id: str) -> None:
-        """Destroy a key, and what is left of earlier ones of the person; see `SubjectKeys`."""
-        place, _, mark = key_id.partition(".")
-        if place != self._place(tenant_id, subject):
-            raise Invalid(f"{key_id!r} is no key of this person", what="key_id")
+        """Destroy a key for good; see `SubjectKeys`."""
+        place = self._place_of(tenant_id, subject, key_id)
         with self._locked(place):
-            wrapped = self._read(place)
-            path = self._path(place)
-            if wrapped is not None and wrapped.mark == mark:
-                path.rename(path.with_name(f"{key_id}{_DYING}"))
-                key_files.sync_folder(path.parent)
-            for dying in self._dying(place):
-                _overwrite(dying)
-                dying.unlink()
-            key_files.sync_folder(path.parent)
+            self._retire(place, key_id)
+            retired = self._path(place).with_name(f"{key_id}{_RETIRED}")
+            if retired.exists():
+                _overwrite(retired)
+                retired.unlink()
+                key_files.sync_folder(retired.parent)
 
     def replace_master(self) -> int:
         """Wrap all keys under a new master key; return how many were wrapped anew.
@@ -184,8 +186,20 @@ class KeyFolder:
     def _read(self, place: str) -> _Wrapped | None:
         return _parsed(self._path(place))
 
-    def _dying(self, place: str) -> list[Path]:
-        return sorted(self._path(place).parent.glob(f"{place}.*{_DYING}"))
+    def _retired(self, place: str) -> list[Path]:
+        return sorted(self._path(place).parent.glob(f"{place}.*{_RETIRED}"))
+
+    def _place_of(self, tenant_id: str, subject: str, key_id: str) -> str:
+        place = key_id.partition(".")[0]
+        if place != self._place(tenant_id, subject):
+            raise Invalid(f"{key_id!r} is no key of this person", what="key_id")
+        return place
+
+    def _retire(self, place: str, key_id: str) -> None:
+        wrapped, path = self._read(place), self._path(place)
+        if wrapped is not None and f"{place}.{wrapped.mark}" == key_id:
+            path.rename(path.with_name(f"{key_id}{_RETIRED}"))
+            key_files.sync_folder(path.parent)
 
     def _files(self) -> Iterator[Path]:
         for folder in sorted(self._folder.iterdir() if self._folder.exists() else ()):

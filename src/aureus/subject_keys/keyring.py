@@ -65,9 +65,15 @@ class Keyring:
         self._keep("id", tenant_id, answer)
         return answer
 
-    def find(self, tenant_id: str, subject: str) -> str | None:
-        """Return the identifier of a person's key; None where there is none. Raises ``SubjectKeysFailed``."""
-        return self._asked(lambda: self.keys.find(tenant_id, subject))
+    def find(self, tenant_id: str, subject: str) -> list[str]:
+        """Return the identifiers of a person's keys that are not destroyed. Raises ``SubjectKeysFailed``."""
+        return list(self._asked(lambda: self.keys.find(tenant_id, subject)))
+
+    def retire(self, tenant_id: str, subject: str, key_id: str) -> None:
+        """Have a key handed out no more, and forget it. Raises ``SubjectKeysFailed``; repeat it then."""
+        self._asked(lambda: self.keys.retire(tenant_id, subject, key_id))
+        with self._lock:
+            self._kept.clear()
 
     def destroy(self, tenant_id: str, subject: str, key_id: str) -> None:
         """Destroy a key, and forget it. Raises ``SubjectKeysFailed``; repeat it then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aureus.codec import encode
@@ -34,6 +34,7 @@ contents = st.builds(Content, st.binary(max_size=300), st.none() | st.binary(max
 event_ids = st.text(min_size=1, max_size=40).filter(lambda text: text.isprintable())
 
 
+@settings(deadline=None)
 @given(keys, contents, event_ids)
 def test_what_was_put_in_comes_out(
     people: list[SubjectKey], content: Content, event_id: str
@@ -49,6 +50,7 @@ def test_what_was_put_in_comes_out(
     assert again.encrypted(event_id, content) == envelope
 
 
+@settings(deadline=None)
 @given(keys, contents, st.data())
 def test_a_changed_envelope_never_opens(
     people: list[SubjectKey], content: Content, data: st.DataObject
@@ -61,6 +63,7 @@ def test_a_changed_envelope_never_opens(
         made.decrypted("e1", bytes(envelope))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_envelope_of_certain_keys_or_of_none(stored: bytes) -> None:
     assert isinstance(key_ids_of(stored), tuple)
@@ -68,6 +71,7 @@ def test_any_bytes_are_an_envelope_of_certain_keys_or_of_none(stored: bytes) -> 
         EntryKeys.of([ADA]).decrypted("e1", stored)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=10), st.integers() | st.text(max_size=10), max_size=5))
 def test_a_payload_is_never_taken_for_an_envelope(payload: dict[str, object]) -> None:
     stored = encode(payload, what="payload", bytes_max=10_000) if _fits(payload) else b"{}"

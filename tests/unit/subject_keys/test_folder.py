@@ -45,8 +45,8 @@ def test_a_person_has_one_key_in_each_tenant(folder: KeyFolder, tmp_path: Path) 
     key_ids = [key.key_id for key in found.values()]
     assert folder.get("acme", key_ids) == {key.key_id: key for key in found.values()}
     assert folder.get("zeta", key_ids) == {}
-    assert folder.find("acme", "ada") == found["ada"].key_id
-    assert folder.find("acme", "cleo") is None
+    assert folder.find("acme", "ada") == [found["ada"].key_id]
+    assert folder.find("acme", "cleo") == []
     assert folder.count() == 3
 
 
@@ -81,7 +81,7 @@ def test_a_destroyed_key_is_gone_and_its_person_gets_another_one(
     key = folder.get_or_create("acme", ["ada"])["ada"]
     folder.destroy("acme", "ada", key.key_id)
     assert folder.get("acme", [key.key_id]) == {}
-    assert folder.find("acme", "ada") is None
+    assert folder.find("acme", "ada") == []
     assert set(files_in(tmp_path)) == {"naming"}
     other = folder.get_or_create("acme", ["ada"])["ada"]
     assert other.key_id != key.key_id
@@ -89,6 +89,20 @@ def test_a_destroyed_key_is_gone_and_its_person_gets_another_one(
     assert folder.get_or_create("acme", ["ada"])["ada"] == other
     with pytest.raises(Invalid):
         folder.destroy("acme", "bob", other.key_id)
+
+
+def test_a_retired_key_is_given_to_nobody_and_found_until_it_is_destroyed(
+    folder: KeyFolder,
+) -> None:
+    old = folder.get_or_create("acme", ["ada"])["ada"]
+    for _ in range(2):
+        folder.retire("acme", "ada", old.key_id)
+        assert folder.get("acme", [old.key_id]) == {}
+    new = folder.get_or_create("acme", ["ada"])["ada"]
+    assert folder.find("acme", "ada") == [old.key_id, new.key_id]
+    folder.retire("acme", "ada", old.key_id)
+    folder.destroy("acme", "ada", old.key_id)
+    assert folder.find("acme", "ada") == [new.key_id]
 
 
 @pytest.mark.parametrize("key_id", ["", ".", "../../naming", "x" * 32 + ".1", "naming.0"])
@@ -122,11 +136,10 @@ def test_killed_anywhere_while_it_is_destroyed_a_key_is_whole_or_gone_and_repeat
         there = folder.get("acme", [key.key_id])
         assert there in ({}, {key.key_id: key})
         states.add(bool(there))
-        key_id = folder.find("acme", "ada")
-        if key_id is not None:
+        for key_id in folder.find("acme", "ada"):
             assert key_id == key.key_id
             folder.destroy("acme", "ada", key_id)
-        assert folder.find("acme", "ada") is None
+        assert folder.find("acme", "ada") == []
         assert set(files_in(directory)) == {"naming"}
         step += 1
     assert states == {True, False}
