@@ -20,13 +20,10 @@ DECLARE
     header text := pg_catalog.convert_from(substring(NEW.payload FROM 1 FOR 2048), 'UTF8');
     key_ids text[] := pg_catalog.string_to_array(
         pg_catalog.translate(substring(header FROM 2 FOR strpos(header, ']') - 2), '"', ''), ',');
-    is_destroyed boolean;
 BEGIN
-    -- The table has one index, so that no planner takes another one; planned for each row, it has to be simple.
-    EXECUTE format('SELECT EXISTS (
-            SELECT FROM %I.destroyed_keys AS d WHERE d.tenant_id = $1 AND d.key_id = ANY ($2))', TG_TABLE_SCHEMA)
-        INTO is_destroyed USING NEW.tenant_id, key_ids;
-    IF is_destroyed THEN
+    IF EXISTS (
+        SELECT FROM aureus.destroyed_keys AS d WHERE d.tenant_id = NEW.tenant_id AND d.key_id = ANY (key_ids))
+    THEN
         RAISE EXCEPTION 'the key of a person whom the entry concerns was destroyed by an erasure'
             USING ERRCODE = 'AU004';
     END IF;

@@ -1,0 +1,4 @@
+-- why: deleting and renewing sessions without planning the same statements each time
+-- breaking: no
+--
+-- Nothing to do here: a trigger of SQLite is planned with the statement that fires it.
