@@ -113,6 +113,9 @@ class Keyring(Protocol):
 HeldKeys = dict[tuple[str, str], "SubjectKey | None"]
 """Keys that a call has asked for, so that each of its attempts has them; None for one that is not there."""
 
+KEY_TRIES_MAX = 5
+"""Times that a call asks for new keys; a key store that goes on giving destroyed ones is given up then."""
+
 _STALE = "stale"
 """Marks a call whose keys at hand were refused: it asks the key store itself."""
 
@@ -140,11 +143,17 @@ class Call:
         return Call(self.tenant_id, self.timeout_seconds, [], [], self.observing, is_whole, {})
 
     def takes_new_keys(self) -> bool:
-        """Let the next attempt ask for keys anew, because one was destroyed; False when it has done so before."""
-        if self.held_keys is None or (_STALE, "") in self.held_keys:
+        """Let the next attempt ask for keys anew, because one was destroyed; False when that was done often enough.
+
+        More than once, because the person may have been erased again meanwhile.
+        """
+        if self.held_keys is None:
+            return False
+        tries = sum(kind == _STALE for kind, _ in self.held_keys)
+        if tries >= KEY_TRIES_MAX:
             return False
         self.held_keys.clear()
-        self.held_keys[_STALE, ""] = None
+        self.held_keys.update({(_STALE, str(number)): None for number in range(tries + 1)})
         return True
 
     def refuse_whole(self) -> None:
@@ -354,7 +363,7 @@ class Drive(Generic[R]):
         """
         held: HeldKeys = {} if self._held_keys is None else self._held_keys
         missing = [name for name in names if (kind, name) not in held]
-        if missing and (_STALE, "") not in held:
+        if missing and (_STALE, "0") not in held:
             held.update(
                 {(kind, name): key for name, key in at_hand(self._tenant_id, missing).items()}
             )
