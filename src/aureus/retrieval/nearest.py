@@ -156,6 +156,10 @@ def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
     return (yield from by_memory(vector, sorted(likely)))
 
 
+_COMPARED = 4096
+"""Vectors that are compared at once: what is read and written of them stays in the processor's cache."""
+
+
 def _compared(vector: Vector, signs: bytes) -> NDArray[float32]:
     """Return how well the signs of many vectors go with a vector: the sum of its numbers, each with the sign there."""
     import numpy as np
@@ -167,10 +171,12 @@ def _compared(vector: Vector, signs: bytes) -> NDArray[float32]:
     each = np.unpackbits(every_byte, axis=1).astype(np.float32) * 2 - 1
     # For each byte of signs, what each of its 256 values adds.
     added = numbers.reshape(width, 8) @ each.T
-    columns = np.frombuffer(signs, dtype=np.uint8).reshape(-1, width).T.copy()
-    total = np.zeros(columns.shape[1], dtype=np.float32)
-    for values, column in zip(added, columns, strict=True):
-        total += values.take(column)
+    rows = np.frombuffer(signs, dtype=np.uint8).reshape(-1, width)
+    total = np.zeros(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _COMPARED):
+        part = total[start : start + _COMPARED]
+        for values, column in zip(added, rows[start : start + _COMPARED].T.copy(), strict=True):
+            part += values.take(column)
     return total
 
 
