@@ -173,6 +173,26 @@ def test_an_inserted_event_is_named(scene: Scene) -> None:
     assert "forged" in finding.message
 
 
+def test_an_event_that_was_put_in_the_place_of_another_is_named_though_the_numbers_add_up(
+    scene: Scene,
+) -> None:
+    columns = "tenant_id, append_no, stream, type, actor, occurred_at, commitment, leaf_hash"
+    first, gone = scene.entry_no(0), scene.entry_no(AT)
+    scene.ask("DELETE FROM ~event_payloads WHERE entry_no = ?", gone)
+    scene.ask("DELETE FROM ~events WHERE entry_no = ?", gone)
+    scene.ask(
+        f"INSERT INTO ~events ({columns}, entry_no, event_id, version) "
+        f"SELECT {columns}, ?, 'forged', 7777 FROM ~events WHERE entry_no = ?",
+        first - 1,
+        first,
+    )
+    report = scene.client.ledger.verify()
+    assert (FindingKind.MISSING, AT) in [(one.kind, one.position) for one in report.findings]
+    assert "forged" in [
+        one.message.split()[1] for one in report.findings if one.kind == FindingKind.INSERTED
+    ]
+
+
 def test_a_batch_behind_the_head_is_named(scene: Scene) -> None:
     columns = "tenant_id, size, first_entry_no, last_entry_no, entry_nos, leaf_hashes, sealed_at"
     scene.ask(
