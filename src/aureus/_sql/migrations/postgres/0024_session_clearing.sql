@@ -1,8 +1,8 @@
 -- why: deleting and renewing sessions without planning the same statements each time
 -- breaking: no
 --
--- As before, with statements that the server keeps a plan of: put together anew for each row they took as long as all the
--- rest of a deletion.
+-- As before, with statements that the server keeps a plan of: put together anew for each row they took as long as all
+-- the rest of a deletion.
 
 CREATE OR REPLACE FUNCTION aureus.clear_session() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
