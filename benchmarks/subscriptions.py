@@ -68,7 +68,7 @@ def measure(place: Place, effort: Effort) -> Iterator[Table]:
                 (engine, "1"): partial(_handle_all, place, reading, 1),
                 (engine, "100"): partial(_handle_all, place, reading, 100),
             }
-            appends = round(100 * effort.seconds)
+            appends = max(1, round(100 * effort.seconds))
             for members in (1, MEMBERS):
                 heard[engine, members] = partial(_hear, clients, members, appends)
         rates = take_turns(paces, effort.rounds)

@@ -26,6 +26,7 @@ from aureus.model.leaf import LeafFields, leaf_hash
 from aureus.model.states import RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import Stage, begun, fact, finished
+from tests.contract.test_ledger import sealed
 from tests.support.person import ERASED_WITH, NAME, WORD, write_life
 
 MOVING = {"flushes", "ledger_pending", "ledger_batches", "ledger_heads", "ledger_nodes"}
@@ -105,6 +106,7 @@ def test_the_ledger_stays_intact_and_says_who_redacted_what(stage: Stage) -> Non
     write_life(stage.stores)
     before = stage.stores.ledger.verify()
     report = stage.stores.erasure.erase(NAME, reason="request 17", **ERASED_WITH)
+    sealed(stage)
     after = stage.stores.ledger.verify()
     assert after.is_intact, after.summary
     assert after.redaction_count == report.removed["event_payloads"]
