@@ -161,6 +161,32 @@ def test_a_filter_is_part_of_the_search(stage: Stage) -> None:
     assert "tide f" not in found(stage.stores.memories.recall("tide"))
 
 
+def test_a_filter_that_leaves_few_finds_them_however_many_memories_there_were(
+    stage: Stage,
+) -> None:
+    memories = stage.stores.memories
+    for number in range(3):
+        memories.add(f"a tide of old {number}", agent_id="a", tags=["rare"])
+    memories.index()
+    _skip_documents(stage, 70_000)
+    for number in range(3):
+        memories.add(f"a tide of now {number}", agent_id="a", tags=["rare"])
+        memories.add(f"a common tide {number}", agent_id="a", tags=["common"])
+    while memories.index():
+        pass
+    assert sorted(found(memories.recall("tide", tags=["rare"]))) == [
+        *(f"a tide of now {number}" for number in range(3)),
+        *(f"a tide of old {number}" for number in range(3)),
+    ]
+
+
+def _skip_documents(stage: Stage, count: int) -> None:
+    """Number the next document of the index as if so many had been there before."""
+    table = stage.table("text_indexes")
+    with stage.backend.transaction(stage.tenant) as tx:
+        tx.execute(f"UPDATE {table} SET next_document_no = next_document_no + {count}")
+
+
 def test_what_changes_is_found_as_it_is_now(stage: Stage) -> None:
     memories = stage.stores.memories
     kept = memories.add("tide one", agent_id="planner")

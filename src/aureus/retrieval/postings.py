@@ -150,6 +150,12 @@ def offsets(held: bytes) -> Halves:
     return np.frombuffer(held, dtype="<u2", count=len(held) // 4)
 
 
+def numbers_of(held: bytes, first_no: int) -> list[int]:
+    """Return the numbers of a term's documents in a segment that begins with ``first_no``."""
+    found: list[int] = (offsets(held).astype(np.int64) + first_no).tolist()
+    return found
+
+
 def codes(held: bytes) -> Halves:
     """Return where in the table of ``impacts`` each document of a term has its own, of postings that are apart."""
     return np.frombuffer(held, dtype="<u2", offset=len(held) // 2)

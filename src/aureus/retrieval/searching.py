@@ -259,13 +259,13 @@ class _Reading:
 
     def _add_few(self, ranking: Ranking, group: Sequence[str]) -> Op[None]:
         """Score the documents of a small group by their own terms."""
-        from aureus.retrieval.postings import offsets  # as above
+        from aureus.retrieval.postings import numbers_of  # as above
 
         numbers: set[int] = set()
         for segment_no, segment in self._segments.items():
             for term in group:
                 if packed := self._rows[segment_no].get(term):
-                    numbers.update((offsets(packed) + segment.first_no).tolist())
+                    numbers.update(numbers_of(packed, segment.first_no))
         yield from score_documents(self._space, ranking, sorted(numbers - set(self._outdated)))
 
     def _add_targets(self, ranking: Ranking, target_ids: Sequence[str]) -> Op[None]:

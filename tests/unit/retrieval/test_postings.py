@@ -91,6 +91,15 @@ def test_peaks_bound_the_impact_of_every_posting(
         assert all(table[count << 8 | code] <= bound for _, code, count in occurrences)
 
 
+@given(st.lists(st.integers(0, 65_535), unique=True).map(sorted), st.integers(0, 2**40))
+def test_documents_are_numbered_from_where_their_segment_begins(
+    places: list[int], first_no: int
+) -> None:
+    rows = postings.build((place, 1, {"tide": 1}) for place in places)
+    held = postings.apart(rows.postings)
+    assert postings.numbers_of(held, first_no) == [first_no + place for place in places]
+
+
 @given(DOCUMENTS, st.lists(st.integers(0, 19), unique=True).map(sorted))
 def test_looking_documents_up_finds_what_reading_all_postings_finds(
     documents: list[tuple[int, dict[str, int]]], asked: list[int]
