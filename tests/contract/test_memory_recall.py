@@ -181,7 +181,7 @@ def test_a_filter_that_leaves_few_finds_them_however_many_memories_there_were(
 
 
 def _skip_documents(stage: Stage, count: int) -> None:
-    """Number the next document of the index as if so many had been there before."""
+    """Let the next document of the index have a number as if so many had been there before."""
     table = stage.table("text_indexes")
     with stage.backend.transaction(stage.tenant) as tx:
         tx.execute(f"UPDATE {table} SET next_document_no = next_document_no + {count}")
