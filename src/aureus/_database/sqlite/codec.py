@@ -39,13 +39,19 @@ def bind(
     values: list[Any] = []
     for name in names:
         if name == "tenant_id":
-            values.append(encode(tenant_id, name))
+            value: Any = tenant_id
         elif name == "mark":
-            values.append(MARK)
-        elif name in parameters:
-            values.append(encode(parameters[name], name))
+            value = MARK
         else:
-            raise OperationBug(f"{what} was not given the parameter {name}")
+            try:
+                value = parameters[name]
+            except KeyError:
+                raise OperationBug(f"{what} was not given the parameter {name}") from None
+        kind = type(value)
+        if kind in _AS_THEY_ARE or (kind is str and value.isascii() and "\x00" not in value):
+            values.append(value)  # most of what there is
+        else:
+            values.append(encode(value, name))
     return tuple(values)
 
 

@@ -19,13 +19,16 @@ from aureus._database.sqlite.codec import Columns, decode
 from aureus._database.sqlite.errors import mapped
 from aureus._database.statement import Row
 from aureus.clock import Clock
-from aureus.errors import DatabaseError, Invalid
+from aureus.errors import AureusError, DatabaseError, Invalid
 from aureus.ids import Ids
 
 T = TypeVar("T")
 
 STEPS_BETWEEN_LOOKS = 20_000
 """Instructions of SQLite between two looks at the deadline: about a millisecond, never reached by a usual statement."""
+
+_FAILURES = (apsw.Error, OverflowError, TypeError, UnicodeError)
+"""What a statement may raise: the engine's errors, and the driver's for values that it cannot hand over."""
 
 _PAUSE_SECONDS_FIRST = 0.0002
 _PAUSE_SECONDS_MAX = 0.004
@@ -74,7 +77,12 @@ class Connection:
 
     def fetch(self, text: str, values: Sequence[Any], what: str) -> list[Row]:
         """Carry out a statement of the catalogue and return its rows with times as datetimes."""
-        return self._guarded(lambda: self._fetch(text, values), what)
+        try:
+            return self._fetch(text, values)
+        except _FAILURES as error:
+            raise self._error_of(error, what) from error
+        finally:
+            self.is_waiting = False
 
     def _fetch(self, text: str, values: Sequence[Any]) -> list[Row]:
         cursor = self._execute(text, values)
@@ -95,12 +103,16 @@ class Connection:
     def _guarded(self, action: Callable[[], T], what: str) -> T:
         try:
             return action()
-        except apsw.Error as error:
-            raise mapped(error, what, self.raw.system_errno) from error
-        except (OverflowError, TypeError, UnicodeError) as error:
-            raise Invalid(f"{what}: {error}; SQLite cannot hold such a value") from error
+        except _FAILURES as error:
+            raise self._error_of(error, what) from error
         finally:
             self.is_waiting = False
+
+    def _error_of(self, error: Exception, what: str) -> AureusError:
+        """Return the error of ours for one of a statement."""
+        if isinstance(error, apsw.Error):
+            return mapped(error, what, self.raw.system_errno)
+        return Invalid(f"{what}: {error}; SQLite cannot hold such a value")
 
     # The transaction.
 
