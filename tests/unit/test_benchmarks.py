@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aureus import Aureus
-from benchmarks import filling, made_texts, retrieval, search, vectors, verifying
+from benchmarks import filling, made_texts, retrieval, search, subscriptions, vectors, verifying
 from benchmarks.__main__ import PROGRAMS, main
 from benchmarks.machine import describe
 from benchmarks.manual import read_manual
@@ -30,6 +30,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(search, name, least)
     monkeypatch.setattr(verifying, "ENTRIES", 600)
     monkeypatch.setattr(vectors, "SIZES", (600,))
+    monkeypatch.setattr(subscriptions, "BATCHES", 20)
+    monkeypatch.setattr(subscriptions, "HANDLED", {1: 20, 100: 400})
     manual = read_manual()
     monkeypatch.setattr(
         retrieval, "read_manual", lambda: replace(manual, questions=manual.questions[:3])
