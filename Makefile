@@ -7,8 +7,8 @@
 
 # The Python to build .venv with: the first of at least 3.11 on the path, or make run PYTHON=/path/to/python3.12
 PYTHON ?=
-# Test processes side by side; each has a PostgreSQL of its own.
-JOBS ?= 2
+# Test processes side by side, each with a PostgreSQL of its own; a third one fills the waits of the other two.
+JOBS ?= 3
 # What pytest gets besides: make test TESTS="tests/unit -k lease"
 TESTS ?=
 # The workflow that `make run` runs.
