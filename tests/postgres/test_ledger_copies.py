@@ -52,9 +52,9 @@ def test_a_restored_ledger_verifies_and_goes_on_with_the_next_position(
     with ThreadPoolExecutor(WRITERS) as pool:
         list(pool.map(lambda number: write(stage, number), range(WRITERS)))
     sealed(stage)
+    head = stage.stores.ledger.get_head()
     stage.stores.events.append("late", "t", {})
     before = told(first, -1)
-    head = stage.stores.ledger.get_head()
     fresh = postgres_home.new_server(is_durable=False)
     fresh._run("CREATE ROLE {} NOLOGIN", "aureus_app")
     restored = fresh.restore(readable(own_postgres_server.dump(name)))
