@@ -187,7 +187,7 @@ def _is_sound(value: Any, depth: int) -> bool:
     if value is None or kind is bool:
         return True
     if kind is int:
-        return _INTEGER_MIN <= value <= _INTEGER_MAX
+        return bool(_INTEGER_MIN <= value <= _INTEGER_MAX)
     if kind is float:
         return math.isfinite(value)
     if depth >= JSON_DEPTH_MAX:

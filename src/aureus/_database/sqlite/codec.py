@@ -47,7 +47,7 @@ def bind(
                 value = parameters[name]
             except KeyError:
                 raise OperationBug(f"{what} was not given the parameter {name}") from None
-        kind = type(value)
+        kind = type(cast(object, value))
         if kind in _AS_THEY_ARE or (kind is str and value.isascii() and "\x00" not in value):
             values.append(value)  # most of what there is
         else:
