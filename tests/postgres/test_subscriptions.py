@@ -317,13 +317,15 @@ def test_the_buckets_of_a_member_that_is_killed_are_taken_over(
     }
     url = postgres_database.url()
     first = program.start("belong", url, "g", "first")
-    told_ids = {program.heard(first, "told").split()[1]}
-    program.kill(first)
+    said = [program.heard(first, "told"), *program.kill(first)]
+    told_ids = {line.split()[1] for line in said}
     second = program.start("belong", url, "g", "second")
-    while told_ids < committed:
-        told_ids.add(program.heard(second, "told").split()[1])
+    try:
+        while told_ids < committed:
+            told_ids.add(program.heard(second, "told").split()[1])
+    finally:
+        program.kill(second)
     assert told_ids == committed
-    program.kill(second)
 
 
 def test_readers_of_several_processes_worth_of_clients_agree(make_stage: MakeStage) -> None:

@@ -41,10 +41,16 @@ def heard(program: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"the program ended without saying {word!r}")
 
 
-def kill(program: subprocess.Popen[str]) -> None:
-    """End a program by SIGKILL and wait for its end."""
+def kill(program: subprocess.Popen[str]) -> list[str]:
+    """End a program by SIGKILL, wait for its end, and return the lines it had said and nobody had heard."""
+    assert program.stdin is not None
+    assert program.stdout is not None
     program.kill()
-    program.communicate(timeout=60)
+    # Read here as in ``heard``: ``communicate`` would pass over what that call has taken out of the pipe already.
+    with program.stdin, program.stdout:
+        unheard = program.stdout.read().splitlines()
+    program.wait(timeout=60)
+    return unheard
 
 
 def say(*words: object) -> None:
