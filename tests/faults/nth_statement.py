@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from aureus._database.postgres import loop, threads
-from aureus._database.postgres.io import Reply, Sent
+from aureus._database.postgres.io import Sent
+from aureus._database.postgres.pipeline import Pipeline
 from aureus._database.sqlite.connection import Connection
 from aureus.errors import DatabaseError
 
@@ -40,8 +40,7 @@ def failing(number: int, *, is_lasting: bool) -> Generator[Fault]:
     fault = Fault(number, is_lasting=is_lasting)
     with pytest.MonkeyPatch.context() as patch:
         _patch_sqlite(patch, fault)
-        _patch_threads(patch, fault)
-        _patch_loop(patch, fault)
+        _patch_postgres(patch, fault)
         yield fault
 
 
@@ -60,19 +59,10 @@ def _broken(statements: Any, fault: Fault) -> list[Sent]:
     return [BROKEN if fault.is_due() else sent for sent in statements]
 
 
-def _patch_threads(patch: pytest.MonkeyPatch, fault: Fault) -> None:
-    original = threads.exchange
+def _patch_postgres(patch: pytest.MonkeyPatch, fault: Fault) -> None:
+    original = Pipeline.exchanged
 
-    def exchange(connection: Any, statements: Any) -> Reply:
-        return original(connection, _broken(statements, fault))
+    def exchanged(self: Pipeline, statements: Any, is_late: Any) -> Any:
+        return original(self, _broken(statements, fault), is_late)
 
-    patch.setattr(threads, "exchange", exchange)
-
-
-def _patch_loop(patch: pytest.MonkeyPatch, fault: Fault) -> None:
-    original = loop.exchange
-
-    async def exchange(connection: Any, statements: Any) -> Reply:
-        return await original(connection, _broken(statements, fault))
-
-    patch.setattr(loop, "exchange", exchange)
+    patch.setattr(Pipeline, "exchanged", exchanged)

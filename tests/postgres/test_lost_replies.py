@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from aureus.clock import SystemClock
-from aureus.errors import AlreadyExists, OutcomeUnknown
+from aureus.errors import AlreadyExists, DeadlineExceeded, OutcomeUnknown, StorageFull
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.runs import Run
 from aureus.model.states import ApprovalStatus, TaskStatus
@@ -26,6 +26,7 @@ from tests.support.fault_proxy import (
     commit_of,
     connects,
 )
+from tests.support.waiting import eventually
 
 FLUSH = commit_of(r"insert into \S*flushes\S* \(flush_id\) values \(\$\d\)$")
 
@@ -117,16 +118,34 @@ def test_what_never_reached_the_server_is_done_once(
         assert stage.versions(f"r{number}") == [1, 2]
 
 
-def test_a_commit_that_fails_at_its_very_end_is_settled_and_repeated(
-    make_stage: MakeStage, fault_proxy: FaultProxy
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_commit_that_fails_at_its_very_end_because_of_others_is_repeated(
+    make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
 ) -> None:
-    stage = make_stage(port=fault_proxy.port)
+    stage = make_stage(port=fault_proxy.port, is_async=is_async)
     run = stage.start("r1").run
-    for number in range(40):
-        rule = fault_proxy.on(FLUSH, Fail("54000", at_sync=True), times=1)
+    for number in range(20):
+        rule = fault_proxy.on(FLUSH, Fail("40001", at_sync=True), times=1)
         run = advance(stage, run, [begun(f"t{number}")], "x")
         assert rule.fired == 1
-    assert stage.versions("r1") == list(range(1, 43))
+    assert stage.versions("r1") == list(range(1, 23))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_commit_that_fails_at_its_very_end_for_want_of_room_says_so_and_stores_nothing(
+    make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
+) -> None:
+    stage = make_stage(port=fault_proxy.port, is_async=is_async)
+    run = stage.start("r1").run
+    connected = fault_proxy.connections_opened
+    for number in range(5):
+        rule = fault_proxy.on(FLUSH, Fail("53100", at_sync=True), times=1)
+        with pytest.raises(StorageFull):
+            advance(stage, run, [begun(f"t{number}")], "x")
+        assert rule.fired == 1
+    assert stage.versions("r1") == [1, 2]
+    assert fault_proxy.connections_opened == connected
+    assert advance(stage, run, [begun("t")], "x").version == run.version + 1
 
 
 def test_an_outcome_that_is_open_is_settled(make_stage: MakeStage, fault_proxy: FaultProxy) -> None:
@@ -197,3 +216,24 @@ def test_a_server_that_stays_away_after_a_commit_leaves_the_outcome_unknown(
     with pytest.raises(OutcomeUnknown):
         stage.stores.runs.advance(stage.a_transition(run, changes=[finished("read", "1")]))
     fault_proxy.clear()
+
+
+def is_healthy(stage: Stage) -> bool:
+    """Return whether the database answers."""
+    found, thread = stage.backend.client.health(), stage.backend._thread
+    return bool((found if thread is None else thread.run(found)).is_healthy)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_server_that_says_nothing_keeps_nobody_past_the_deadline(
+    make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
+) -> None:
+    limits = {"database.call_deadline_seconds": 1.0, "database.acquire_timeout_seconds": 0.2}
+    stage = make_stage(port=fault_proxy.port, clock=SystemClock(), is_async=is_async, **limits)
+    stage.stores.events.append("a", "t", {})
+    fault_proxy.freeze_connections()
+    with pytest.raises((OutcomeUnknown, DeadlineExceeded)):
+        stage.stores.events.append("a", "t", {})
+    fault_proxy.drop_connections()
+    eventually(lambda: is_healthy(stage), "connections that work")
+    assert stage.stores.events.append("b", "t", {}).version == 1

@@ -18,7 +18,6 @@ class Info:
 
 @dataclass(eq=False)
 class Connection:
-    prepare_threshold: int | None = 5
     info: Info = field(default_factory=Info)
 
 
@@ -43,15 +42,13 @@ def test_a_connection_that_rested_is_due_once() -> None:
     assert not ages.is_due(connection)
 
 
-def test_nothing_is_let_go_inside_a_transaction_or_where_no_plan_is_kept() -> None:
-    clock, connection, plain = ManualClock(), Connection(), Connection(prepare_threshold=None)
+def test_nothing_is_let_go_inside_a_transaction() -> None:
+    clock, connection = ManualClock(), Connection()
     ages = PlanAges(clock)
     assert not ages.is_due(connection)
-    assert not ages.is_due(plain)
     clock.advance(2 * FIRST_SECONDS)
     connection.info.transaction_status = TransactionStatus.INERROR
     assert not ages.is_due(connection)
-    assert not ages.is_due(plain)
     connection.info.transaction_status = TransactionStatus.IDLE
     assert ages.is_due(connection)
 

@@ -59,7 +59,7 @@ ROWS: list[tuple[str, Verdict, type[AureusError]]] = [
     ("42P01", Verdict.REFUSED, MigrationError),
     ("42703", Verdict.REFUSED, MigrationError),
     ("25P02", Verdict.REFUSED, DatabaseError),
-    ("26000", Verdict.REFUSED, DatabaseError),
+    ("26000", Verdict.CONFLICT, Conflict),
     ("54001", Verdict.REFUSED, LimitExceeded),
     ("AU001", Verdict.REFUSED, IllegalTransition),
     ("AU002", Verdict.REFUSED, TenantUnbound),

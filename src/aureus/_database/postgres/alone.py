@@ -135,7 +135,7 @@ class _Attempt(Generic[R]):
             commits = request.is_last or (self._may_end and request.may_end)
             if commits:
                 sent += self._closing()
-            reply: Reply = yield Exchange(connection, sent)
+            reply: Reply = yield Exchange(connection, sent, self._deadline)
             if reply.error is not None:
                 return (yield from self._failed(connection, reply.error, commits=commits))
             hand_over(request.companions, reply.rows[first], reply.rows[first + 1 : first + size])
@@ -152,7 +152,7 @@ class _Attempt(Generic[R]):
                     self._drive.close()
                 return None
         if count:
-            reply = yield Exchange(connection, self._closing())
+            reply = yield Exchange(connection, self._closing(), self._deadline)
             if reply.error is not None:
                 return (yield from self._failed(connection, reply.error, commits=True))
         return None
@@ -182,5 +182,5 @@ class _Attempt(Generic[R]):
         return error, None
 
     def _roll_back(self, connection: Any) -> Steps[None]:
-        reply: Reply = yield Exchange(connection, [Sent("ROLLBACK")])
+        reply: Reply = yield Exchange(connection, [Sent("ROLLBACK")], self._deadline)
         self.is_broken = self.is_broken or reply.error is not None

@@ -52,6 +52,7 @@ class Verdict(Enum):
 _VERDICTS: dict[str, Verdict] = {
     "40001": Verdict.CONFLICT,
     "40P01": Verdict.CONFLICT,
+    "26000": Verdict.CONFLICT,
     "55P03": Verdict.BLOCKED,
     "57P03": Verdict.NOT_STARTED,
     "53300": Verdict.NOT_STARTED,
@@ -86,6 +87,7 @@ _CLASSES: dict[str, type[AureusError]] = {
     "23503": Conflict,
     "40001": Conflict,
     "40P01": Conflict,
+    "26000": Conflict,
     "55P03": DatabaseBusy,
     "57014": DeadlineExceeded,
     "53100": StorageFull,
@@ -103,6 +105,8 @@ _REMEDIES: dict[str, str] = {
     "42P01": "the schema is missing or older than this program: run `aureus db migrate`",
     "42703": "the schema differs from what this program expects: run `aureus db status`",
     "3F000": "the schema is missing: run `aureus db init`",
+    "26000": "somebody has dropped prepared statements: repeat the call; behind a pooler that cannot keep them, "
+    "set database.prepared_statements to off",
     "53100": "the server's disk is full: free room, then repeat the call",
     "53300": "the server has no connection left: lower the pool, or raise max_connections",
     "55P03": "another transaction holds the row: repeat the call",

@@ -42,10 +42,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Send statements in one pipeline with one Sync and wait for all answers."""
+    """Send statements in one pipeline with one Sync and wait for all answers.
+
+    A server that says nothing at all is given up a moment after the deadline, by the clock of the steps.
+    """
 
     connection: Any
     statements: Sequence[Sent]
+    deadline: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,13 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.raw_cursor import AsyncRawCursor
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
-from aureus._database.postgres.adapt import first_error, register, settle_prepared
+from aureus._database.postgres.adapt import register
 from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
 from aureus._database.postgres.flush import Begun, GoAlone, Waiting, flush, waiting
@@ -29,14 +28,14 @@ from aureus._database.postgres.io import (
     NoConnection,
     Release,
     Reply,
-    Sent,
 )
 from aureus._database.postgres.listening import Listening
 from aureus._database.postgres.options import PostgresOptions
+from aureus._database.postgres.pipeline import Pipelines
 from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.plans import LET_GO, PlanAges
 from aureus._database.postgres.transaction import OpenTransaction
-from aureus._database.statement import Op, Row, Rows
+from aureus._database.statement import Op, Row
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
 from aureus.model.health import PoolUse
 
@@ -52,6 +51,7 @@ class AsyncPostgresDatabase:
         self._options = options
         self.planner = Planner(Catalog("postgres", options.schema), options, sources, sources.clock)
         self._plans = PlanAges(sources.clock)
+        self.pipelines = Pipelines(sources.clock, prepares=options.prepares)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: AsyncConnectionPool[PlainConnection] | None = None
         self._opening = asyncio.Lock()
@@ -159,7 +159,8 @@ class AsyncPostgresDatabase:
                     num_workers=2,
                     kwargs={
                         "autocommit": True,
-                        "prepare_threshold": 5 if options.prepares else None,
+                        # What is prepared is known to the pipelines alone: the driver would drop it behind their back.
+                        "prepare_threshold": None,
                     },
                     configure=_configure,
                     open=False,
@@ -188,7 +189,7 @@ class AsyncPostgresDatabase:
 
     async def _answer(self, effect: Io) -> Any:
         if isinstance(effect, Exchange):
-            return await exchange(effect.connection, effect.statements)
+            return await self._exchange(effect)
         if isinstance(effect, Acquire):
             return await self._acquire(effect.timeout_seconds)
         if isinstance(effect, Release):
@@ -197,6 +198,12 @@ class AsyncPostgresDatabase:
             return await asyncio.to_thread(effect.work)
         await asyncio.sleep(effect.seconds)  # noqa: TID251 - the rest between two tries
         return None
+
+    async def _exchange(self, effect: Exchange) -> Reply:
+        try:
+            return await effect.connection.wait(self.pipelines.steps(effect))  # type: ignore[no-any-return]  # a connection of either kind
+        except psycopg.Error as error:
+            return Reply([], error)
 
     async def _acquire(self, seconds: float) -> PlainConnection | NoConnection:
         try:
@@ -228,7 +235,7 @@ class AsyncPostgresDatabase:
         if is_broken:
             await connection.close()
         try:
-            if self._plans.is_due(connection):
+            if self._options.prepares and self._plans.is_due(connection):
                 await connection.execute(LET_GO, prepare=False)
         except BaseException as error:
             await connection.close()
@@ -270,6 +277,7 @@ class AsyncPostgresTransaction:
             # A savepoint, so that a statement that fails leaves the transaction intact, as on SQLite.
             async with self.connection.transaction():
                 cursor = await self.connection.execute(text.encode(), parameters or None)
+                self._database.pipelines.executed(self.connection, cursor.statusmessage)
                 return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise mapped(error) from error
@@ -357,30 +365,3 @@ def _settle_rest(members: Sequence[Waiting[Any]], error: AureusError) -> None:
 async def _configure(connection: PlainConnection) -> None:
     """Teach a new connection our binary types; text results, the caller's usual ones, stay psycopg's own."""
     register(connection.adapters)
-
-
-async def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> Reply:
-    """Send statements in one pipeline with one Sync and collect their rows."""
-    cursors: list[AsyncRawCursor[Any]] = []
-    # At once or never: counting uses first, psycopg would keep a promotion that a broken pipeline never carried out.
-    prepares = connection.prepare_threshold is not None
-    failure: BaseException | None = None
-    try:
-        await connection.wait(settle_prepared(connection))
-        async with connection.pipeline():
-            for sent in statements:
-                cursor: AsyncRawCursor[Any] = AsyncRawCursor(connection)
-                cursors.append(cursor)
-                await cursor.execute(
-                    sent.text.encode(), sent.parameters, prepare=prepares, binary=True
-                )
-    except (psycopg.Error, IndexError) as error:
-        # psycopg (3.3) may lose its place when the commit itself fails, and then raises IndexError.
-        failure = first_error(error)
-    rows: list[Rows] = []
-    for cursor in cursors:
-        if cursor.pgresult is None:
-            break
-        # Not its description, which makes an object for each column: a third of the time of a gathered read.
-        rows.append(await cursor.fetchall() if cursor.pgresult.nfields else [])
-    return Reply(rows, failure)

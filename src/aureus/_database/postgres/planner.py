@@ -97,7 +97,7 @@ class Planner:
             return Reply([], connection)
         broken = True
         try:
-            reply: Reply = yield Exchange(connection, sent)
+            reply: Reply = yield Exchange(connection, sent, deadline)
             broken = reply.error is not None and verdict_of(reply.error) is Verdict.GONE
         finally:
             yield Release(connection, broken)

@@ -15,14 +15,13 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import Connection
-from psycopg.raw_cursor import RawCursor
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
-from aureus._database.postgres.adapt import first_error, register, settle_prepared
+from aureus._database.postgres.adapt import register
 from aureus._database.postgres.alone import alone
 from aureus._database.postgres.errors import mapped
 from aureus._database.postgres.flush import Begun, GoAlone, Waiting, flush, waiting
@@ -34,14 +33,14 @@ from aureus._database.postgres.io import (
     NoConnection,
     Release,
     Reply,
-    Sent,
 )
 from aureus._database.postgres.listening import Listening
 from aureus._database.postgres.options import PostgresOptions
+from aureus._database.postgres.pipeline import Pipelines
 from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.plans import LET_GO, PlanAges
 from aureus._database.postgres.transaction import OpenTransaction
-from aureus._database.statement import Op, Row, Rows
+from aureus._database.statement import Op, Row
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
 from aureus.model.health import PoolUse
 
@@ -59,6 +58,7 @@ class PostgresDatabase:
         self._sources = sources
         self.planner = Planner(self._catalog, options, sources, sources.clock)
         self._plans = PlanAges(sources.clock)
+        self.pipelines = Pipelines(sources.clock, prepares=options.prepares)
         self._fork_lock = threading.Lock()
         self._open()
 
@@ -77,7 +77,8 @@ class PostgresDatabase:
             num_workers=2,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": 5 if self._options.prepares else None,
+                # What is prepared is known to the pipelines alone: the driver would drop it behind their back.
+                "prepare_threshold": None,
             },
             configure=configure,
             open=True,
@@ -182,7 +183,7 @@ class PostgresDatabase:
 
     def _answer(self, effect: Io) -> Any:
         if isinstance(effect, Exchange):
-            return exchange(effect.connection, effect.statements)
+            return self._exchange(effect)
         if isinstance(effect, Acquire):
             return self._acquire(effect.timeout_seconds)
         if isinstance(effect, Release):
@@ -191,6 +192,12 @@ class PostgresDatabase:
             return effect.work()
         time.sleep(effect.seconds)  # noqa: TID251 - the rest between two tries
         return None
+
+    def _exchange(self, effect: Exchange) -> Reply:
+        try:
+            return effect.connection.wait(self.pipelines.steps(effect))  # type: ignore[no-any-return]  # a connection of either kind
+        except psycopg.Error as error:
+            return Reply([], error)
 
     def _acquire(self, timeout: float) -> PlainConnection | NoConnection:
         try:
@@ -217,7 +224,7 @@ class PostgresDatabase:
         if is_broken:
             connection.close()
         try:
-            if self._plans.is_due(connection):
+            if self._options.prepares and self._plans.is_due(connection):
                 connection.execute(LET_GO, prepare=False)
         except psycopg.Error:
             connection.close()
@@ -252,6 +259,7 @@ class PostgresTransaction:
             # A savepoint, so that a statement that fails leaves the transaction intact, as on SQLite.
             with self.connection.transaction():
                 cursor = self.connection.execute(text.encode(), parameters or None)
+                self._database.pipelines.executed(self.connection, cursor.statusmessage)
                 return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise mapped(error) from error
@@ -364,28 +372,3 @@ def _settle_rest(members: Sequence[Waiting[Any]], error: AureusError) -> None:
 def configure(connection: PlainConnection) -> None:
     """Teach a new connection our binary types; text results, the caller's usual ones, stay psycopg's own."""
     register(connection.adapters)
-
-
-def exchange(connection: PlainConnection, statements: Sequence[Sent]) -> Reply:
-    """Send statements in one pipeline with one Sync and collect their rows."""
-    cursors: list[RawCursor[Any]] = []
-    # At once or never: counting uses first, psycopg would keep a promotion that a broken pipeline never carried out.
-    prepares = connection.prepare_threshold is not None
-    failure: BaseException | None = None
-    try:
-        connection.wait(settle_prepared(connection))
-        with connection.pipeline():
-            for sent in statements:
-                cursor: RawCursor[Any] = RawCursor(connection)
-                cursors.append(cursor)
-                cursor.execute(sent.text.encode(), sent.parameters, prepare=prepares, binary=True)
-    except (psycopg.Error, IndexError) as error:
-        # psycopg (3.3) may lose its place when the commit itself fails, and then raises IndexError.
-        failure = first_error(error)
-    rows: list[Rows] = []
-    for cursor in cursors:
-        if cursor.pgresult is None:
-            break
-        # Not its description, which makes an object for each column: a third of the time of a gathered read.
-        rows.append(cursor.fetchall() if cursor.pgresult.nfields else [])
-    return Reply(rows, failure)

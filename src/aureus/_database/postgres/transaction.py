@@ -29,6 +29,9 @@ from aureus.errors import Conflict, DatabaseError
 
 R = TypeVar("R")
 
+ENDING_SECONDS = 10.0
+"""How long a server that says nothing is waited for, at least."""
+
 _SAVEPOINT = Sent("SAVEPOINT aureus_operation")
 _RELEASE = Sent("RELEASE SAVEPOINT aureus_operation")
 _UNDO = Sent("ROLLBACK TO SAVEPOINT aureus_operation")
@@ -68,7 +71,7 @@ class OpenTransaction:
                 (f"{idle_ms}ms", f"{statement_ms}ms", self._call.tenant_id),
             ),
         ]
-        reply: Reply = yield Exchange(connection, opening)
+        reply: Reply = yield Exchange(connection, opening, self._until())
         if reply.error is not None:
             yield Release(connection, is_broken=True)
             raise mapped(reply.error, options.place())
@@ -85,7 +88,7 @@ class OpenTransaction:
         while request is not None:
             closing = [*self._unbinding(), _RELEASE] if request.is_last else []
             sent = [*opening, *self._statements(request, call), *closing]
-            reply: Reply = yield Exchange(self.connection, sent)
+            reply: Reply = yield Exchange(self.connection, sent, self._until())
             if reply.error is not None:
                 yield from self._undo(drive, reply.error)
             start = len(opening)
@@ -101,10 +104,10 @@ class OpenTransaction:
                 request = yield from feed(drive, rows)
             except BaseException:
                 if is_open:
-                    yield Exchange(self.connection, [_UNDO, *self._unbinding(), _RELEASE])
+                    yield self._undoing()
                 raise
         if is_open:
-            reply = yield Exchange(self.connection, [*self._unbinding(), _RELEASE])
+            reply = yield Exchange(self.connection, [*self._unbinding(), _RELEASE], self._until())
             if reply.error is not None:
                 self._is_broken = verdict_of(reply.error) is Verdict.GONE
                 raise mapped(reply.error)
@@ -120,11 +123,11 @@ class OpenTransaction:
             self._planner.save_flush(self._flush_id),
             Sent("COMMIT"),
         ]
-        reply: Reply = yield Exchange(self.connection, sent)
+        reply: Reply = yield Exchange(self.connection, sent, self._until())
         broken = reply.error is not None and verdict_of(reply.error) is Verdict.GONE
         connection, self.connection = self.connection, None
         if reply.error is not None and not broken:
-            undone: Reply = yield Exchange(connection, [Sent("ROLLBACK")])
+            undone: Reply = yield Exchange(connection, [Sent("ROLLBACK")], self._until())
             broken = undone.error is not None
             yield Release(connection, broken)
             raise mapped(reply.error)
@@ -139,7 +142,7 @@ class OpenTransaction:
         if self.connection is None:
             return
         connection, self.connection = self.connection, None
-        reply: Reply = yield Exchange(connection, [Sent("ROLLBACK")])
+        reply: Reply = yield Exchange(connection, [Sent("ROLLBACK")], self._until())
         yield Release(connection, self._is_broken or reply.error is not None)
 
     def _resolve_doubt(self, error: BaseException) -> Steps[None]:
@@ -166,11 +169,18 @@ class OpenTransaction:
             settings += ", set_config('role', 'none', true)"
         return [Sent(f"SELECT {settings}", (self._call.tenant_id,))]
 
+    def _until(self) -> float:
+        """Return how long the server may take: past the deadline too, since the caller wants to end what is open."""
+        return max(self._deadline, self._planner.clock.monotonic() + ENDING_SECONDS)
+
+    def _undoing(self) -> Exchange:
+        return Exchange(self.connection, [_UNDO, *self._unbinding(), _RELEASE], self._until())
+
     def _undo(self, drive: Drive[Any], error: BaseException) -> Steps[None]:
         drive.close()
         if verdict_of(error) is Verdict.GONE:
             self._is_broken = True
         else:
-            reply: Reply = yield Exchange(self.connection, [_UNDO, *self._unbinding(), _RELEASE])
+            reply: Reply = yield self._undoing()
             self._is_broken = reply.error is not None
         raise mapped(error)
