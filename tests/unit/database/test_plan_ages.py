@@ -12,13 +12,13 @@ from aureus.clock import ManualClock
 
 
 @dataclass
-class Info:
+class Line:
     transaction_status: TransactionStatus = TransactionStatus.IDLE
 
 
 @dataclass(eq=False)
 class Connection:
-    info: Info = field(default_factory=Info)
+    pgconn: Line = field(default_factory=Line)
 
 
 def test_plans_are_let_go_when_a_connection_is_twice_as_old() -> None:
@@ -47,9 +47,9 @@ def test_nothing_is_let_go_inside_a_transaction() -> None:
     ages = PlanAges(clock)
     assert not ages.is_due(connection)
     clock.advance(2 * FIRST_SECONDS)
-    connection.info.transaction_status = TransactionStatus.INERROR
+    connection.pgconn.transaction_status = TransactionStatus.INERROR
     assert not ages.is_due(connection)
-    connection.info.transaction_status = TransactionStatus.IDLE
+    connection.pgconn.transaction_status = TransactionStatus.IDLE
     assert ages.is_due(connection)
 
 

@@ -18,8 +18,7 @@ class _UtcTimestamp(Loader):
     format = Format.BINARY
 
     def load(self, data: Buffer) -> datetime:
-        (micros,) = _INT64.unpack(data)
-        return _PG_EPOCH + timedelta(microseconds=micros)
+        return _PG_EPOCH + timedelta(0, 0, *_INT64.unpack(data))
 
 
 class _JsonText(Loader):

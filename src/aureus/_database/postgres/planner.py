@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from aureus._database.catalog import Catalog, Compiled
@@ -138,7 +139,11 @@ def is_lasting(error: BaseException) -> bool:
 
 
 def _set_config(settings: Sequence[tuple[str, str]]) -> Sent:
-    calls = ", ".join(
-        f"set_config(${2 * index + 1}, ${2 * index + 2}, true)" for index in range(len(settings))
-    )
-    return Sent(f"SELECT {calls}", tuple(text for pair in settings for text in pair))
+    return Sent(_setting(len(settings)), tuple(text for pair in settings for text in pair))
+
+
+@lru_cache(maxsize=8)
+def _setting(count: int) -> str:
+    """Return the text that makes so many settings: the same object each time, so that it is found by its identity."""
+    calls = (f"set_config(${2 * index + 1}, ${2 * index + 2}, true)" for index in range(count))
+    return f"SELECT {', '.join(calls)}"

@@ -34,7 +34,7 @@ class PlanAges:
 
     def is_due(self, connection: Any) -> bool:
         """Return whether a connection is twice as old as when it last was due, and at rest: in no transaction."""
-        if connection.info.transaction_status is not TransactionStatus.IDLE:
+        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
             return False
         now = self._clock.monotonic()
         with self._lock:
