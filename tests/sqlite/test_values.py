@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aureus._database.drive import Call, OperationBug
-from aureus._database.sqlite.codec import Columns, bind, encode
+from aureus._database.sqlite.codec import Binding, Columns, encode
 from aureus._database.sqlite.threads import SqliteDatabase
 from aureus.clock import from_micros, to_micros
 from aureus.errors import AureusError, Invalid
@@ -143,9 +143,9 @@ def test_a_tenant_that_is_no_text_is_refused(memory: SqliteDatabase) -> None:
 
 def test_the_runner_binds_tenant_and_mark() -> None:
     given = {"mark": "theirs", "tenant_id": "theirs", "x": 1}
-    assert bind(("x", "tenant_id", "mark"), given, "ours", "echo") == (1, "ours", "1")
+    assert Binding(given, "ours", "echo").values(("x", "tenant_id", "mark")) == (1, "ours", "1")
     with pytest.raises(OperationBug, match="echo was not given the parameter y"):
-        bind(("y",), given, "ours", "echo")
+        Binding(given, "ours", "echo").values(("y",))
 
 
 def test_columns_are_times_by_their_name_alone() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from aureus._database.bell import Wake
 from aureus._database.kept import Kept
@@ -53,8 +53,7 @@ class OperationBug(AssertionError):
     """An operation broke the rules of its own kind; never the caller's fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Companion:
+class Companion(NamedTuple):
     """A statement that travels with another one, and who takes its rows.
 
     With a write it is carried out only when that brought rows; a read is carried out in any case.
@@ -196,8 +195,7 @@ class Sources:
         return None if self.before_write is None else self.before_write(tenant_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A statement that an operation waits for, with its companions."""
 
     statement: Statement

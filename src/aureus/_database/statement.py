@@ -8,9 +8,9 @@ made anew for each attempt. Time, identifiers and facts are effects too: the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from aureus.errors import Conflict
 from aureus.model.events import Event, Fact
@@ -21,8 +21,7 @@ Rows = Sequence[Row]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """The name of a statement in the catalogue; its text depends on the engine."""
 
     noun: str
@@ -41,11 +40,12 @@ class Queries:
     def __getattr__(self, name: str) -> Query:
         if name.startswith("_"):
             raise AttributeError(name)
-        return Query(self._noun, name)
+        query = Query(self._noun, name)
+        setattr(self, name, query)  # from now on it is found without this method
+        return query
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement with its parameters; ``tenant_id`` is added by the runner.
 
     ``is_last`` promises: after these rows the operation only returns, or raises because no row came back, and no
@@ -344,7 +344,7 @@ def composed(operation: Op[T]) -> Op[T]:
             yield from composed(refused.explain())
             raise Conflict("somebody changed it in the same moment; repeat the call") from None
         if isinstance(effect, Statement) and (effect.is_last or effect.may_end):
-            effect = replace(effect, is_last=False, may_end=False)
+            effect = effect._replace(is_last=False, may_end=False)
         answer = yield effect
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aureus._database.drive import Companion, Drive, Request
 from aureus._database.statement import Rows
@@ -17,8 +17,7 @@ from aureus._database.statement import Rows
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """One statement as the driver takes it."""
 
     text: str

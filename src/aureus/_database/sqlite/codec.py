@@ -28,36 +28,39 @@ MARK = "1"
 _AS_THEY_ARE = frozenset({bytes, type(None)})
 
 
-def bind(
-    names: tuple[str, ...], parameters: Mapping[str, Any], tenant_id: str, what: str
-) -> tuple[Any, ...]:
-    """Return the values of a statement's places in their order.
+class Binding:
+    """The values of one statement, which may be several texts: each value is made ready once.
 
-    ``tenant_id`` and ``mark`` belong to the runner; parameters of these names are not looked at. Raises ``Invalid`` for
-    a value that an engine cannot hold, with its name, and ``OperationBug`` for a parameter that was not given.
+    ``tenant_id`` and ``mark`` belong to the runner; parameters of these names are not looked at.
     """
-    values: list[Any] = []
-    for name in names:
-        if name == "tenant_id":
-            value: Any = tenant_id
-        elif name == "mark":
-            value = MARK
-        else:
-            try:
-                value = parameters[name]
-            except KeyError:
-                raise OperationBug(f"{what} was not given the parameter {name}") from None
-        kind = type(cast(object, value))
-        if kind in _AS_THEY_ARE or (kind is str and value.isascii() and "\x00" not in value):
-            values.append(value)  # most of what there is
-        else:
-            values.append(encode(value, name))
-    return tuple(values)
+
+    __slots__ = ("_known", "_parameters", "_what")
+
+    def __init__(self, parameters: Mapping[str, Any], tenant_id: str, what: str) -> None:
+        self._parameters = parameters
+        self._what = what
+        self._known: dict[str, Any] = {"tenant_id": encode(tenant_id, "tenant_id"), "mark": MARK}
+
+    def values(self, names: tuple[str, ...]) -> tuple[Any, ...]:
+        """Return the values of a text's places in their order.
+
+        Raises ``Invalid`` for a value that an engine cannot hold, with its name, and ``OperationBug`` for a parameter
+        that was not given.
+        """
+        known = self._known
+        for name in names:
+            if name not in known:
+                try:
+                    given = self._parameters[name]
+                except KeyError:
+                    raise OperationBug(f"{self._what} was not given the parameter {name}") from None
+                known[name] = encode(given, name)
+        return tuple(map(known.__getitem__, names))
 
 
 def encode(value: Any, name: str) -> Any:
     """Return a parameter as SQLite stores it; raises ``Invalid``."""
-    kind = type(cast(object, value))
+    kind = type(value)  # pyright: ignore[reportUnknownVariableType] - a parameter may be anything
     if kind is str:
         if "\x00" in value or not value.isascii():
             check_text(value, name)

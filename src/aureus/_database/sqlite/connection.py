@@ -8,10 +8,11 @@ lost, or is known to be committed. It is used by one thread at a time.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import apsw
 
@@ -29,6 +30,9 @@ STEPS_BETWEEN_LOOKS = 20_000
 
 _FAILURES = (apsw.Error, OverflowError, TypeError, UnicodeError)
 """What a statement may raise: the engine's errors, and the driver's for values that it cannot hand over."""
+
+_ANSWERS: Final = re.compile(r"^\s*(?!INSERT|UPDATE|DELETE)|\bRETURNING\b", re.IGNORECASE)
+"""A statement that may bring rows."""
 
 _PAUSE_SECONDS_FIRST = 0.0002
 _PAUSE_SECONDS_MAX = 0.004
@@ -92,7 +96,10 @@ class Connection:
                 try:
                     described = cursor.get_description()
                 except apsw.ExecutionCompleteError:
-                    return []  # No row: nothing to learn from, nothing to decode.
+                    # No row: nothing to decode, and nothing to learn but that there never will be one.
+                    if not _ANSWERS.search(text):
+                        self._columns.learn(text, [])
+                    return []
                 times = self._columns.learn(text, [column[0] for column in described])
             rows: list[Row] = cursor.fetchall()
         except BaseException:

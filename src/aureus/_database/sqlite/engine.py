@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from aureus._database.catalog import Catalog, Compiled
 from aureus._database.drive import Call, Drive, OperationBug, Request, Sources
-from aureus._database.sqlite.codec import bind
+from aureus._database.sqlite.codec import Binding
 from aureus._database.sqlite.connection import Connection
 from aureus._database.statement import Op, Rows, Statement
 from aureus.errors import AureusError
@@ -146,17 +146,15 @@ class Engine:
         """Return the rows of a statement, and whether its guard brought any."""
         compiled = self._catalog.compiled(statement.query)
         what = f"{statement.query.noun}.{statement.query.name}"
+        binding = Binding(statement.parameters, call.tenant_id, what)
+        texts, names = compiled.texts, compiled.parameters
         answer: Rows = []
         happened = False
-        for position, (text, names) in enumerate(
-            zip(compiled.texts, compiled.parameters, strict=True)
-        ):
-            is_answer = position == len(compiled.texts) - 1 and _is_query(text)
+        for position, text in enumerate(texts):
+            is_answer = position == len(texts) - 1 and _is_query(text)
             if position and not (happened or is_answer):
                 continue
-            rows = connection.fetch(
-                text, bind(names, statement.parameters, call.tenant_id, what), what
-            )
+            rows = connection.fetch(text, binding.values(names[position]), what)
             if position == 0:
                 answer, happened = rows, bool(rows)
             elif is_answer:

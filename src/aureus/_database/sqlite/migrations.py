@@ -19,7 +19,7 @@ from aureus._database.migrate import (
     note_of,
     read_migrations,
 )
-from aureus._database.sqlite.codec import bind
+from aureus._database.sqlite.codec import Binding
 from aureus._database.sqlite.connection import Connection
 from aureus._database.statement import Queries, Row
 
@@ -92,7 +92,7 @@ def _apply(connection: Connection, migration: Migration) -> None:
 def _run(connection: Connection, statement: str, /, **parameters: object) -> list[Row]:
     compiled = _catalog.compiled(getattr(_sql, statement))
     what = f"migrations.{statement}"
-    values = bind(compiled.parameters[0], parameters, "", what)
+    values = Binding(parameters, "", what).values(compiled.parameters[0])
     return connection.fetch(compiled.texts[0], values, what)
 
 
