@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def fault_proxy(postgres_database: PostgresDatabase) -> Iterator[FaultProxy]:
 @pytest.fixture
 def make_stage(postgres_database: PostgresDatabase, tmp_path: Path) -> Iterator[MakeStage]:
     """Give a function that opens stages on the test's database, which are closed at the end."""
-    opened: list[Backend] = []
+    opened = ExitStack()
 
     def make(
         *,
@@ -44,12 +45,11 @@ def make_stage(postgres_database: PostgresDatabase, tmp_path: Path) -> Iterator[
         given = {"database.direct_url": postgres_database.url(), "ledger.sealing": sealing, **more}
         settings = settings_for(url, tmp_path, **given)
         backend = Backend(settings, is_async=is_async, clock=clock)
-        opened.append(backend)
+        opened.callback(backend.close)
         return Stage(backend, tenant)
 
-    yield make
-    for backend in opened:
-        backend.close()
+    with opened:
+        yield make
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ def stage(make_stage: MakeStage) -> Stage:
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Any]:
     """Give a function that opens a database by its URL, which is closed at the end."""
-    backends: list[Backend] = []
+    backends = ExitStack()
 
     def open_at(url: str, *, clock: Clock | None = None, **more: Any) -> Backend:
         settings = settings_for(url, tmp_path, **more)
-        backends.append(Backend(settings, is_async=False, clock=clock))
-        return backends[-1]
+        backend = Backend(settings, is_async=False, clock=clock)
+        backends.callback(backend.close)
+        return backend
 
-    yield open_at
-    for backend in backends:
-        backend.close()
+    with backends:
+        yield open_at
