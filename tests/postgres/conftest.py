@@ -9,13 +9,28 @@ from typing import Any
 
 import pytest
 
-from aureus.clock import Clock
+from aureus.clock import Clock, ManualClock
 from tests.contract.stage import Stage
 from tests.support.backends import Backend, settings_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import PostgresDatabase
 
 MakeStage = Callable[..., Stage]
+
+
+class PassingClock(ManualClock):
+    """A clock on which time passes by looking at it: a limit comes after so many looks, however slow the machine is."""
+
+    def monotonic(self) -> float:
+        """Return the seconds that have passed, a tenth more than at the last look."""
+        self.advance(0.1)
+        return super().monotonic()
+
+
+def passes(clock: ManualClock) -> bool:
+    """Let a good part of a call's time pass, as a rule of a proxy whose server is away; always true."""
+    clock.advance(20.0)
+    return True
 
 
 @pytest.fixture

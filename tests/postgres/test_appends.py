@@ -49,15 +49,20 @@ def test_an_append_is_one_flush_and_several_are_gathered(
     stage.stores.events.append_all("s", [NewEvent("t", {})] * 3, expected_version=0)
     assert (len(wire.flushes), wire.commits) == (1, 1)
 
-    gate = threading.Barrier(24)
-
-    def work(number: int) -> None:
-        gate.wait()
-        stage.stores.events.append(f"s{number}", "t", {})
-
+    lane = stage.backend.client._database._writes._lane
     with ThreadPoolExecutor(24) as pool:
-        list(pool.map(work, range(24)))
-    assert wire.commits < 1 + 12
+        fault_proxy.pause()
+        try:
+            appends = [
+                pool.submit(stage.stores.events.append, f"s{number}", "t", {})
+                for number in range(24)
+            ]
+            eventually(lambda: len(lane) == 23, "all but the first to wait for the next flush")
+        finally:
+            fault_proxy.resume()
+        for one in appends:
+            one.result()
+    assert wire.commits == 1 + 2, "the one before, that of the first, and that of all others"
 
 
 class Late:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
-from aureus.clock import SystemClock
 from aureus.errors import AlreadyExists, OutcomeUnknown
 from aureus.model.approvals import ApprovalRequest
 from aureus.model.runs import Run
 from aureus.model.states import ApprovalStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import Stage, begun, fact, finished
-from tests.postgres.conftest import MakeStage
+from tests.postgres.conftest import MakeStage, passes
 from tests.support.fault_proxy import (
     Action,
     CutAfter,
@@ -24,7 +24,6 @@ from tests.support.fault_proxy import (
     Predicate,
     Reset,
     commit_of,
-    connects,
 )
 
 FLUSH = commit_of(r"insert into \S*flushes\S* \(flush_id\) values \(\$\d\)$")
@@ -188,12 +187,12 @@ def test_a_transaction_with_a_lost_reply_is_told_apart_from_one_that_failed(
 def test_a_server_that_stays_away_after_a_commit_leaves_the_outcome_unknown(
     make_stage: MakeStage, fault_proxy: FaultProxy
 ) -> None:
-    limits = {"database.call_deadline_seconds": 1.0, "database.acquire_timeout_seconds": 0.2}
-    stage = make_stage(port=fault_proxy.port, clock=SystemClock(), **limits)
+    stage = make_stage(port=fault_proxy.port)
     run = stage.start("r1").run
-    fault_proxy.on(FLUSH, CutAfter(), times=1)
-    fault_proxy.on(lambda exchange: not connects(exchange), CutBefore())
-    fault_proxy.on(connects, CutBefore())
+    planner = stage.backend.client._database.planner
+    planner.options = replace(planner.options, acquire_seconds=0.05)
+    lost = fault_proxy.on(FLUSH, CutAfter(), times=1)
+    fault_proxy.on(lambda _: lost.fired > 0 and passes(stage.backend.clock), CutBefore())
     with pytest.raises(OutcomeUnknown):
         stage.stores.runs.advance(stage.a_transition(run, changes=[finished("read", "1")]))
     fault_proxy.clear()
