@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +15,9 @@ from aureus.model.subscriptions import Held
 from aureus.stores.subscriptions.consuming import ConsumerStore
 from tests.contract.stage import Stage
 from tests.postgres.conftest import MakeStage, passes
-from tests.support.consuming import Handler, Reader, consumer_store, handled, reader, seal
+from tests.support.consuming import consumer_store, handled, reader, seal
 from tests.support.fault_proxy import CutAfter, CutBefore, FaultProxy, commit_of
+from tests.support.following import handling
 from tests.support.postgres import PostgresDatabase
 from tests.support.waiting import eventually
 
@@ -108,7 +106,7 @@ def test_a_commit_that_nobody_can_tell_about_is_handled_once_when_the_server_is_
             fault_proxy.on(lambda _: lost.fired > 0 and passes(stage.backend.clock), CutBefore())
 
     one = reader(stage, "s", types=["t"], live=True)
-    with working(one, count, backoff_seconds=0.05) as thread:
+    with handling(one, count, backoff_seconds=0.05) as thread:
         eventually(lambda: away and away[0].fired, "the lost reply")
         eventually(lambda: "has to wait" in caplog.text, "the outcome to be looked up")
         fault_proxy.clear()
@@ -155,23 +153,11 @@ def test_a_connection_that_breaks_under_a_handler_is_no_failure_of_the_event(
 
     stage.stores.subscriptions.create("s", types=["t"])
     one = reader(stage, "s", live=True)
-    with working(one, unlucky, attempts=1):
+    with handling(one, unlucky, attempts=1):
         eventually(lambda: stage.stores.subscriptions.get("s").position >= 1, "both events")
     assert calls == ["a", "a", "a", "a", "b"]
     assert stage.stores.world_state.get("n").value == 2
     assert list(stage.stores.subscriptions.parked("s")) == []
-
-
-@contextmanager
-def working(one: Reader, handler: Handler, **options: Any) -> Generator[threading.Thread]:
-    """Let a reader handle events in a thread of its own, closed with the block."""
-    thread = threading.Thread(target=lambda: one.handle(handler, **options))
-    thread.start()
-    try:
-        yield thread
-    finally:
-        one.close()
-        thread.join()
 
 
 def ended_by_the_server(database: PostgresDatabase, tx: Any) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
@@ -17,7 +16,8 @@ from tests.postgres.conftest import MakeStage
 from tests.postgres.test_appends import appended_late
 from tests.support import programs
 from tests.support import subscription_program as program
-from tests.support.consuming import Reader, reader, seal, told
+from tests.support.consuming import reader, seal, told
+from tests.support.following import Following, following
 from tests.support.pooling_proxy import PoolingProxy
 from tests.support.postgres import PostgresDatabase
 from tests.support.subscription_program import project_and_kill
@@ -33,43 +33,9 @@ def streams(events: list[Event]) -> list[str]:
     return [event.stream for event in events]
 
 
-class Live:
-    """What a reader in a thread of its own is told."""
-
-    def __init__(self, one: Reader) -> None:
-        self.told: list[Event] = []
-        self._came = threading.Condition()
-        self._reader = one
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
-
-    def _work(self) -> None:
-        while (event := self._reader.next()) is not None:
-            with self._came:
-                self.told.append(event)
-                self._came.notify_all()
-
-    def wait(self, count: int) -> list[Event]:
-        """Return what was told once it is so much."""
-        with self._came:
-            assert self._came.wait_for(lambda: len(self.told) >= count, 60), self.told
-            return list(self.told)
-
-    def close(self) -> None:
-        """End the reader."""
-        self._reader.close()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-
-
-@contextmanager
-def following(stage: Stage) -> Generator[Live]:
-    """Give a reader that follows in a thread of its own, ended with the block."""
-    live = Live(reader(stage, "s", live=True))
-    try:
-        yield live
-    finally:
-        live.close()
+def live(stage: Stage) -> AbstractContextManager[Following]:
+    """Let a reader follow for as long as a block lasts."""
+    return following(reader(stage, "s", live=True))
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -79,17 +45,17 @@ def test_what_is_committed_late_is_told_late_and_nothing_waits_for_it(
     """A writer stands between insert and commit, another one rolls back: the numbers they took are no obstacle."""
     stage = make_stage(is_async=is_async)
     with (
-        following(stage) as live,
+        live(stage) as follower,
         appended_late(stage, "late") as late,
         appended_late(stage, "rolled back", keeps=False) as lost,
     ):
         stage.stores.events.append("early", "t", {})
-        assert streams(live.wait(1)) == ["early"]
+        assert streams(follower.wait(1)) == ["early"]
         lost.end()
         stage.stores.events.append("early", "t", {})
-        assert streams(live.wait(2)) == ["early", "early"]
+        assert streams(follower.wait(2)) == ["early", "early"]
         late.end()
-        found = live.wait(3)
+        found = follower.wait(3)
     assert streams(found) == ["early", "early", "late"]
     assert [event.position for event in found] == [0, 1, 2]
     assert found[2].entry_no < found[0].entry_no
@@ -112,10 +78,10 @@ def test_what_a_killed_writer_left_unsealed_is_told(
 ) -> None:
     stage = make_stage(**OFTEN)
     url = postgres_database.url()
-    with following(stage) as live, program.running("append", url, "a", 3) as writer:
+    with live(stage) as follower, program.running("append", url, "a", 3) as writer:
         programs.heard(writer, "appended")
         programs.killed(writer)
-        assert streams(live.wait(3)) == ["a"] * 3
+        assert streams(follower.wait(3)) == ["a"] * 3
 
 
 def test_a_sealer_that_is_killed_in_the_middle_is_followed_by_another(
@@ -127,12 +93,12 @@ def test_a_sealer_that_is_killed_in_the_middle_is_followed_by_another(
         assert programs.heard(sealer, "sealing") == "sealing 1"
         # Opened only now: it seals what others left, and would have come before the one to be killed.
         reading = make_stage(**OFTEN)
-        with following(reading) as live:
+        with live(reading) as follower:
             stage.stores.events.append("a", "t", {})
             assert reading.stores.subscriptions.list() is not None
-            assert live.told == []
+            assert follower.told == []
             programs.killed(sealer)
-            found = live.wait(2)
+            found = follower.wait(2)
     assert [event.position for event in found] == [0, 1]
 
 
@@ -143,11 +109,11 @@ def test_a_reader_is_woken_by_what_another_process_seals(
     stage = make_stage(**SELDOM)
     with program.running("append_and_close", postgres_database.url(), "a", 1) as writer:
         programs.heard(writer, "ready")
-        with following(stage) as live:
+        with live(stage) as follower:
             eventually(lambda: listening(postgres_database), "a connection that listens")
             for count in range(1, 6):
                 programs.tell(writer)
-                assert len(live.wait(count)) == count
+                assert len(follower.wait(count)) == count
         programs.unheard(writer)
     eventually(lambda: not listening(postgres_database), "the end of listening")
 
@@ -165,12 +131,12 @@ def test_a_broken_listener_connects_again_and_polling_goes_on_meanwhile(
     make_stage: MakeStage, postgres_database: PostgresDatabase
 ) -> None:
     stage, writing = make_stage(**OFTEN), make_stage()
-    with following(stage) as live:
+    with live(stage) as follower:
         (first,) = eventually(lambda: listening(postgres_database), "a connection that listens")
         with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
             connection.execute("SELECT pg_terminate_backend(%s)", [first])
         writing.stores.events.append("a", "t", {})
-        assert streams(live.wait(1)) == ["a"]
+        assert streams(follower.wait(1)) == ["a"]
         eventually(lambda: listening(postgres_database) not in ([], [first]), "another connection")
 
 
@@ -182,9 +148,9 @@ def test_behind_a_pooler_without_a_way_around_it_there_is_polling_and_no_listeni
         direct = {"database.direct_url": None, "database.prepared_statements": "off"}
         stage = make_stage(port=proxy.port, **OFTEN, **direct)
         writing = make_stage()
-        with following(stage) as live:
+        with live(stage) as follower:
             writing.stores.events.append("a", "t", {})
-            assert streams(live.wait(1)) == ["a"]
+            assert streams(follower.wait(1)) == ["a"]
             assert listening(postgres_database) == []
         stage.backend.close()
 
@@ -194,13 +160,13 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(
 ) -> None:
     stage = own_stage(**OFTEN)
     stage.stores.events.append("a", "t", {})
-    with following(stage) as live:
-        live.wait(1)
+    with live(stage) as follower:
+        follower.wait(1)
         own_postgres_server.stop("immediate")
         own_postgres_server.start()
         eventually(lambda: stage.backend.client.health().is_healthy, "the server")
         stage.stores.events.append("b", "t", {})
-        assert streams(live.wait(2)) == ["a", "b"]
+        assert streams(follower.wait(2)) == ["a", "b"]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import pytest
 
 from aureus.client import Aureus
 from aureus.errors import IntegrityFailure
-from aureus.model.events import Event
 from tests.contract.stage import Stage
 from tests.support import programs
 from tests.support import subscription_program as program
 from tests.support.backends import Backend, settings_for
 from tests.support.consuming import reader, told
+from tests.support.following import following
 from tests.support.subscription_program import project_and_kill
 
 
@@ -36,28 +35,16 @@ def stage(path: Path, tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_a_reader_is_woken_by_the_commits_of_another_process(stage: Stage, path: Path) -> None:
-    one = reader(stage, "s", live=True)
-    found: list[Event] = []
-    came = threading.Semaphore(0)
-
-    def work() -> None:
-        while (event := one.next()) is not None:
-            found.append(event)
-            came.release()
-
-    thread = threading.Thread(target=work)
-    with program.running("append_and_close", f"sqlite:///{path}", "a", 1) as writer:
+    with (
+        program.running("append_and_close", f"sqlite:///{path}", "a", 1) as writer,
+        following(reader(stage, "s", live=True)) as follower,
+    ):
         programs.heard(writer, "ready")
-        thread.start()
-        try:
-            for _ in range(5):
-                programs.tell(writer)
-                assert came.acquire(timeout=60)
-        finally:
-            one.close()
-            thread.join(60)
+        for count in range(1, 6):
+            programs.tell(writer)
+            follower.wait(count)
         programs.unheard(writer)
-    assert [event.position for event in found] == list(range(5))
+    assert [event.position for event in follower.told] == list(range(5))
 
 
 def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
