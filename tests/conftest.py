@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.support.migrated import migrate_template
 from tests.support.postgres import PostgresDatabase, PostgresHome, PostgresServer
@@ -26,6 +28,12 @@ _SETTINGS = re.compile(
 
 
 _SCRATCH = pytest.StashKey[Scratch]()
+
+# Nothing is asserted about speed: Hypothesis alone would let an example of 200 ms fail, and one second of making them.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

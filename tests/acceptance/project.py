@@ -12,6 +12,7 @@ from typing import Any
 
 from aureus.client import Aureus
 from aureus.config import load
+from tests.support.command_server import CommandServer
 from tests.support.effects import read_effects
 from tests.support.waiting import eventually
 
@@ -32,8 +33,9 @@ os.fsync(handle)
 class Project:
     """A folder in which ``aureus`` is run."""
 
-    def __init__(self, folder: Path, url: str | None) -> None:
+    def __init__(self, folder: Path, url: str | None, server: CommandServer | None = None) -> None:
         self.folder = folder
+        self._server = server
         self.effects_path = folder / "effects.jsonl"
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
@@ -69,6 +71,8 @@ class Project:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``aureus`` to its end."""
+        if self._server is not None:
+            return self._server.run(arguments, environment=self.environment, directory=self.folder)
         process = self.start(*arguments)
         out, err = process.communicate(timeout=SECONDS_MAX)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded, so that a drill can be repeated
-import signal
-import subprocess
 import sys
-from typing import IO
 
 import pytest
 
 from aureus.client import Aureus
 from tests.acceptance.project import Project
+from tests.support.programs import heard, killed, running
 
 KILLS = 12
 
@@ -47,36 +45,14 @@ def test_after_any_kill_all_stores_and_the_users_table_tell_the_same(project: Pr
     dice = random.Random(20_261_127)  # noqa: S311 - a drill that can be repeated
     acknowledged = 0
     for _ in range(KILLS):
-        with subprocess.Popen(
-            [sys.executable, str(program)],
-            cwd=project.folder,
-            env=project.environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            try:
-                acknowledged = read_some(process, dice.randrange(1, 40))
-                process.send_signal(signal.SIGKILL)
-            finally:
-                process.kill()
-            # Not by communicate: with a time limit it reads past what the stream has buffered.
-            rest = process.stdout.read() if process.stdout is not None else ""
-        acknowledged = max([acknowledged, *(int(line) for line in rest.split("\n")[:-1])])
+        command = [sys.executable, str(program)]
+        with running(command, environment=project.environment, directory=project.folder) as process:
+            lines = [heard(process) for _ in range(dice.randrange(1, 40))]
+            lines += killed(process)
+        acknowledged = int(lines[-1])
         with project.open() as db:
             assert_all_tell_the_same(db, acknowledged)
     assert acknowledged >= KILLS
-
-
-def read_some(process: subprocess.Popen[str], lines: int) -> int:
-    """Read so many lines of what a process has committed; return the last number."""
-    out: IO[str] | None = process.stdout
-    assert out is not None
-    number = 0
-    for _ in range(lines):
-        line = out.readline()
-        assert line, "the drill ended by itself"
-        number = int(line)
-    return number
 
 
 def assert_all_tell_the_same(db: Aureus, acknowledged: int) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.acceptance.project import Project
+from tests.support.programs import heard, killed, running
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,17 +29,13 @@ def test_whenever_it_is_killed_a_rollback_happened_or_did_not(project: Project) 
     change(project, "two")
     said: list[str] = []
     for lines in (1, 2, 1, 3):
-        program = subprocess.Popen(
+        with running(
             [sys.executable, "-m", "tests.acceptance.rollback_program"],
-            cwd=project.folder,
-            env={**project.environment, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert program.stdout is not None
-        said += [program.stdout.readline().strip() for _ in range(lines)]
-        program.kill()
-        program.communicate()
+            environment={**project.environment, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+            directory=project.folder,
+        ) as program:
+            said += [heard(program) for _ in range(lines)]
+            said += killed(program)
         with project.open() as db:
             states = [db.snapshots.diff(snapshot_id) for snapshot_id in ("one", "two")]
             assert [] in [list(changes) for changes in states], "it is at one or at the other"

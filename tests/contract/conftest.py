@@ -16,7 +16,7 @@ import pytest
 
 from tests.contract.stage import Stage
 from tests.support.backends import Backend, settings_for
-from tests.support.migrated import migrated_file
+from tests.support.migrated import migrated_file, migrated_memory
 from tests.support.pooling_proxy import PoolingProxy
 from tests.support.postgres import OWNER, PostgresDatabase
 from tests.support.subject_keys import subject_keys_in
@@ -79,11 +79,19 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         keys = subject_keys_in(tmp_path)
         opened = Backend(settings_for(migrated_file(tmp_path), tmp_path, **keys), is_async=False)
     elif name.startswith("sqlite-memory"):
+        request.getfixturevalue("memory")
         opened = Backend(settings_for("sqlite://", tmp_path), is_async=is_async)
     else:
         opened = _postgres(request, name, tmp_path, is_async=is_async)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    """Let databases in memory be copies of one."""
+    with migrated_memory():
+        yield
 
 
 def _postgres(

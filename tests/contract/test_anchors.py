@@ -10,7 +10,7 @@ import pytest
 from aureus.errors import Forbidden, IntegrityFailure, Invalid, NotFound
 from aureus.model.merkle import Tree, empty_root, verify_consistency
 from tests.contract.stage import Stage
-from tests.contract.test_ledger import sealed
+from tests.support.consuming import seal
 
 BLOCK = 256
 """Leaves of a subtree that is kept."""
@@ -20,7 +20,7 @@ def grow(stage: Stage, count: int = 1) -> None:
     """Append to a tenant's ledger and seal it."""
     for number in range(count):
         stage.stores.events.append("a/1", "t", {"n": number})
-    sealed(stage)
+    seal(stage)
 
 
 def test_heads_that_have_grown_are_anchored_once(

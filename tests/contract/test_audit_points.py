@@ -14,6 +14,7 @@ from aureus.model.audit_modes import AuditMode
 from tests.contract.stage import Stage
 from tests.faults.test_nth_statement import OPERATIONS
 from tests.support.backends import Backend, settings_for
+from tests.support.migrated import migrated_file
 from tests.support.toy_embedder import ToyEmbedder
 
 DECIDED: dict[str, list[str]] = {
@@ -150,9 +151,8 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         "events.routine": "off" if without else "on",
         "ledger.sealing": "off",
     }
-    backend = Backend(
-        settings_for("sqlite://", tmp_path, **more), is_async=False, embedder=ToyEmbedder()
-    )
+    settings = settings_for(migrated_file(tmp_path), tmp_path, **more)
+    backend = Backend(settings, is_async=False, embedder=ToyEmbedder())
     yield Stage(backend, "acme")
     backend.close()
 

@@ -76,7 +76,9 @@ def test_parts_are_merged_key_by_key_and_come_back_to_the_letter(stage: Stage) -
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(CHANGES, min_size=1, max_size=4))
 def test_the_database_merges_as_the_rule_says(

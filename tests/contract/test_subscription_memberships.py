@@ -9,6 +9,7 @@ from typing import Any
 from aureus.model.events import Event
 from tests.contract.stage import Stage
 from tests.support.consuming import Reader, member, seal
+from tests.support.following import handling
 from tests.support.waiting import eventually
 
 
@@ -44,16 +45,16 @@ def test_a_handler_that_takes_longer_than_the_lease_keeps_its_buckets(stage: Sta
         assert may_end.wait(60)
 
     one = member(stage, "g", "m", bucket_count=2, types=["t"])
-    working = threading.Thread(target=one.handle, args=(slow,))
-    working.start()
-    assert is_busy.wait(60)
-    if (
-        "SQLite" not in stage.backend.client.description
-    ):  # there the handler's transaction is the one writer
-        renewed_twice(stage)
-    may_end.set()
-    working.join()
-    one.close()
+    with handling(one, slow) as thread:
+        try:
+            assert is_busy.wait(60)
+            if (
+                "SQLite" not in stage.backend.client.description
+            ):  # there the handler's transaction is the one writer
+                renewed_twice(stage)
+        finally:
+            may_end.set()
+        thread.join(60)
     assert len(calls) == 3
     assert stage.stores.subscriptions.get("g").position >= 2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -25,6 +24,7 @@ from aureus.model.events import Event
 from aureus.model.subscriptions import Held, Wanted
 from tests.contract.stage import Stage
 from tests.support.consuming import consumer_store, handled, reader, seal, told
+from tests.support.following import following
 
 
 def fill(stage: Stage, *streams: str, type_: str = "t") -> None:
@@ -216,24 +216,11 @@ def test_a_handler_that_was_taken_over_changes_nothing(stage: Stage) -> None:
 def test_a_waiting_consumer_is_woken_by_an_append(backend_stage: Stage) -> None:
     """Nothing but the bell can wake it: it looks by itself only once in an hour."""
     stage = backend_stage
-    one = reader(stage, "s", live=True)
-    found: list[Event | None] = []
-    got = threading.Semaphore(0)
-
-    def work() -> None:
-        while (event := one.next()) is not None:
-            found.append(event)
-            got.release()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    for number in range(20):
-        stage.stores.events.append("a", "t", {"n": number})
-        assert got.acquire(timeout=60)
-    one.close()
-    thread.join(60)
-    assert not thread.is_alive()
-    assert [event.payload["n"] for event in found if event is not None] == list(range(20))
+    with following(reader(stage, "s", live=True)) as follower:
+        for number in range(20):
+            stage.stores.events.append("a", "t", {"n": number})
+            follower.wait(number + 1)
+    assert [event.payload["n"] for event in follower.told] == list(range(20))
     assert stage.stores.subscriptions.get("s").position >= 18
 
 
@@ -250,12 +237,9 @@ def test_closing_ends_a_waiting_consumer_at_once(backend_stage: Stage) -> None:
     fill(backend_stage, "a")
     waiting = reader(backend_stage, "s", live=True)
     assert waiting.next() is not None
-    found: list[Event | None] = []
-    thread = threading.Thread(target=lambda: found.append(waiting.next()))
-    thread.start()
-    waiting.close()
-    thread.join(60)
-    assert found == [None]
+    with following(waiting) as follower:
+        waiting.close()
+    assert follower.told == []
     assert waiting.next() is None
     assert backend_stage.stores.subscriptions.get("s").position in {-1, 0}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from aureus.config import Settings
 from tests.engine.workshop import SECONDS_MAX, Workshop, opened
 from tests.support.backends import settings_for
-from tests.support.migrated import migrated_file
+from tests.support.migrated import migrated_file, migrated_memory
 from tests.support.postgres import PostgresDatabase
 
 SHARED = pytest.mark.parametrize("database_url", ["sqlite-file", "postgres"], indirect=True)
@@ -28,7 +28,17 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if name == "postgres":
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         return database.url()
-    return migrated_file(tmp_path) if name == "sqlite-file" else "sqlite://"
+    if name == "sqlite-file":
+        return migrated_file(tmp_path)
+    request.getfixturevalue("memory")
+    return "sqlite://"
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    """Let databases in memory be copies of one."""
+    with migrated_memory():
+        yield
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,20 +15,19 @@ from aureus.client import Aureus
 from aureus.config import Settings
 from tests.engine.conftest import SHARED
 from tests.engine.worker_program import WAVES, WIDTH
-from tests.engine.workshop import SECONDS_MAX, TENANT
+from tests.engine.workshop import TENANT
 from tests.support.effects import read_effects
+from tests.support.programs import killed, running, unheard
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 
 
-def worker(url: str, ledger: Path, *more: str) -> subprocess.Popen[str]:
-    """Start a worker."""
+def worker(url: str, ledger: Path, *more: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Start a worker, and end it with the block."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     program = [sys.executable, str(ROOT / "tests/engine/worker_program.py")]
-    return subprocess.Popen(
-        [*program, url, str(ledger), *more], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    return running([*program, url, str(ledger), *more], environment=environment)
 
 
 @SHARED
@@ -38,7 +38,7 @@ def test_a_killed_worker_is_followed_at_once_and_nothing_finished_runs_again(
     ledger = tmp_path / "effects"
     with worker(database_url, ledger, str(effects_before)) as first:
         eventually(lambda: len(read_effects(ledger)) >= effects_before, "the worker works")
-        first.kill()
+        killed(first)
     with Aureus(settings=settings) as client:
         stores = client.for_tenant(TENANT)
         (run,) = stores.runs.list()
@@ -46,8 +46,7 @@ def test_a_killed_worker_is_followed_at_once_and_nothing_finished_runs_again(
     finished = {row.name for row in rows if row.status.value == "completed"}
     before = read_effects(ledger)
     with worker(database_url, ledger) as second:
-        printed, _ = second.communicate(timeout=SECONDS_MAX)
-    assert printed == "completed True\n"
+        assert unheard(second) == ["completed True"]
     after = read_effects(ledger)[len(before) :]
     assert not finished & {effect["task"] for effect in after}
     effects = Counter(effect["task"] for effect in read_effects(ledger))

@@ -20,6 +20,7 @@ from aureus.model.sessions import AdoptedMessage, AdoptedSession
 from aureus.model.states import ApprovalStatus, RunStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import HOLDER, Stage, begun, fact, finished
+from tests.faults.contents import looking
 from tests.faults.embedding_writes import EMBEDDING_WRITES
 from tests.faults.erasing import ERASING
 from tests.faults.index_steps import INDEX_STEPS
@@ -396,19 +397,20 @@ def test_nothing_is_left_behind_whichever_statement_fails_and_the_retry_converge
     stage: Stage, prepare: Callable[[Stage], Prepared]
 ) -> None:
     operation = prepare(stage)
-    before = contents(stage)
     number = 0
     error: AureusError | None = AureusError("not tried yet")
-    while error is not None:
-        number += 1
-        assert number < STATEMENTS_MAX, "the operation never came through"
-        with failing(number, is_lasting=True) as fault:
-            error = attempt(operation)
-        if error is not None:
-            assert fault.fired >= 1, error
-            assert contents(stage) == before, f"statement {number} left something behind"
-    assert number > 1, "no statement was ever made to fail"
-    assert contents(stage) != before
+    with looking(stage, TABLES) as contents:
+        before = contents()
+        while error is not None:
+            number += 1
+            assert number < STATEMENTS_MAX, "the operation never came through"
+            with failing(number, is_lasting=True) as fault:
+                error = attempt(operation)
+            if error is not None:
+                assert fault.fired >= 1, error
+                assert contents() == before, f"statement {number} left something behind"
+        assert number > 1, "no statement was ever made to fail"
+        assert contents() != before
 
 
 def test_a_statement_that_fails_once_leaves_either_everything_or_nothing(stage: Stage) -> None:
@@ -436,17 +438,3 @@ def attempt(operation: Prepared) -> AureusError | None:
     except AureusError as error:
         return error
     return None
-
-
-def contents(stage: Stage) -> dict[str, list[Any]]:
-    """Return every row of every table that has any; PostgreSQL, where each call travels, is asked once for all."""
-    found: dict[str, list[Any]] = {}
-    with stage.backend.transaction(stage.tenant) as tx:
-        if stage.table("runs") != "runs":
-            selects = (f"SELECT '{name}', row::text FROM aureus.{name} AS row" for name in TABLES)
-            rows = tx.execute(" UNION ALL ".join(selects))
-        else:
-            rows = [(name, row) for name in TABLES for row in tx.execute(f"SELECT * FROM {name}")]
-    for name, row in sorted(rows, key=repr):
-        found.setdefault(name, []).append(row)
-    return found

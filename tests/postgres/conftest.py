@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aureus.clock import Clock
+from aureus.clock import Clock, ManualClock
 from tests.contract.stage import Stage
 from tests.support.backends import Backend, settings_for
 from tests.support.fault_proxy import FaultProxy
 from tests.support.postgres import PostgresDatabase
 
 MakeStage = Callable[..., Stage]
+
+
+class PassingClock(ManualClock):
+    """A clock on which time passes by looking at it: a limit comes after so many looks, however slow the machine is."""
+
+    def monotonic(self) -> float:
+        """Return the seconds that have passed, a tenth more than at the last look."""
+        self.advance(0.1)
+        return super().monotonic()
+
+
+def passes(clock: ManualClock) -> bool:
+    """Let a good part of a call's time pass, as a rule of a proxy whose server is away; always true."""
+    clock.advance(20.0)
+    return True
 
 
 @pytest.fixture
@@ -28,7 +44,7 @@ def fault_proxy(postgres_database: PostgresDatabase) -> Iterator[FaultProxy]:
 @pytest.fixture
 def make_stage(postgres_database: PostgresDatabase, tmp_path: Path) -> Iterator[MakeStage]:
     """Give a function that opens stages on the test's database, which are closed at the end."""
-    opened: list[Backend] = []
+    opened = ExitStack()
 
     def make(
         *,
@@ -44,12 +60,11 @@ def make_stage(postgres_database: PostgresDatabase, tmp_path: Path) -> Iterator[
         given = {"database.direct_url": postgres_database.url(), "ledger.sealing": sealing, **more}
         settings = settings_for(url, tmp_path, **given)
         backend = Backend(settings, is_async=is_async, clock=clock)
-        opened.append(backend)
+        opened.callback(backend.close)
         return Stage(backend, tenant)
 
-    yield make
-    for backend in opened:
-        backend.close()
+    with opened:
+        yield make
 
 
 @pytest.fixture
@@ -61,13 +76,13 @@ def stage(make_stage: MakeStage) -> Stage:
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Any]:
     """Give a function that opens a database by its URL, which is closed at the end."""
-    backends: list[Backend] = []
+    backends = ExitStack()
 
     def open_at(url: str, *, clock: Clock | None = None, **more: Any) -> Backend:
         settings = settings_for(url, tmp_path, **more)
-        backends.append(Backend(settings, is_async=False, clock=clock))
-        return backends[-1]
+        backend = Backend(settings, is_async=False, clock=clock)
+        backends.callback(backend.close)
+        return backend
 
-    yield open_at
-    for backend in backends:
-        backend.close()
+    with backends:
+        yield open_at

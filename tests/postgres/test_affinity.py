@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -66,16 +67,16 @@ def test_blocking_calls_inside_a_running_loop_name_the_way_out(settings: Setting
 
 
 def test_a_call_ends_at_its_deadline_and_leaves_nothing_behind(
-    make_stage: MakeStage, postgres_database: PostgresDatabase
+    make_stage: MakeStage, opened: Any, postgres_database: PostgresDatabase
 ) -> None:
     stage = make_stage(clock=SystemClock())
     run = stage.start("r1").run
-    hasty = make_stage(clock=SystemClock(), **{"database.call_deadline_seconds": 1.0})
-    runs = hasty.backend.client.for_tenant("acme").runs
+    limit = {"database.call_deadline_seconds": 1.0}
+    hasty = opened(postgres_database.url(), clock=SystemClock(), **limit).client.for_tenant("acme")
     with psycopg.connect(postgres_database.url()) as holder:
         holder.execute("SELECT * FROM aureus.runs FOR UPDATE")
         with pytest.raises((DatabaseBusy, DeadlineExceeded)):
-            runs.advance(stage.a_transition(run, changes=[begun("late")]))
+            hasty.runs.advance(stage.a_transition(run, changes=[begun("late")]))
         holder.rollback()
     assert stage.stores.runs.get("r1") == run
 

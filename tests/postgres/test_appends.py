@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -48,36 +49,58 @@ def test_an_append_is_one_flush_and_several_are_gathered(
     stage.stores.events.append_all("s", [NewEvent("t", {})] * 3, expected_version=0)
     assert (len(wire.flushes), wire.commits) == (1, 1)
 
-    gate = threading.Barrier(24)
-
-    def work(number: int) -> None:
-        gate.wait()
-        stage.stores.events.append(f"s{number}", "t", {})
-
+    lane = stage.backend.client._database._writes._lane
     with ThreadPoolExecutor(24) as pool:
-        list(pool.map(work, range(24)))
-    assert wire.commits < 1 + 12
-
-
-def appended_late(stage: Stage, stream: str, *, keeps: bool = True) -> tuple[threading.Event, Any]:
-    """Append in a transaction that stays open until the event is set; return that and what to wait for."""
-    appended, may_end = threading.Event(), threading.Event()
-
-    def work() -> None:
+        fault_proxy.pause()
         try:
-            with stage.backend.transaction("acme") as tx:
-                tx.events.append(stream, "late", {})
-                appended.set()
-                may_end.wait(60)
-                if not keeps:
-                    tx.events.append(stream, "never", {}, expected_version=99)
-        except VersionConflict:
-            pass
+            appends = [
+                pool.submit(stage.stores.events.append, f"s{number}", "t", {})
+                for number in range(24)
+            ]
+            eventually(lambda: len(lane) == 23, "all but the first to wait for the next flush")
+        finally:
+            fault_proxy.resume()
+        for one in appends:
+            one.result()
+    assert wire.commits == 1 + 2, "the one before, that of the first, and that of all others"
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert appended.wait(60)
-    return may_end, thread
+
+class Late:
+    """An append in a transaction that stays open until it is told to end."""
+
+    def __init__(self, stage: Stage, stream: str, *, keeps: bool) -> None:
+        self._stage, self._stream, self._keeps = stage, stream, keeps
+        self._has_appended, self._may_end = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._work)
+
+    def begin(self) -> None:
+        """Append, and leave the transaction open."""
+        self._thread.start()
+        assert self._has_appended.wait(60)
+
+    def end(self) -> None:
+        """Commit, or roll back where nothing is to be kept, and wait for the end; a second call does nothing."""
+        self._may_end.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with suppress(VersionConflict), self._stage.backend.transaction("acme") as tx:
+            tx.events.append(self._stream, "late", {})
+            self._has_appended.set()
+            self._may_end.wait(60)
+            if not self._keeps:
+                tx.events.append(self._stream, "never", {}, expected_version=99)
+
+
+@contextmanager
+def appended_late(stage: Stage, stream: str, *, keeps: bool = True) -> Generator[Late]:
+    """Append in a transaction that ends with the block at the latest."""
+    late = Late(stage, stream, keeps=keeps)
+    late.begin()
+    try:
+        yield late
+    finally:
+        late.end()
 
 
 def test_a_tail_tells_what_commits_late_and_waits_for_nobody(make_stage: MakeStage) -> None:
@@ -88,27 +111,25 @@ def test_a_tail_tells_what_commits_late_and_waits_for_nobody(make_stage: MakeSta
         found: Tail = events.tail(tail)
         return found, [event.stream for event in found.events]
 
-    before, first = appended_late(stage, "open before the start")
-    tail = events.tail()
-    lost, second = appended_late(stage, "rolled back", keeps=False)
-    late, third = appended_late(stage, "late")
-    events.append("early", "t", {})
-    tail, streams = look(tail)
-    assert streams == ["early"]
-    events.append("early", "t", {})
-    tail, streams = look(tail)
-    assert streams == ["early"]
-    assert tail.seen
-    late.set()
-    third.join()
-    tail, streams = look(tail)
-    assert streams == ["late"]
-    before.set()
-    lost.set()
-    first.join()
-    second.join()
-    tail, streams = look(tail)
-    assert streams == ["open before the start"]
+    with appended_late(stage, "open before the start") as before:
+        tail = events.tail()
+        with (
+            appended_late(stage, "rolled back", keeps=False),
+            appended_late(stage, "late") as late,
+        ):
+            events.append("early", "t", {})
+            tail, streams = look(tail)
+            assert streams == ["early"]
+            events.append("early", "t", {})
+            tail, streams = look(tail)
+            assert streams == ["early"]
+            assert tail.seen
+            late.end()
+            tail, streams = look(tail)
+            assert streams == ["late"]
+            before.end()
+        tail, streams = look(tail)
+        assert streams == ["open before the start"]
     # Whatever else runs on the server keeps the line down for a moment, but tells nothing twice.
     eventually(lambda: not (look(tail)[0]).seen, "the line that rises above everything")
     tail, streams = look(tail)

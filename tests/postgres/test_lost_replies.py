@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from aureus.model.runs import Run
 from aureus.model.states import ApprovalStatus, TaskStatus
 from aureus.model.tasks import TaskChange, TaskKey
 from tests.contract.stage import Stage, begun, fact, finished
-from tests.postgres.conftest import MakeStage
+from tests.postgres.conftest import MakeStage, passes
 from tests.support.fault_proxy import (
     Action,
     CutAfter,
@@ -24,7 +25,6 @@ from tests.support.fault_proxy import (
     Predicate,
     Reset,
     commit_of,
-    connects,
 )
 from tests.support.waiting import eventually
 
@@ -135,16 +135,16 @@ def test_a_commit_that_fails_at_its_very_end_because_of_others_is_repeated(
 def test_a_commit_that_fails_at_its_very_end_for_want_of_room_says_so_and_stores_nothing(
     make_stage: MakeStage, fault_proxy: FaultProxy, is_async: bool
 ) -> None:
-    stage = make_stage(port=fault_proxy.port, is_async=is_async)
+    one = {"database.pool_min": 1, "database.pool_max": 1}
+    stage = make_stage(port=fault_proxy.port, is_async=is_async, **one)
     run = stage.start("r1").run
-    connected = fault_proxy.connections_opened
     for number in range(5):
         rule = fault_proxy.on(FLUSH, Fail("53100", at_sync=True), times=1)
         with pytest.raises(StorageFull):
             advance(stage, run, [begun(f"t{number}")], "x")
         assert rule.fired == 1
     assert stage.versions("r1") == [1, 2]
-    assert fault_proxy.connections_opened == connected
+    assert fault_proxy.connections_opened == 1
     assert advance(stage, run, [begun("t")], "x").version == run.version + 1
 
 
@@ -207,12 +207,12 @@ def test_a_transaction_with_a_lost_reply_is_told_apart_from_one_that_failed(
 def test_a_server_that_stays_away_after_a_commit_leaves_the_outcome_unknown(
     make_stage: MakeStage, fault_proxy: FaultProxy
 ) -> None:
-    limits = {"database.call_deadline_seconds": 1.0, "database.acquire_timeout_seconds": 0.2}
-    stage = make_stage(port=fault_proxy.port, clock=SystemClock(), **limits)
+    stage = make_stage(port=fault_proxy.port)
     run = stage.start("r1").run
-    fault_proxy.on(FLUSH, CutAfter(), times=1)
-    fault_proxy.on(lambda exchange: not connects(exchange), CutBefore())
-    fault_proxy.on(connects, CutBefore())
+    planner = stage.backend.client._database.planner
+    planner.options = replace(planner.options, acquire_seconds=0.05)
+    lost = fault_proxy.on(FLUSH, CutAfter(), times=1)
+    fault_proxy.on(lambda _: lost.fired > 0 and passes(stage.backend.clock), CutBefore())
     with pytest.raises(OutcomeUnknown):
         stage.stores.runs.advance(stage.a_transition(run, changes=[finished("read", "1")]))
     fault_proxy.clear()

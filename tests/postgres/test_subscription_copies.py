@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from aureus.clock import SystemClock
 from aureus.errors import DatabaseError
 from aureus.model.events import Event
 from aureus.model.subscriptions import Wanted
 from aureus.stores.subscriptions.consuming import ConsumerStore
 from tests.contract.stage import Stage
+from tests.postgres.conftest import PassingClock
 from tests.postgres.test_ledger_copies import WRITERS, readable, write
 from tests.support.backends import Backend
 from tests.support.consuming import member
@@ -149,8 +149,8 @@ def test_a_consumer_of_a_standby_that_does_not_wait_is_told_that_nothing_can_be_
     stage.stores.subscriptions.create("s")
     standby = postgres_home.new_standby(own_postgres_server)
     caught_up(own_postgres_server, standby)
-    more = {"ledger.sealing": "off", "database.call_deadline_seconds": 1.0}
-    copy: Backend = opened(standby.url(name), clock=SystemClock(), **more)
+    more = {"ledger.sealing": "off", "database.call_deadline_seconds": 2.0}
+    copy: Backend = opened(standby.url(name), clock=PassingClock(), **more)
     one = copy.client.subscription("s", live=False)
     with pytest.raises(DatabaseError, match="read-only"):
         next(one)
@@ -160,9 +160,9 @@ def test_a_consumer_of_a_standby_that_does_not_wait_is_told_that_nothing_can_be_
 
 
 def caught_up(primary: PostgresServer, standby: PostgresServer) -> None:
-    """Wait until a standby has replayed everything that its primary has written by now."""
+    """Wait until a standby has replayed everything that its primary has committed by now."""
     with psycopg.connect(primary.url("postgres"), autocommit=True) as connection:
-        row = connection.execute("SELECT pg_current_wal_insert_lsn()").fetchone()
+        row = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
     assert row is not None
 
     def has_all() -> bool:

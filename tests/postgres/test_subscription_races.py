@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
 from aureus._database.drive import Call
-from aureus.clock import SystemClock
 from aureus.model.events import Event
 from aureus.model.subscriptions import Held
 from aureus.stores.subscriptions.consuming import ConsumerStore
 from tests.contract.stage import Stage
-from tests.postgres.conftest import MakeStage
+from tests.postgres.conftest import MakeStage, passes
 from tests.support.consuming import consumer_store, handled, reader, seal
 from tests.support.fault_proxy import CutAfter, CutBefore, FaultProxy, commit_of
+from tests.support.following import handling
 from tests.support.postgres import PostgresDatabase
 from tests.support.waiting import eventually
 
@@ -33,14 +34,13 @@ def test_a_reset_forgets_also_what_is_parked_while_it_waits_for_the_bucket(stage
     fill(stage, "a", "b", "a")
     stage.stores.subscriptions.create("s")
     held = consumer_store(stage).claim("s")
-    resetting = threading.Thread(target=stage.stores.subscriptions.reset, args=("s",))
-    with stage.backend.transaction("acme") as tx:
+    with ThreadPoolExecutor(1) as pool, stage.backend.transaction("acme") as tx:
         ConsumerStore(tx._transaction, Call("acme")).park(
             "s", Held(0, held.epoch, 2), "a", 1, "ValueError", stage.backend.clock.now()
         )
-        resetting.start()
+        resetting = pool.submit(stage.stores.subscriptions.reset, "s")
         eventually(lambda: waits_for_a_lock(stage), "the reset to wait")
-    resetting.join()
+    resetting.result()
     assert list(stage.stores.subscriptions.parked("s")) == []
     assert stage.stores.subscriptions.get("s").position == -1
 
@@ -89,16 +89,13 @@ def test_a_commit_whose_reply_is_lost_is_handled_once_and_the_consumer_goes_on(
 def test_a_commit_that_nobody_can_tell_about_is_handled_once_when_the_server_is_back(
     make_stage: MakeStage, fault_proxy: FaultProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limits = {
-        "database.call_deadline_seconds": 1.0,
-        "database.acquire_timeout_seconds": 0.2,
-        "subscriptions.handling_seconds_max": 1.0,
-    }
-    stage = make_stage(port=fault_proxy.port, clock=SystemClock(), **limits)
+    stage = make_stage(port=fault_proxy.port, **{"subscriptions.handling_seconds_max": 30.0})
     direct = make_stage()
     for stream in "abc":
         stage.stores.events.append(stream, "t", {})
     seal(stage)
+    planner = stage.backend.client._database.planner
+    planner.options = replace(planner.options, acquire_seconds=0.05)
     away: list[Any] = []
 
     def count(tx: Any, event: Event) -> None:
@@ -106,19 +103,17 @@ def test_a_commit_that_nobody_can_tell_about_is_handled_once_when_the_server_is_
         if not away:
             lost = fault_proxy.on(commit_of("flushes"), CutAfter(), times=1)
             away.append(lost)
-            fault_proxy.on(lambda _: lost.fired > 0, CutBefore())
+            fault_proxy.on(lambda _: lost.fired > 0 and passes(stage.backend.clock), CutBefore())
 
     one = reader(stage, "s", types=["t"], live=True)
-    working = threading.Thread(target=lambda: one.handle(count, backoff_seconds=0.05))
-    working.start()
-    eventually(lambda: away and away[0].fired, "the lost reply")
-    eventually(lambda: "has to wait" in caplog.text, "the outcome to be looked up")
-    fault_proxy.clear()
-    eventually(
-        lambda: direct.stores.subscriptions.get("s").position >= 2 or not working.is_alive(), "all"
-    )
-    one.close()
-    working.join()
+    with handling(one, count, backoff_seconds=0.05) as thread:
+        eventually(lambda: away and away[0].fired, "the lost reply")
+        eventually(lambda: "has to wait" in caplog.text, "the outcome to be looked up")
+        fault_proxy.clear()
+        eventually(
+            lambda: direct.stores.subscriptions.get("s").position >= 2 or not thread.is_alive(),
+            "all",
+        )
     assert direct.stores.world_state.get("n").value == 3
     assert list(direct.stores.subscriptions.parked("s")) == []
 
@@ -158,11 +153,8 @@ def test_a_connection_that_breaks_under_a_handler_is_no_failure_of_the_event(
 
     stage.stores.subscriptions.create("s", types=["t"])
     one = reader(stage, "s", live=True)
-    working = threading.Thread(target=lambda: one.handle(unlucky, attempts=1))
-    working.start()
-    eventually(lambda: stage.stores.subscriptions.get("s").position >= 1, "both events")
-    one.close()
-    working.join()
+    with handling(one, unlucky, attempts=1):
+        eventually(lambda: stage.stores.subscriptions.get("s").position >= 1, "both events")
     assert calls == ["a", "a", "a", "a", "b"]
     assert stage.stores.world_state.get("n").value == 2
     assert list(stage.stores.subscriptions.parked("s")) == []

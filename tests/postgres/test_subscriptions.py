@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
@@ -14,10 +14,13 @@ from aureus.model.events import Event
 from tests.contract.stage import Stage
 from tests.postgres.conftest import MakeStage
 from tests.postgres.test_appends import appended_late
+from tests.support import programs
 from tests.support import subscription_program as program
-from tests.support.consuming import Reader, reader, seal, told
+from tests.support.consuming import reader, seal, told
+from tests.support.following import Following, following
 from tests.support.pooling_proxy import PoolingProxy
 from tests.support.postgres import PostgresDatabase
+from tests.support.subscription_program import project_and_kill
 from tests.support.traffic import Traffic, all_are_told, check, crowd
 from tests.support.waiting import eventually
 
@@ -30,33 +33,9 @@ def streams(events: list[Event]) -> list[str]:
     return [event.stream for event in events]
 
 
-class Live:
-    """What a reader in a thread of its own is told."""
-
-    def __init__(self, one: Reader) -> None:
-        self.told: list[Event] = []
-        self._came = threading.Condition()
-        self._reader = one
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
-
-    def _work(self) -> None:
-        while (event := self._reader.next()) is not None:
-            with self._came:
-                self.told.append(event)
-                self._came.notify_all()
-
-    def wait(self, count: int) -> list[Event]:
-        """Return what was told once it is so much."""
-        with self._came:
-            assert self._came.wait_for(lambda: len(self.told) >= count, 60), self.told
-            return list(self.told)
-
-    def close(self) -> None:
-        """End the reader."""
-        self._reader.close()
-        self._thread.join(60)
-        assert not self._thread.is_alive()
+def live(stage: Stage) -> AbstractContextManager[Following]:
+    """Let a reader follow for as long as a block lasts."""
+    return following(reader(stage, "s", live=True))
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -65,19 +44,18 @@ def test_what_is_committed_late_is_told_late_and_nothing_waits_for_it(
 ) -> None:
     """A writer stands between insert and commit, another one rolls back: the numbers they took are no obstacle."""
     stage = make_stage(is_async=is_async)
-    live = Live(reader(stage, "s", live=True))
-    late, first = appended_late(stage, "late")
-    lost, second = appended_late(stage, "rolled back", keeps=False)
-    stage.stores.events.append("early", "t", {})
-    assert streams(live.wait(1)) == ["early"]
-    lost.set()
-    second.join()
-    stage.stores.events.append("early", "t", {})
-    assert streams(live.wait(2)) == ["early", "early"]
-    late.set()
-    first.join()
-    found = live.wait(3)
-    live.close()
+    with (
+        live(stage) as follower,
+        appended_late(stage, "late") as late,
+        appended_late(stage, "rolled back", keeps=False) as lost,
+    ):
+        stage.stores.events.append("early", "t", {})
+        assert streams(follower.wait(1)) == ["early"]
+        lost.end()
+        stage.stores.events.append("early", "t", {})
+        assert streams(follower.wait(2)) == ["early", "early"]
+        late.end()
+        found = follower.wait(3)
     assert streams(found) == ["early", "early", "late"]
     assert [event.position for event in found] == [0, 1, 2]
     assert found[2].entry_no < found[0].entry_no
@@ -99,29 +77,28 @@ def test_what_a_killed_writer_left_unsealed_is_told(
     make_stage: MakeStage, postgres_database: PostgresDatabase
 ) -> None:
     stage = make_stage(**OFTEN)
-    live = Live(reader(stage, "s", live=True))
-    writer = program.start("append", postgres_database.url(), "a", 3)
-    program.heard(writer, "appended")
-    program.kill(writer)
-    assert streams(live.wait(3)) == ["a"] * 3
-    live.close()
+    url = postgres_database.url()
+    with live(stage) as follower, program.running("append", url, "a", 3) as writer:
+        programs.heard(writer, "appended")
+        programs.killed(writer)
+        assert streams(follower.wait(3)) == ["a"] * 3
 
 
 def test_a_sealer_that_is_killed_in_the_middle_is_followed_by_another(
     make_stage: MakeStage, postgres_database: PostgresDatabase
 ) -> None:
     stage = make_stage(**OFTEN, **{"ledger.sealing": "off"})
-    reading = make_stage(**OFTEN)
     stage.stores.events.append("a", "t", {})
-    sealer = program.start("seal", postgres_database.url())
-    assert program.heard(sealer, "sealing") == "sealing 1"
-    live = Live(reader(reading, "s", live=True))
-    stage.stores.events.append("a", "t", {})
-    assert reading.stores.subscriptions.list() is not None
-    assert live.told == []
-    program.kill(sealer)
-    found = live.wait(2)
-    live.close()
+    with program.running("seal", postgres_database.url()) as sealer:
+        assert programs.heard(sealer, "sealing") == "sealing 1"
+        # Opened only now: it seals what others left, and would have come before the one to be killed.
+        reading = make_stage(**OFTEN)
+        with live(reading) as follower:
+            stage.stores.events.append("a", "t", {})
+            assert reading.stores.subscriptions.list() is not None
+            assert follower.told == []
+            programs.killed(sealer)
+            found = follower.wait(2)
     assert [event.position for event in found] == [0, 1]
 
 
@@ -130,17 +107,14 @@ def test_a_reader_is_woken_by_what_another_process_seals(
 ) -> None:
     """It looks by itself only once in an hour."""
     stage = make_stage(**SELDOM)
-    writer = program.start("append_and_close", postgres_database.url(), "a", 1)
-    program.heard(writer, "ready")
-    live = Live(reader(stage, "s", live=True))
-    eventually(lambda: listening(postgres_database), "a connection that listens")
-    for count in range(1, 6):
-        assert writer.stdin is not None
-        writer.stdin.write("\n")
-        writer.stdin.flush()
-        assert len(live.wait(count)) == count
-    live.close()
-    writer.communicate(timeout=60)
+    with program.running("append_and_close", postgres_database.url(), "a", 1) as writer:
+        programs.heard(writer, "ready")
+        with live(stage) as follower:
+            eventually(lambda: listening(postgres_database), "a connection that listens")
+            for count in range(1, 6):
+                programs.tell(writer)
+                assert len(follower.wait(count)) == count
+        programs.unheard(writer)
     eventually(lambda: not listening(postgres_database), "the end of listening")
 
 
@@ -157,14 +131,13 @@ def test_a_broken_listener_connects_again_and_polling_goes_on_meanwhile(
     make_stage: MakeStage, postgres_database: PostgresDatabase
 ) -> None:
     stage, writing = make_stage(**OFTEN), make_stage()
-    live = Live(reader(stage, "s", live=True))
-    (first,) = eventually(lambda: listening(postgres_database), "a connection that listens")
-    with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(%s)", [first])
-    writing.stores.events.append("a", "t", {})
-    assert streams(live.wait(1)) == ["a"]
-    eventually(lambda: listening(postgres_database) not in ([], [first]), "another connection")
-    live.close()
+    with live(stage) as follower:
+        (first,) = eventually(lambda: listening(postgres_database), "a connection that listens")
+        with psycopg.connect(postgres_database.url(), autocommit=True) as connection:
+            connection.execute("SELECT pg_terminate_backend(%s)", [first])
+        writing.stores.events.append("a", "t", {})
+        assert streams(follower.wait(1)) == ["a"]
+        eventually(lambda: listening(postgres_database) not in ([], [first]), "another connection")
 
 
 def test_behind_a_pooler_without_a_way_around_it_there_is_polling_and_no_listening(
@@ -175,11 +148,10 @@ def test_behind_a_pooler_without_a_way_around_it_there_is_polling_and_no_listeni
         direct = {"database.direct_url": None, "database.prepared_statements": "off"}
         stage = make_stage(port=proxy.port, **OFTEN, **direct)
         writing = make_stage()
-        live = Live(reader(stage, "s", live=True))
-        writing.stores.events.append("a", "t", {})
-        assert streams(live.wait(1)) == ["a"]
-        assert listening(postgres_database) == []
-        live.close()
+        with live(stage) as follower:
+            writing.stores.events.append("a", "t", {})
+            assert streams(follower.wait(1)) == ["a"]
+            assert listening(postgres_database) == []
         stage.backend.close()
 
 
@@ -188,14 +160,13 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(
 ) -> None:
     stage = own_stage(**OFTEN)
     stage.stores.events.append("a", "t", {})
-    live = Live(reader(stage, "s", live=True))
-    live.wait(1)
-    own_postgres_server.stop("immediate")
-    own_postgres_server.start()
-    eventually(lambda: stage.backend.client.health().is_healthy, "the server")
-    stage.stores.events.append("b", "t", {})
-    assert streams(live.wait(2)) == ["a", "b"]
-    live.close()
+    with live(stage) as follower:
+        follower.wait(1)
+        own_postgres_server.stop("immediate")
+        own_postgres_server.start()
+        eventually(lambda: stage.backend.client.health().is_healthy, "the server")
+        stage.stores.events.append("b", "t", {})
+        assert streams(follower.wait(2)) == ["a", "b"]
 
 
 @pytest.fixture
@@ -275,13 +246,10 @@ def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
         stage.stores.events.append(f"s/{number % 5}", "t", {}).event_id for number in range(60)
     ]
     for end in (7, 19, 33):
-        projecting = program.start("project", url, "p", "seen")
-        while int(program.heard(projecting, "put").split()[1]) < end:
-            pass
-        program.kill(projecting)
-    last = program.start("project", url, "p", "seen")
-    program.heard(last, "ended")
-    last.communicate(timeout=60)
+        with program.running("project", url, "p", "seen") as projecting:
+            project_and_kill(projecting, end)
+    with program.running("project", url, "p", "seen") as last:
+        assert programs.unheard(last)[-1] == "ended"
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT event_id FROM seen ORDER BY n").fetchall()
     assert [row[0] for row in rows] == committed
@@ -296,8 +264,8 @@ def test_an_event_that_kills_every_process_is_parked_in_the_end(
     url = postgres_database.url()
     ends: list[int] = []
     while len(ends) < 6 and 0 not in ends:
-        perishing = program.start("perish", url, "p", "s/1")
-        perishing.communicate(timeout=60)
+        with program.running("perish", url, "p", "s/1") as perishing:
+            programs.unheard(perishing)
         ends.append(perishing.returncode)
     assert ends == [-9, -9, -9, -9, 0]
     (parked,) = stage.stores.subscriptions.parked("p")
@@ -316,15 +284,12 @@ def test_the_buckets_of_a_member_that_is_killed_are_taken_over(
         stage.stores.events.append(f"s/{number}", "t", {}).event_id for number in range(30)
     }
     url = postgres_database.url()
-    first = program.start("belong", url, "g", "first")
-    said = [program.heard(first, "told"), *program.kill(first)]
+    with program.running("belong", url, "g", "first") as first:
+        said = [programs.heard(first, "told"), *programs.killed(first)]
     told_ids = {line.split()[1] for line in said}
-    second = program.start("belong", url, "g", "second")
-    try:
+    with program.running("belong", url, "g", "second") as second:
         while told_ids < committed:
-            told_ids.add(program.heard(second, "told").split()[1])
-    finally:
-        program.kill(second)
+            told_ids.add(programs.heard(second, "told").split()[1])
     assert told_ids == committed
 
 

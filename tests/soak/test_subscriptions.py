@@ -16,6 +16,7 @@ import pytest
 from aureus.clock import SystemClock
 from aureus.model.events import Event
 from tests.contract.stage import Stage
+from tests.support import programs
 from tests.support import subscription_program as program
 from tests.support.backends import Backend, settings_for
 from tests.support.consuming import member, reader
@@ -65,10 +66,8 @@ def test_told_is_committed_once_and_in_order(backends: list[Backend], url: str) 
             rounds += 1
             passing = member(writing, "g", f"passing {rounds}", live=True)
             readers.follow(passing, of_group)
-            sealer = program.start("seal", url)
-            with suppress(AssertionError):
-                program.heard(sealer, "sealing")
-            program.kill(sealer)
+            with program.running("seal", url) as sealer, suppress(AssertionError):
+                programs.heard(sealer, "sealing")
             traffic.run(rounds=25)
             passing.close()
         for found in (*told, of_group):
@@ -92,14 +91,16 @@ def test_projections_stay_exact_however_often_they_are_killed(
     while clock.monotonic() < end:
         committed += [stage.stores.events.append(f"s/{n % 7}", "t", {}).event_id for n in range(50)]
         kills += 1
-        projecting = program.start("project", url, "p", "seen", (1, 7, 100)[kills % 3])
-        with suppress(AssertionError):
+        batch = (1, 7, 100)[kills % 3]
+        with (
+            program.running("project", url, "p", "seen", batch) as projecting,
+            suppress(AssertionError),
+        ):
+            programs.tell(projecting, 1000)
             for _ in range(len(committed) % 37):
-                program.heard(projecting, "put")
-        program.kill(projecting)
-    last = program.start("project", url, "p", "seen")
-    program.heard(last, "ended")
-    last.communicate(timeout=60)
+                programs.heard(projecting, "put")
+    with program.running("project", url, "p", "seen") as last:
+        assert programs.unheard(last)[-1] == "ended"
     rows = _execute(stage, url, "SELECT event_id FROM seen ORDER BY n")
     assert [row[0] for row in rows] == committed
     assert list(stage.stores.subscriptions.parked("p")) == []

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 
 from aureus._database.drive import Call
 from aureus._database.sqlite.loop import AsyncSqliteDatabase
+from aureus.clock import Clock
 from tests.sqlite.notes import CALL, add_two, note_ids, open_notes_async
 
 P = ParamSpec("P")
@@ -28,9 +29,11 @@ def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]
 
 
 @asynccontextmanager
-async def opened(place: Path | None) -> AsyncGenerator[AsyncSqliteDatabase]:
+async def opened(
+    place: Path | None, clock: Clock | None = None
+) -> AsyncGenerator[AsyncSqliteDatabase]:
     """Open a database with notes and close it."""
-    database = await open_notes_async(place)
+    database = await open_notes_async(place, clock)
     try:
         yield database
     finally:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from aureus._database.migrate import read_migrations
 from aureus._database.sqlite.threads import SqliteDatabase
 from aureus.errors import AureusError, StorageFull
 from tests.sqlite.notes import CALL, add, count_up, make_tables, one, open_notes, sources, stored
+from tests.support import programs
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -27,24 +29,24 @@ NOBODY: Final = 65_534
 """A user without rights: the superuser may write anything, and so cannot see a refusal."""
 
 
-def start(*arguments: object, is_heard: bool = True) -> subprocess.Popen[str]:
-    """Start one of these programs; unheard, it never waits for a reader."""
-    return subprocess.Popen(
+def running(
+    *arguments: object, is_heard: bool = True
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Start one of these programs, and end it with the block; unheard, it never waits for a reader."""
+    return programs.running(
         [sys.executable, "-m", "tests.sqlite.program", *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE if is_heard else subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        environment={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        directory=ROOT,
+        is_heard=is_heard,
     )
 
 
 def run(*arguments: object) -> list[str]:
     """Run one of these programs to its end and return its lines."""
-    program = start(*arguments)
-    out, _ = program.communicate(timeout=120)
+    with running(*arguments) as program:
+        lines = programs.unheard(program)
     assert program.returncode == 0
-    return out.splitlines()
+    return lines
 
 
 def say(*words: object) -> None:
@@ -201,7 +203,7 @@ def in_threads(work: Callable[[int], None], number: int) -> None:
 def main(verb: str, path: str, *rest: str) -> None:
     """Run one program."""
     place = Path(path)
-    programs: dict[str, Callable[[], None]] = {
+    verbs: dict[str, Callable[[], None]] = {
         "add": lambda: add_for_ever(place, int(rest[0])),
         "count": lambda: count(place, int(rest[0])),
         "fill": lambda: fill_up(place),
@@ -212,7 +214,7 @@ def main(verb: str, path: str, *rest: str) -> None:
         "open": lambda: open_once(place),
         "try": lambda: try_to_open(place),
     }
-    programs[verb]()
+    verbs[verb]()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -169,6 +169,15 @@ def test_an_interrupted_read_leaves_the_reader_usable(database: SqliteDatabase) 
     assert sweep(scenario) > 20
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt; in the background of a shell it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_real_signal_in_a_flush_undoes_the_leaders_write_and_no_other(path: Path) -> None:
     database = open_notes(path)
     with gathering(database) as gathered:
@@ -181,6 +190,7 @@ def test_a_real_signal_in_a_flush_undoes_the_leaders_write_and_no_other(path: Pa
     database.close()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_while_waiting_takes_the_caller_out_of_the_queue(either: SqliteDatabase) -> None:
     main = threading.main_thread().ident
     assert main is not None

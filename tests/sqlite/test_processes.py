@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from contextlib import ExitStack
 from pathlib import Path
 
 import apsw
@@ -11,6 +11,7 @@ import pytest
 from aureus.ids import RandomIds
 from tests.sqlite import program
 from tests.sqlite.notes import CALL, add, one, open_notes, stored
+from tests.support.programs import heard, killed, unheard
 from tests.support.waiting import eventually
 
 KILLS = 50
@@ -27,9 +28,9 @@ def is_sound(path: Path) -> bool:
 def test_no_update_is_lost_between_processes_and_nobody_hears_of_locks(path: Path) -> None:
     database = open_notes(path)
     database.write(add(1), CALL)
-    programs = [program.start("count", path, 100) for _ in range(2)]
-    seen = [int(line) for one in programs for line in one.communicate(timeout=120)[0].splitlines()]
-    assert [one.returncode for one in programs] == [0, 0]
+    with program.running("count", path, 100) as one, program.running("count", path, 100) as other:
+        seen = [int(line) for running in (one, other) for line in unheard(running)]
+    assert [one.returncode, other.returncode] == [0, 0]
     assert sorted(seen) == list(range(1, 801))
     database.close()
 
@@ -40,14 +41,9 @@ def test_what_a_killed_process_acknowledged_is_stored(path: Path) -> None:
     acknowledged: list[int] = []
     moments = RandomIds()
     for attempt in range(KILLS):
-        writer = program.start("add", path, attempt * 1_000_000)
-        assert writer.stdout is not None
-        lines = list(itertools.islice(writer.stdout, 1 + int(300 * moments.jitter())))
-        writer.kill()
-        # A line that the kill cut off has no end; what it says may not have been acknowledged.
-        rest = writer.stdout.read()
-        writer.communicate()
-        acknowledged += map(int, [*lines, *rest.split("\n")[:-1]])
+        with program.running("add", path, attempt * 1_000_000) as writer:
+            lines = [heard(writer) for _ in range(1 + int(300 * moments.jitter()))]
+            acknowledged += map(int, [*lines, *killed(writer)])
     assert len(acknowledged) > KILLS
     assert is_sound(path)
     database = open_notes(path, is_new=False)
@@ -104,7 +100,6 @@ def test_a_log_left_behind_is_read_and_moved_into_the_file_by_the_next_one(path:
 @pytest.mark.parametrize("writers", [4])
 def test_the_log_stays_bounded_while_processes_write(path: Path, writers: int) -> None:
     open_notes(path).close()
-    programs = [program.start("add", path, n * 10**9, is_heard=False) for n in range(writers)]
     log = Path(f"{path}-wal")
     largest = 0
 
@@ -113,10 +108,8 @@ def test_the_log_stays_bounded_while_processes_write(path: Path, writers: int) -
         largest = max(largest, log.stat().st_size if log.exists() else 0)
         return path.stat().st_size > 40_000_000
 
-    try:
+    with ExitStack() as running:
+        for number in range(writers):
+            running.enter_context(program.running("add", path, number * 10**9, is_heard=False))
         eventually(has_grown, "a file of 40 MB")
-    finally:
-        for one_program in programs:
-            one_program.kill()
-            one_program.communicate()
     assert largest < 64_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +10,13 @@ import pytest
 
 from aureus.client import Aureus
 from aureus.errors import IntegrityFailure
-from aureus.model.events import Event
 from tests.contract.stage import Stage
+from tests.support import programs
 from tests.support import subscription_program as program
 from tests.support.backends import Backend, settings_for
 from tests.support.consuming import reader, told
+from tests.support.following import following
+from tests.support.subscription_program import project_and_kill
 
 
 @pytest.fixture
@@ -34,28 +35,16 @@ def stage(path: Path, tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_a_reader_is_woken_by_the_commits_of_another_process(stage: Stage, path: Path) -> None:
-    writer = program.start("append_and_close", f"sqlite:///{path}", "a", 1)
-    program.heard(writer, "ready")
-    one = reader(stage, "s", live=True)
-    found: list[Event] = []
-    came = threading.Semaphore(0)
-
-    def work() -> None:
-        while (event := one.next()) is not None:
-            found.append(event)
-            came.release()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    for _ in range(5):
-        assert writer.stdin is not None
-        writer.stdin.write("\n")
-        writer.stdin.flush()
-        assert came.acquire(timeout=60)
-    one.close()
-    thread.join(60)
-    writer.communicate(timeout=60)
-    assert [event.position for event in found] == list(range(5))
+    with (
+        program.running("append_and_close", f"sqlite:///{path}", "a", 1) as writer,
+        following(reader(stage, "s", live=True)) as follower,
+    ):
+        programs.heard(writer, "ready")
+        for count in range(1, 6):
+            programs.tell(writer)
+            follower.wait(count)
+        programs.unheard(writer)
+    assert [event.position for event in follower.told] == list(range(5))
 
 
 def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
@@ -68,13 +57,10 @@ def test_projections_of_a_process_that_is_killed_again_and_again_are_exact(
     ]
     url = f"sqlite:///{path}"
     for end in (7, 19, 33):
-        projecting = program.start("project", url, "p", "seen")
-        while int(program.heard(projecting, "put").split()[1]) < end:
-            pass
-        program.kill(projecting)
-    last = program.start("project", url, "p", "seen")
-    program.heard(last, "ended")
-    last.communicate(timeout=60)
+        with program.running("project", url, "p", "seen") as projecting:
+            project_and_kill(projecting, end)
+    with program.running("project", url, "p", "seen") as last:
+        assert programs.unheard(last)[-1] == "ended"
     with stage.backend.transaction("acme") as tx:
         rows = tx.execute("SELECT event_id FROM seen ORDER BY n")
     assert [row[0] for row in rows] == committed
@@ -86,8 +72,8 @@ def test_an_event_that_kills_every_process_is_parked_in_the_end(stage: Stage, pa
     url = f"sqlite:///{path}"
     ends: list[int] = []
     while len(ends) < 6 and 0 not in ends:
-        perishing = program.start("perish", url, "p", "s/1")
-        perishing.communicate(timeout=60)
+        with program.running("perish", url, "p", "s/1") as perishing:
+            programs.unheard(perishing)
         ends.append(perishing.returncode)
     assert ends == [-9, -9, -9, -9, 0]
     (parked,) = stage.stores.subscriptions.parked("p")
@@ -156,6 +142,5 @@ def test_closing_the_client_stores_how_far_an_abandoned_consumer_came(
 
 def test_a_child_follows_with_connections_of_its_own(path: Path) -> None:
     """Also while the parent waits for events, with a connection that looks for commits of others."""
-    forking = program.start("fork", f"sqlite:///{path}")
-    out, _ = forking.communicate(timeout=60)
-    assert out.splitlines() == ["child [0, 1]", "parent 1"]
+    with program.running("fork", f"sqlite:///{path}") as forking:
+        assert programs.unheard(forking) == ["child [0, 1]", "parent 1"]

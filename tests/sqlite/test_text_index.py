@@ -100,7 +100,9 @@ def statistics(backend: Backend, index: Index) -> Statistics:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ACTIONS, st.lists(WORDS, min_size=1, max_size=4, unique=True), CONDITIONS)
 def test_a_search_finds_what_brute_force_finds(
@@ -121,7 +123,9 @@ def test_a_search_finds_what_brute_force_finds(
 
 
 @settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(ACTIONS, st.lists(WORDS, min_size=2, max_size=4, unique=True), st.integers(1, 12))
 def test_what_a_bounded_search_may_have_missed_is_bounded(

@@ -1,4 +1,4 @@
-"""The templates of the tests' databases: migrated once for each process, then copied.
+"""The templates of the tests' databases: migrated once for each process, then copied, also in memory.
 
 On PostgreSQL the superuser migrates, and the role that plain users may become is there. That opening makes and upgrades
 a database is held by ``tests/migrations`` and by whoever opens one that is not a copy.
@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import atexit
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 from urllib.parse import urlsplit
 
+import apsw
 import psycopg
+import pytest
 
 from aureus._database.opening import migrate_schema
+from aureus._database.sqlite import loop, threads
+from aureus._database.sqlite.connection import Connection
+from aureus._database.sqlite.migrations import ensure
 from aureus.config import load
 from tests.support.postgres import OWNER, SUPERUSER
 
@@ -36,6 +43,33 @@ def migrated_file(folder: Path) -> str:
     path = folder / "aureus.db"
     shutil.copyfile(_template(), path)
     return f"sqlite:///{path}"
+
+
+@contextmanager
+def migrated_memory() -> Generator[None]:
+    """Let databases in memory that are opened in the block begin as copies; what a copy is, is checked as ever."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (threads, loop):
+            patch.setattr(module, "ensure", _copy_and_ensure)
+        yield
+
+
+def _copy_and_ensure(
+    connection: Connection, place: str, deadline: float, *, may_migrate: bool
+) -> tuple[str, ...]:
+    if connection.raw.filename == "":
+        with connection.raw.backup("main", _memory_template(), "main") as copying:
+            copying.step()
+    return ensure(connection, place, deadline, may_migrate=may_migrate)
+
+
+@cache
+def _memory_template() -> apsw.Connection:
+    template, file = apsw.Connection(":memory:"), apsw.Connection(str(_template()))
+    with template.backup("main", file, "main") as copying:
+        copying.step()
+    file.close()
+    return template
 
 
 @cache

@@ -55,10 +55,14 @@ _SETTINGS: Final[Mapping[str, str]] = {
 }
 
 _FAST: Final[Mapping[str, str]] = {
+    "autovacuum": "off",
     "fsync": "off",
     "full_page_writes": "off",
 }
-"""Commits stay synchronous: without flushes that costs nothing, and a kill of the server then loses none."""
+"""Commits stay synchronous: without flushes that costs nothing, and a kill of the server then loses none.
+
+Nothing is vacuumed or analyzed beside a test: what it finds in plans, files and locks then comes from it alone.
+"""
 
 _HOME_BYTES_MAX: Final = 70
 """Length of the home's path: a unix socket's path has at most 103 bytes on macOS, less the folder and file below."""

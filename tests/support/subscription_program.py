@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,41 +17,27 @@ from aureus import Aureus
 from aureus._database.drive import Call
 from aureus.config import load
 from aureus.stores.ledger import LedgerStore
+from tests.support import programs
 
 ROOT: Final = Path(__file__).parents[2]
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start one of these programs."""
-    return subprocess.Popen(
+def running(*arguments: object) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Start one of these programs, and end it with the block."""
+    return programs.running(
         [sys.executable, "-m", "tests.support.subscription_program", *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        environment={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        directory=ROOT,
     )
 
 
-def heard(program: subprocess.Popen[str], word: str) -> str:
-    """Wait for a line that begins with a word and return it."""
-    assert program.stdout is not None
-    for line in program.stdout:
-        if line.startswith(word):
-            return line.strip()
-    raise AssertionError(f"the program ended without saying {word!r}")
-
-
-def kill(program: subprocess.Popen[str]) -> list[str]:
-    """End a program by SIGKILL, wait for its end, and return the lines it had said and nobody had heard."""
-    assert program.stdin is not None
-    assert program.stdout is not None
-    program.kill()
-    # Read here as in ``heard``: ``communicate`` would pass over what that call has taken out of the pipe already.
-    with program.stdin, program.stdout:
-        unheard = program.stdout.read().splitlines()
-    program.wait(timeout=60)
-    return unheard
+def project_and_kill(projecting: subprocess.Popen[str], end: int) -> None:
+    """Let a program that projects come to a position, and kill it there, or at most two events later."""
+    while (position := int(programs.heard(projecting, "put").split()[1])) < end:
+        programs.tell(projecting)
+    assert position == end
+    programs.tell(projecting, 2)
+    programs.killed(projecting)
 
 
 def say(*words: object) -> None:
@@ -98,7 +85,10 @@ def seal(url: str) -> None:
 
 
 def project(url: str, name: str, table: str, batch_size: str = "1") -> None:
-    """Put every event into a table of one's own, in the transaction of the position; end at the end."""
+    """Put every event into a table of one's own, in the transaction of the position; end at the end.
+
+    Each takes a line, as long as lines may come: so it never runs ahead of who is to kill it.
+    """
     client = opened(url)
     place = "%s, %s, %s" if "PostgreSQL" in client.description else "?, ?, ?"
 
@@ -108,6 +98,7 @@ def project(url: str, name: str, table: str, batch_size: str = "1") -> None:
             (event.event_id, event.stream, event.version),
         )
         say("put", event.position)
+        sys.stdin.readline()
 
     with client.subscription(name, types=["t"], live=False) as consumer:
         consumer.handle_each(put, batch_size=int(batch_size))

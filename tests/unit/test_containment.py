@@ -30,7 +30,9 @@ def test_everything_contains_itself(value: Any) -> None:
     assert contains(value, value)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(pairs=st.lists(st.tuples(VALUES, VALUES), min_size=1, max_size=40))
 def test_both_engines_agree_on_what_contains_what(
     postgres_database: PostgresDatabase, pairs: list[tuple[Any, Any]]

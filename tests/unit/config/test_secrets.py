@@ -24,7 +24,7 @@ PASSWORDS = st.builds("Qz{}zQ".format, st.text(ALPHABET, min_size=1, max_size=20
 """Passwords with ends that nothing else contains, so that a part of one is recognised as well."""
 
 ANYWHERE = hypothesis_settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
 
 
