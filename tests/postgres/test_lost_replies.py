@@ -231,7 +231,7 @@ def test_a_server_that_says_nothing_keeps_nobody_past_the_deadline(
     limits = {"database.call_deadline_seconds": 1.0, "database.acquire_timeout_seconds": 0.2}
     stage = make_stage(port=fault_proxy.port, clock=SystemClock(), is_async=is_async, **limits)
     make_stage().stores.events.append("a", "t", {})
-    assert is_healthy(stage)
+    eventually(lambda: is_healthy(stage), "connections")
     fault_proxy.freeze_connections()
     with pytest.raises((OutcomeUnknown, DeadlineExceeded)):
         stage.stores.events.append("a", "t", {})

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from aureus._database.database import AsyncRunner
+from aureus.awaiting import waited
 from aureus.errors import AureusError
 from aureus.model.events import Event
 from aureus.subscriptions.consuming import (
@@ -267,9 +268,3 @@ async def close_all(consumers: set[AsyncConsumer[Any]]) -> None:
     """Close every consumer that is at work."""
     for consumer in list(consumers):
         await consumer.close()
-
-
-async def waited(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, and no longer than this."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
+from aureus.awaiting import waited
 from aureus.clock import Clock, SystemClock
 from aureus.errors import AureusError
 from aureus.upkeep import AT_ONCE, BUSY, BUSY_SECONDS, Due, Pace, report
@@ -45,7 +45,7 @@ class LoopUpkeep:
             self._task = None
 
     async def _pause(self) -> None:
-        await _waited(self._closing, self._pace.pause_seconds)
+        await waited(self._closing, self._pace.pause_seconds)
 
     async def _do(self, tenant_id: str) -> None:
         try:
@@ -66,7 +66,7 @@ class LoopUpkeep:
             self._clock.monotonic() - began, has_company=self._due.note_count != noted
         )
         if rest:
-            await _waited(self._closing, rest)
+            await waited(self._closing, rest)
         return done
 
     async def close(self) -> None:
@@ -82,12 +82,6 @@ class LoopUpkeep:
             try:
                 while (done := await self._chore(tenant_id)) and self._clock.monotonic() < end:
                     if done == BUSY:
-                        await _waited(asyncio.Event(), BUSY_SECONDS)
+                        await waited(asyncio.Event(), BUSY_SECONDS)
             except AureusError as error:
                 report(tenant_id, error)
-
-
-async def _waited(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, and no longer than this."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

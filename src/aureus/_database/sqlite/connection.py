@@ -149,7 +149,7 @@ class Connection:
         """Undo everything since ``begin``, if anything is left to undo."""
         self._has_begun = self._is_committing = False
         self.unsealed.clear()
-        self._give_up()
+        self.give_up()
         if self.raw.in_transaction:
             raise DatabaseError("SQLite could not roll back; close the database and open it again")
 
@@ -182,13 +182,13 @@ class Connection:
             self._execute("ROLLBACK TO aureus_operation")
             self._execute("RELEASE aureus_operation")
         except apsw.Error:
-            self._give_up()
+            self.give_up()
         except BaseException:
-            self._give_up()
+            self.give_up()
             raise
 
-    def _give_up(self) -> None:
-        """Roll back so that ``is_lost`` tells it: half undone must never be committed."""
+    def give_up(self) -> None:
+        """Roll back so that ``is_lost`` tells it: what is half done or half undone must never be committed."""
         if self.raw.in_transaction:
             with suppress(apsw.Error):
                 self._execute("ROLLBACK")

@@ -71,20 +71,27 @@ class Engine:
         deadline: float,
         *,
         is_read: bool,
+        is_alone: bool = False,
     ) -> R:
         """Carry out an operation inside the open transaction: all of it, or nothing.
 
-        Raises what the operation raises; the transaction goes on, unless SQLite itself has ended it.
+        Raises what the operation raises; the transaction goes on, unless SQLite itself has ended it, or the operation
+        is alone in it: then there is nothing else to keep, and it needs no savepoint.
         """
         drive = Drive(make(), self.sources, call)
         connection.deadline = deadline
         try:
-            connection.save()
+            if not is_alone:
+                connection.save()
             result = self._finish(connection, drive, drive.start(), call, is_read=is_read)
         except BaseException:
-            connection.undo()
+            if is_alone:
+                connection.give_up()
+            else:
+                connection.undo()
             raise
-        connection.keep()
+        if not is_alone:
+            connection.keep()
         if drive.appends:
             connection.unsealed.add(call.tenant_id)
         return result

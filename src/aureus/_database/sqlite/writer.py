@@ -237,9 +237,10 @@ class Writer:
     ) -> None:
         """Move members from ``taken`` to ``done`` one by one until the flush is full."""
         end = self._clock.monotonic() + FLUSH_SECONDS_MAX
+        is_alone = len(taken) == 1
         while taken and (not done or self._clock.monotonic() < end):
             member = taken[0]
-            self._perform(connection, member)
+            self._perform(connection, member, is_alone=is_alone)
             done.append(member)
             del taken[0]
             if connection.is_lost:
@@ -250,14 +251,19 @@ class Writer:
         self._put_back(taken)
         taken.clear()
 
-    def _perform(self, connection: Connection, member: Waiting) -> None:
+    def _perform(self, connection: Connection, member: Waiting, *, is_alone: bool) -> None:
         member.result, member.error = None, None
         if self._clock.monotonic() > member.deadline:
             member.error = self.too_late(member, was_queued=True)
         elif member.make is not None and not member.is_abandoned:
             try:
                 member.result = self._engine.perform(
-                    connection, member.make, member.call, member.deadline, is_read=member.is_read
+                    connection,
+                    member.make,
+                    member.call,
+                    member.deadline,
+                    is_read=member.is_read,
+                    is_alone=is_alone,
                 )
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this caller's alone
                 member.error = error
