@@ -157,6 +157,25 @@ async def test_a_deadline_in_the_queue_means_that_nothing_happened(place: Path |
 
 
 @in_a_loop
+async def test_whom_the_lane_passes_over_because_its_time_is_long_over_is_told(
+    place: Path | None,
+) -> None:
+    """The loop stood still for longer than the call may take; its own timer comes too late, or is not due yet."""
+    clock = ManualClock()
+    async with opened(place, clock) as database:
+        hold = Hold(database, 1)
+        await hold.begun()
+        writing = asyncio.create_task(database.write(add(10), CALL))
+        await queued(database, 1)
+        clock.advance(100.0)
+        hold.let_go()
+        with pytest.raises(DeadlineExceeded, match="nothing happened"):
+            await writing
+        await settled(hold.task)
+        assert 10 not in await stored(database)
+
+
+@in_a_loop
 async def test_a_deadline_in_flight_frees_the_caller_a_little_later(place: Path | None) -> None:
     assert GRACE_SECONDS == 1.0
     async with opened(place) as database:

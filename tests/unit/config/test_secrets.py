@@ -75,7 +75,7 @@ def ways_to_give(password: str) -> list[dict[str, str]]:
     ]
 
 
-@ANYWHERE
+@hypothesis_settings(ANYWHERE, max_examples=30)  # each in ten ways, in every rendering
 @given(password=PASSWORDS.filter(lambda password: password.strip() == password))
 def test_no_rendering_of_settings_contains_a_password(password: str, tmp_path: Path) -> None:
     for environ in ways_to_give(password):

@@ -131,12 +131,24 @@ class Writer:
 
         Doing so again while the head has not begun changes nothing.
         """
+        passed_over: list[Waiting] = []
         with self._lock:
             while (head := self._lane.successor()) is not None and self._is_gone(head):
                 self._lane.withdraw(head)
+                passed_over.append(head)
             if head is not None:
                 head.leads = True
-            return head
+        if passed_over:
+            self._tell(passed_over)
+        return head
+
+    def _tell(self, passed_over: Sequence[Waiting]) -> None:
+        """Answer members that were taken out of the queue: a loop that stood still may yet wait for one of them."""
+        flight = Flight(has_landed=True)
+        for member in passed_over:
+            member.error = self.too_late(member, was_queued=True)
+            member.flight = flight
+        self._notify(passed_over)
 
     def _is_gone(self, member: Waiting) -> bool:
         """Return whether nobody waits for this member any more; a second interrupt may have kept it from leaving."""
