@@ -68,9 +68,9 @@ WHERE tenant_id = :tenant_id AND model = :model AND memory_id = ANY (CAST(:memor
 ORDER BY memory_id;
 
 -- name: scan_embedding_signs :one
--- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, and those that have none;
--- by the index alone.
-SELECT CAST(json_agg(e.memory_id) AS text),
+-- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, a zero byte between two,
+-- and those that have none; by the index alone.
+SELECT string_agg(convert_to(e.memory_id, 'UTF8'), decode('00', 'hex')),
     string_agg(coalesce(e.signs, decode(repeat('00', (CAST(:dimensions AS integer) + 7) / 8), 'hex')), ''),
     CAST(json_agg(e.memory_id) FILTER (WHERE e.signs IS NULL) AS text)
 FROM (
