@@ -194,8 +194,32 @@ WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.v
 
 -- name: put_memory :one
 -- records
--- Put a memory under a key whose lock is held, after what it held has been superseded.
+-- Put a memory under a key whose lock is held and that holds nothing.
 <<add>>;
+
+-- name: supersede_memory :one
+-- records
+-- Put a memory under a key whose lock is held, and end the memory that the key holds, whose row is locked: both or
+-- neither. No row: what the key holds is not of the version before this one any more.
+INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
+SELECT tenant_id, <<columns>>, updated_at, :ended_at
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id = :ended_id AND version = :ended_version - 1
+RETURNING memory_id;
+DELETE FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND memory_id = :ended_id AND tag IN (
+    SELECT t.value FROM aureus.memories AS m CROSS JOIN json_each(m.tags) AS t
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = :ended_id);
+UPDATE aureus.memories SET
+    version = :ended_version, superseded_by = :memories ->> '$[0].memory_id',
+    operation_id = :memories ->> '$[0].memory_id', valid_to_at = :ends_at, updated_at = :ended_at
+WHERE tenant_id = :tenant_id AND memory_id = :ended_id;
+<<insert_given>>;
+<<tag_given>>;
+SELECT <<columns_of_m>>
+FROM json_each(:memories) AS g
+CROSS JOIN aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id';
 
 -- name: purge_memories :many
 -- records
