@@ -150,7 +150,7 @@ FROM aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id
 FOR UPDATE OF m;
 
--- part: replace
+-- part: rewrite
 -- The next versions of memories; those before are kept.
 WITH given AS MATERIALIZED (
     <<given>>
@@ -179,7 +179,11 @@ WITH given AS MATERIALIZED (
     FROM given AS g JOIN archived AS a ON a.memory_id = g.memory_id
     WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
     RETURNING <<columns_of_m>>
-), wanted AS (
+)
+
+-- part: replace
+-- The next versions of memories with their tags; those before are kept.
+<<rewrite>>, wanted AS (
     SELECT t.tag, w.memory_id
     FROM written AS w CROSS JOIN json_array_elements_text(w.tags) AS t (tag)
     WHERE w.deleted_at IS NULL AND w.superseded_by = ''
@@ -199,6 +203,12 @@ SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 -- records
 -- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
 <<replace>>;
+
+-- name: revise_memory :one
+-- records
+-- The same for a memory that stays live and keeps its tags: half of the statement is about those.
+<<rewrite>>
+SELECT written.*, set_config('aureus.mark', :mark, true) FROM written;
 
 -- name: replace_memories :many
 -- records
