@@ -46,7 +46,9 @@ class Following:
             if self.progress.is_empty:
                 if not self.plan.is_live:
                     return
-                yield Rest(self._holding.share_interval)
+                yield from self._holding.check()
+                if not self._holding.is_share_due:
+                    yield Rest(self._holding.rest_seconds)
                 continue
             page = yield from self._read()
             was_cut = yield from self._telling.tell_all(page.events, self._share_when_due)
@@ -72,6 +74,8 @@ class Following:
             if not self.plan.is_live:
                 return
             yield from self._holding.check()
+            if self._holding.is_share_due:
+                continue
             was_woken = yield Rest(self._holding.rest_seconds)
 
     def finish(self) -> Steps[None]:

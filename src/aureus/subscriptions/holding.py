@@ -247,13 +247,21 @@ class Holding:
         _log.info("subscription %s: bucket %s was taken over", self.plan.name, bucket)
 
     def check(self) -> Steps[None]:
-        """See from time to time whether an idle consumer was taken over, or reset; members share for that."""
-        if self.has_joined or self._clock.monotonic() - self._checked_at < self.plan.poll_seconds:
+        """See from time to time whether an idle consumer was taken over, or reset, and whether a bucket is free.
+
+        Members look at their share for the former, and at once for a bucket that somebody gave back: otherwise it would
+        be unserved until the next one is to look, a third of a lease.
+        """
+        if self._clock.monotonic() - self._checked_at < self.plan.poll_seconds:
             return
         self._checked_at = self._clock.monotonic()
         found: list[Bucket] = yield from self.ask(
             lambda: SubscriptionOperations().buckets(self.plan.name), is_read=True
         )
+        if self.has_joined:
+            if any(one.member_id is None for one in found):
+                self._shared_at = self._clock.monotonic() - self.share_interval
+            return
         epochs = {one.bucket: one.epoch for one in found}
         for one in self.progress.all_reached():
             if epochs.get(one.bucket) != one.epoch:
