@@ -21,7 +21,8 @@ def test_a_put_whose_id_is_taken_in_the_same_moment_leaves_what_the_key_held(
 
     def count_waiting() -> bool:
         with stages[1].backend.transaction(stages[1].tenant) as tx:
-            return tx.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)]
+            waiting = tx.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(waiting == [(1,)])
 
     with ThreadPoolExecutor(1) as pool:
         with stages[0].backend.transaction(stages[0].tenant) as tx:

@@ -46,8 +46,7 @@ class Following:
             if self.progress.is_empty:
                 if not self.plan.is_live:
                     return
-                yield from self._holding.check()
-                if not self._holding.is_share_due:
+                if not (yield from self._holding.check()):
                     yield Rest(self._holding.rest_seconds)
                 continue
             page = yield from self._read()
@@ -73,8 +72,7 @@ class Following:
                 continue
             if not self.plan.is_live:
                 return
-            yield from self._holding.check()
-            if self._holding.is_share_due:
+            if (yield from self._holding.check()):
                 continue
             was_woken = yield Rest(self._holding.rest_seconds)
 

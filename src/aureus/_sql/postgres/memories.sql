@@ -181,6 +181,10 @@ WITH given AS MATERIALIZED (
     RETURNING <<columns_of_m>>
 )
 
+-- part: marked
+-- What was written, for the append that follows.
+SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
+
 -- part: replace
 -- The next versions of memories with their tags; those before are kept.
 <<rewrite>>, wanted AS (
@@ -208,7 +212,7 @@ SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 -- records
 -- The same for a memory that stays live and keeps its tags: half of the statement is about those.
 <<rewrite>>
-SELECT written.*, set_config('aureus.mark', :mark, true) FROM written;
+<<marked>>;
 
 -- name: replace_memories :many
 -- records
