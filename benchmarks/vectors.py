@@ -7,7 +7,7 @@ real model are harder for an index; trust the times, and the recall only against
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -199,29 +199,33 @@ def _figures(
 ) -> list[str]:
     figures: list[str] = []
     for step in (1, SHARE):
-        before = 0.0 if engine == "SQLite" else place.server_cpu_seconds()
-        sample, recall = _ask(library, db, step, 10 * effort.seconds)
-        spent = 0.0 if engine == "SQLite" else place.server_cpu_seconds() - before
+        server = (lambda: 0.0) if engine == "SQLite" else place.server_cpu_seconds
+        sample, recall = _ask(library, db, step, 10 * effort.seconds, server)
         figures += [fine(sample.percentile_ms(share)) for share in (0.5, 0.99)]
-        figures.append(fine((sample.cpu_seconds + spent) / sample.count * 1000))
+        figures.append(fine((sample.cpu_seconds + sample.server_cpu_seconds) / sample.count * 1000))
         figures.append(f"{recall:.3f}")
     return figures
 
 
-def _ask(library: Library, db: Aureus, step: int, seconds: float) -> tuple[Sample, float]:
+def _ask(
+    library: Library, db: Aureus, step: int, seconds: float, server: Callable[[], float]
+) -> tuple[Sample, float]:
     criteria: MemoryCriteria = {} if step == 1 else {"subject": "chosen"}
     latencies: list[float] = []
     recalls: list[float] = []
     began = time.perf_counter()
-    cpu = 0.0
+    cpu = server_cpu = 0.0
     for question in range(library.size, library.size + 100):
+        server_before = server()
         started, cpu_before = time.perf_counter(), time.process_time()
         found = db.memories.nearest(str(question), limit=10, **criteria)
         latencies.append(time.perf_counter() - started)
         cpu += time.process_time() - cpu_before
+        # A backend that ended meanwhile takes what it had used away.
+        server_cpu += max(0.0, server() - server_before)
         texts = {near.memory.text for near in found}
         recalls.append(len(texts & library.best(question, step)) / 10)
         if time.perf_counter() - began > seconds and len(latencies) >= 20:
             break
-    sample = Sample([latencies], time.perf_counter() - began, cpu)
+    sample = Sample([latencies], time.perf_counter() - began, cpu, server_cpu)
     return sample, sum(recalls) / len(recalls)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aureus._database.drive import STATEMENTS_MAX
 from aureus._database.statement import Op, Queries, Row, fetch_all
-from aureus.codec import decode
+from aureus.codec import decode, encode_made
 from aureus.errors import LimitExceeded
 from aureus.retrieval.embedding import Vector
 
@@ -246,7 +246,7 @@ def by_memory(vector: Vector, memory_ids: Sequence[str]) -> Op[Ranking]:
         _as_it_is,
         model=vector.model,
         dimensions=vector.dimensions,
-        memory_ids=list(memory_ids),
+        memory_ids=encode_made(list(memory_ids)),
     )
     found = Ranking(vector)
     found.add(rows)

@@ -65,7 +65,7 @@ def test_a_vector_without_signs_is_always_looked_at(monkeypatch: pytest.MonkeyPa
     statements, found = asked(
         by_signs(one, limit=1), [("\x00".join(names).encode(), signs, encode_made(["m8"]))], stored
     )
-    assert statements[1].parameters["memory_ids"] == ["m4", "m8"]
+    assert statements[1].parameters["memory_ids"] == encode_made(["m4", "m8"])
     assert found.part(0, 1)[0].memory_id == "m8"
     joined = "\x00".join(names).encode()
     assert asked(by_signs(one, limit=1), [(joined, signs, encode_made(names))])[1] is None

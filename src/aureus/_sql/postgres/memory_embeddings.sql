@@ -60,10 +60,11 @@ WHERE e.tenant_id = :tenant_id AND e.model = :model AND e.memory_id = g.memory_i
 RETURNING e.memory_id;
 
 -- name: get_embeddings :many
--- The vectors of some memories.
+-- The vectors of some memories, up to thousands, whose ids come as JSON: an array of so many costs the client more.
 SELECT memory_id, text_hash, vector
 FROM aureus.memory_embeddings
-WHERE tenant_id = :tenant_id AND model = :model AND memory_id = ANY (CAST(:memory_ids AS text[]))
+WHERE tenant_id = :tenant_id AND model = :model
+  AND memory_id = ANY (ARRAY(SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value)))
   AND dimensions = CAST(:dimensions AS integer)
 ORDER BY memory_id;
 
