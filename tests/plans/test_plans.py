@@ -115,10 +115,12 @@ LONG = {"collection": "c", "agent_id": "long", "session_id": "l"}
 HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("runs", "get_run"): ({"run_id": "r17"}, "runs_pkey"),
     Query("runs", "get_unfinished_run"): ({"resume_key": "k17"}, "runs_unfinished"),
-    Query("runs", "list_runs"): (
-        {"status": None, "workflow_id": None, "before_at": None, "before_id": None, "limit": 20},
-        "runs_newest",
+    Query("runs", "list_runs"): (LATEST, "runs_newest"),
+    Query("runs", "list_runs_of_workflow"): (
+        {**LATEST, "workflow_id": "w", "status": None},
+        "runs_workflow",
     ),
+    Query("runs", "list_runs_in_status"): ({**LATEST, "status": "running"}, "runs_status"),
     Query("tasks", "list_tasks"): ({"run_id": "r17"}, "tasks_pkey"),
     Query("events", "read_stream"): (
         {"stream": "runs/r17", "after_version": 3, "to_version": 2**62, "limit": 100},
@@ -265,11 +267,11 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     ),
     Query("hypotheses", "list_hypotheses"): ({**LATEST, "status": ""}, "hypotheses_newest"),
     Query("hypotheses", "list_hypotheses_of_agent"): (
-        {**LATEST, "agent_id": "a17", "user_id": "", "status": "active"},
+        {**LATEST, "agent_id": "a17", "status": "active"},
         "hypotheses_of_agent",
     ),
     Query("hypotheses", "list_hypotheses_of_user"): (
-        {**LATEST, "user_id": "u17", "status": ""},
+        {**LATEST, "user_id": "u17", "agent_id": "", "status": ""},
         "hypotheses_of_user",
     ),
     Query("hypotheses", "list_hypothesis_evidence"): (
@@ -312,7 +314,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     ),
     Query("sessions", "find_states"): (
         {
-            "collection": "c", "wanted": '{"n":17,"odd":true}', "agent_id": None, "after_agent_id": "",
+            "collection": "c", "wanted": '{"n":17,"odd":true}', "through_agent_id": "\U0010ffff", "after_agent_id": "",
             "after_session_id": "", "now": NOW, "limit": 20,
         },
         "session_facets_pkey",

@@ -111,7 +111,7 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
             "scope": "w17",
             "keep_newest": 1,
             "before_at": datetime.max.replace(tzinfo=UTC),
-            "after_key": "k17",
+            "after_key": "k9",
             "after_version": 1,
             "limit": 20,
         },

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aureus._database.drive import STATEMENTS_MAX
 from aureus._database.statement import Op, Queries, Row, fetch_all
-from aureus.codec import decode
+from aureus.codec import decode, encode_made
 from aureus.errors import LimitExceeded
 from aureus.retrieval.embedding import Vector
 
@@ -128,32 +128,62 @@ def by_signs(vector: Vector, *, limit: int) -> Op[Ranking | None]:
     """
     import numpy as np
 
-    ids: list[str] = []
+    names: list[_Names] = []
     unsigned: list[str] = []
     scores: list[NDArray[float32]] = []
+    count = 0
     for _ in range(SIGNS_CHUNKS_MAX):
         rows = yield from fetch_all(
             sql.scan_embedding_signs,
             _as_it_is,
             model=vector.model,
             dimensions=vector.dimensions,
-            after_id=ids[-1] if ids else "",
+            after_id=names[-1].last() if names else "",
             limit=SIGNS_CHUNK,
         )
-        found: list[str] = decode(rows[0][0]) if rows and rows[0][0] else []
-        if found:
-            ids += found
-            unsigned += decode(rows[0][2]) if rows[0][2] else []
-            scores.append(_compared(vector, rows[0][1]))
+        if not rows or not rows[0][0]:
+            break
+        found = _Names(bytes(rows[0][0]), first=count)
+        names.append(found)
+        unsigned += decode(rows[0][2]) if rows[0][2] else []
+        scores.append(_compared(vector, rows[0][1]))
+        count += len(found)
         if len(found) < SIGNS_CHUNK:
             break
     else:
-        raise _too_many(vector, len(ids))
-    if len(ids) <= max(READ_MAX, limit) or len(unsigned) > limit:
+        raise _too_many(vector, count)
+    if count <= max(READ_MAX, limit) or len(unsigned) > limit:
         return None
-    order: list[int] = np.argpartition(-np.concatenate(scores), limit)[:limit].tolist()
-    likely = {*(ids[place] for place in order), *unsigned}
+    places = np.argpartition(-np.concatenate(scores), limit)[:limit]
+    likely = {*unsigned}
+    for chunk in names:
+        likely.update(chunk.at(places))
     return (yield from by_memory(vector, sorted(likely)))
+
+
+class _Names:
+    """Many ids in one value, a zero byte between two: of a hundred thousand two thousand become text."""
+
+    def __init__(self, joined: bytes, *, first: int) -> None:
+        import numpy as np
+
+        self._joined = joined
+        self._first = first
+        zeros = np.flatnonzero(np.frombuffer(joined, dtype=np.uint8) == 0)
+        self._bounds: NDArray[intp] = np.concatenate(([-1], zeros, [len(joined)]))
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    def last(self) -> str:
+        """Return the last id."""
+        return self._joined[self._bounds[-2] + 1 :].decode()
+
+    def at(self, places: NDArray[intp]) -> list[str]:
+        """Return the ids of those places that lie here, counted over all chunks."""
+        here = places[(places >= self._first) & (places < self._first + len(self))] - self._first
+        bounds = zip(self._bounds[here].tolist(), self._bounds[here + 1].tolist(), strict=True)
+        return [self._joined[before + 1 : end].decode() for before, end in bounds]
 
 
 _COMPARED = 4096
@@ -216,7 +246,7 @@ def by_memory(vector: Vector, memory_ids: Sequence[str]) -> Op[Ranking]:
         _as_it_is,
         model=vector.model,
         dimensions=vector.dimensions,
-        memory_ids=list(memory_ids),
+        memory_ids=encode_made(list(memory_ids)),
     )
     found = Ranking(vector)
     found.add(rows)
@@ -246,7 +276,9 @@ class Ranking:
         stored = np.frombuffer(b"".join(contents), dtype="<f4")
         self._ids += ids
         self._hashes += hashes
-        self._scores.append(stored.reshape(len(rows), -1) @ self._vector.numbers())
+        # Not a product of matrices, which the library splits among threads that wait for one another in loops.
+        each = np.einsum("ij,j->i", stored.reshape(len(rows), -1), self._vector.numbers())
+        self._scores.append(each)
         self._order = None
 
     def part(self, start: int, stop: int) -> list[Candidate]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
@@ -35,6 +35,9 @@ RESULT_BYTES_INLINE_MAX = 4096
 
 PAGE_MAX = 1000
 """Runs of one page."""
+
+_NEWEST = (datetime.max.replace(tzinfo=UTC), "")
+"""A place behind which all runs are."""
 
 
 class RunOperations(Operations):
@@ -195,20 +198,25 @@ class RunOperations(Operations):
     ) -> Op[Sequence[Run]]:
         """Return a page of runs, newest first; ``before`` is (created_at, run_id) of the page's predecessor.
 
-        Rows that appear while paging are neither doubled nor skipped. At most 1,000 a page.
+        Rows that appear while paging are neither doubled nor skipped. At most 1,000 a page. Each page is read along
+        an index: that of all runs, of the status, or of the workflow. Of a workflow and a status it is the workflow's,
+        which is read on until the page is full.
         """
-        before_at, before_id = before or (None, None)
-        return (
-            yield from fetch_all(
-                sql.list_runs,
-                Run.from_row,
-                status=None if status is None else status.value,
-                workflow_id=workflow_id,
-                before_at=before_at,
-                before_id=before_id,
-                limit=max(1, min(limit, PAGE_MAX)),
-            )
-        )
+        before_at, before_id = before or _NEWEST
+        page: dict[str, Any] = {
+            "before_at": before_at,
+            "before_id": before_id,
+            "limit": max(1, min(limit, PAGE_MAX)),
+        }
+        wanted = None if status is None else status.value
+        if workflow_id is not None:
+            query = sql.list_runs_of_workflow
+            page |= {"workflow_id": workflow_id, "status": wanted}
+        elif wanted is not None:
+            query, page = sql.list_runs_in_status, {**page, "status": wanted}
+        else:
+            query = sql.list_runs
+        return (yield from fetch_all(query, Run.from_row, **page))
 
 
 class RunStore(RunOperations, Store):

@@ -46,7 +46,8 @@ class Following:
             if self.progress.is_empty:
                 if not self.plan.is_live:
                     return
-                yield Rest(self._holding.share_interval)
+                if not (yield from self._holding.check()):
+                    yield Rest(self._holding.rest_seconds)
                 continue
             page = yield from self._read()
             was_cut = yield from self._telling.tell_all(page.events, self._share_when_due)
@@ -71,7 +72,8 @@ class Following:
                 continue
             if not self.plan.is_live:
                 return
-            yield from self._holding.check()
+            if (yield from self._holding.check()):
+                continue
             was_woken = yield Rest(self._holding.rest_seconds)
 
     def finish(self) -> Steps[None]:

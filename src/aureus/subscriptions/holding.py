@@ -246,18 +246,28 @@ class Holding:
         self._shared_at = self._clock.monotonic() - self.share_interval
         _log.info("subscription %s: bucket %s was taken over", self.plan.name, bucket)
 
-    def check(self) -> Steps[None]:
-        """See from time to time whether an idle consumer was taken over, or reset; members share for that."""
-        if self.has_joined or self._clock.monotonic() - self._checked_at < self.plan.poll_seconds:
-            return
+    def check(self) -> Steps[bool]:
+        """See from time to time whether an idle consumer was taken over or reset; return whether a bucket is free.
+
+        A member is to look at its share at once then: otherwise a bucket that somebody gave back would be unserved for
+        up to a third of a lease. Looking at its share also tells a member what it lost.
+        """
+        if self._clock.monotonic() - self._checked_at < self.plan.poll_seconds:
+            return False
         self._checked_at = self._clock.monotonic()
         found: list[Bucket] = yield from self.ask(
             lambda: SubscriptionOperations().buckets(self.plan.name), is_read=True
         )
+        if self.has_joined:
+            is_free = any(one.member_id is None for one in found)
+            if is_free:
+                self._shared_at = self._clock.monotonic() - self.share_interval
+            return is_free or self.is_share_due
         epochs = {one.bucket: one.epoch for one in found}
         for one in self.progress.all_reached():
             if epochs.get(one.bucket) != one.epoch:
                 self.lose(one.bucket)
+        return False
 
     def finish(self) -> Steps[None]:
         """Store what is handled, and leave a group."""

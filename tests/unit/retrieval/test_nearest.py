@@ -50,7 +50,7 @@ def test_a_vector_is_compared_with_one_or_minus_one_for_each_bit(
 
 def test_few_vectors_are_left_to_be_read_all() -> None:
     (one,) = vectors([[1.0, 0.0]])
-    answer = [(encode_made(["a", "b"]), one.signs * 2, None)]
+    answer = [(b"a\x00b", one.signs * 2, None)]
     assert asked(by_signs(one, limit=1), answer)[1] is None
     assert asked(by_signs(one, limit=1), [(None, None, None)])[1] is None
     assert asked(by_signs(one, limit=1), [])[1] is None
@@ -63,9 +63,9 @@ def test_a_vector_without_signs_is_always_looked_at(monkeypatch: pytest.MonkeyPa
     signs = far.signs * 4 + near.signs + far.signs * 4
     stored = [(name, b"", far.content) for name in names[:-1]] + [(names[-1], b"", one.content)]
     statements, found = asked(
-        by_signs(one, limit=1), [(encode_made(names), signs, encode_made(["m8"]))], stored
+        by_signs(one, limit=1), [("\x00".join(names).encode(), signs, encode_made(["m8"]))], stored
     )
-    assert statements[1].parameters["memory_ids"] == ["m4", "m8"]
+    assert statements[1].parameters["memory_ids"] == encode_made(["m4", "m8"])
     assert found.part(0, 1)[0].memory_id == "m8"
-    unsigned = encode_made(names)
-    assert asked(by_signs(one, limit=1), [(unsigned, signs, unsigned)])[1] is None
+    joined = "\x00".join(names).encode()
+    assert asked(by_signs(one, limit=1), [(joined, signs, encode_made(names))])[1] is None

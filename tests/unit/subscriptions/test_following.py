@@ -17,7 +17,7 @@ from aureus.errors import (
 )
 from aureus.model.events import Event
 from aureus.model.ledger import SealingRound
-from aureus.model.subscriptions import Held, ParkedStream, SealedPage, Subscription, Wanted
+from aureus.model.subscriptions import Bucket, Held, ParkedStream, SealedPage, Subscription, Wanted
 from aureus.subscriptions.following import Following, next_scan
 from aureus.subscriptions.handling import Handling
 from aureus.subscriptions.holding import UNSTORED_EVENTS_MAX, Plan
@@ -56,7 +56,13 @@ class Driver:
     """Answers what the loop asks for, and says what that was."""
 
     def __init__(
-        self, *, position: int = -1, is_live: bool = True, is_group: bool = False, **plan: Any
+        self,
+        *,
+        position: int = -1,
+        is_live: bool = True,
+        is_group: bool = False,
+        held: list[Held] | None = None,
+        **plan: Any,
     ) -> None:
         self.clock = ManualClock()
         self.following = Following(
@@ -67,7 +73,8 @@ class Driver:
         assert self.next() == "find"
         if is_group:
             assert self.answer(found) == "share"
-            assert isinstance(self.answer([Held(0, 4, position)]), Keep)
+            shared = [Held(0, 4, position)] if held is None else held
+            assert isinstance(self.answer(shared), Keep)
             assert self.answer() == "list_parked"
             return
         assert self.answer(found) == "claim"
@@ -107,7 +114,25 @@ def test_a_member_whose_share_is_due_at_every_event_still_goes_through_its_page(
         assert driver.answer() == "advance"
         assert driver.answer({0}) == "share"
         asked = driver.answer([Held(0, 4, -1)])
-    assert isinstance(asked, Rest)
+    assert asked == "buckets"
+    assert isinstance(driver.answer([]), Rest)
+
+
+@pytest.mark.parametrize("held", [[Held(0, 4, -1)], []], ids=["idle", "without a bucket"])
+def test_a_bucket_that_was_given_back_is_taken_at_the_next_look(held: list[Held]) -> None:
+    """And not a third of a lease later."""
+    driver = Driver(is_group=True, bucket_count=2, lease_seconds=15.0, held=held)
+    driver.clock.advance(1.0)
+    asked = driver.answer([])
+    if held:
+        assert asked == "read_sealed"
+        asked = driver.answer(page(reached=-1, size=0))
+    assert asked == "buckets"
+    free = Bucket(1, 7, -1, is_suspect=False, tried=None, member_id=None, updated_at=NOW)
+    assert driver.answer([free]) == "share"
+    assert driver.answer([*held, Held(1, 8, -1)]) == "list_parked"
+    assert driver.answer([]) == "read_sealed"
+    assert driver.answer(page(reached=-1, size=0)) == Rest(1.0)
 
 
 def test_a_member_that_holds_something_else_reads_again_behind_that() -> None:

@@ -101,7 +101,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.occurred_at, e.entry_no) < (CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.occurred_at, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -111,7 +111,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.occurred_at, e.entry_no) < (CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.occurred_at DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -121,7 +121,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.actor COLLATE "C", e.occurred_at, e.entry_no) < (:actor, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.actor COLLATE "C", e.occurred_at, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -131,7 +131,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.actor COLLATE "C", e.occurred_at, e.entry_no) < (:actor, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.actor COLLATE "C" DESC, e.occurred_at DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -141,7 +141,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.action, e.occurred_at, e.entry_no) < (:action, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.action, e.occurred_at, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -151,7 +151,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.action, e.occurred_at, e.entry_no) < (:action, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.action DESC, e.occurred_at DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -162,7 +162,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.resource, e.occurred_at, e.entry_no) < (:resource, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.resource, e.occurred_at, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -173,7 +173,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.resource, e.occurred_at, e.entry_no) < (:resource, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.resource DESC, e.occurred_at DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -184,7 +184,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.correlation_id, e.occurred_at, e.entry_no) < (:correlation_id, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.correlation_id, e.occurred_at, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT <<columns>>
@@ -195,7 +195,7 @@ WITH scanned AS MATERIALIZED (
           AND (e.correlation_id, e.occurred_at, e.entry_no) < (:correlation_id, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY e.correlation_id DESC, e.occurred_at DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT <<columns>>
     FROM (SELECT b.* FROM (
@@ -208,7 +208,7 @@ WITH scanned AS MATERIALIZED (
             < (:kind, :value, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY r.kind, r.value, r.occurred_at, r.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan) AS f CROSS JOIN LATERAL (
+    LIMIT (SELECT CAST(:scan AS bigint))) AS f CROSS JOIN LATERAL (
         SELECT e.* FROM aureus.events AS e
         WHERE e.tenant_id = :tenant_id AND e.entry_no BETWEEN f.entry_no AND f.entry_no
         ORDER BY e.entry_no
@@ -225,7 +225,7 @@ WITH scanned AS MATERIALIZED (
             < (:kind, :value, CAST(:to_at AS timestamptz), :to_no)
         ORDER BY r.kind DESC, r.value DESC, r.occurred_at DESC, r.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan) AS f CROSS JOIN LATERAL (
+    LIMIT (SELECT CAST(:scan AS bigint))) AS f CROSS JOIN LATERAL (
         SELECT e.* FROM aureus.events AS e
         WHERE e.tenant_id = :tenant_id AND e.entry_no BETWEEN f.entry_no AND f.entry_no
         ORDER BY e.entry_no

@@ -206,7 +206,7 @@ WITH place AS MATERIALIZED (
           AND e.entry_no > :cursor
         ORDER BY e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
@@ -214,7 +214,7 @@ WITH place AS MATERIALIZED (
           AND e.entry_no < :cursor
         ORDER BY e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
@@ -223,7 +223,7 @@ WITH place AS MATERIALIZED (
           AND e.stream <= :stream AND e.entry_no > :cursor
         ORDER BY e.stream, e.version
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
@@ -232,7 +232,7 @@ WITH place AS MATERIALIZED (
           AND e.stream >= :stream AND e.entry_no < :cursor
         ORDER BY e.stream DESC, e.version DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
@@ -240,7 +240,7 @@ WITH place AS MATERIALIZED (
           AND (e.type, e.entry_no) > (:type, :cursor) AND e.type <= :type
         ORDER BY e.type, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
@@ -248,7 +248,7 @@ WITH place AS MATERIALIZED (
           AND (e.type, e.entry_no) < (:type, :cursor) AND e.type >= :type
         ORDER BY e.type DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, e.entry_no AS rank FROM aureus.events AS e
@@ -256,7 +256,7 @@ WITH place AS MATERIALIZED (
           AND (e.category, e.entry_no) > (:category, :cursor) AND e.category <= :category
         ORDER BY e.category, e.entry_no
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
     UNION ALL
     (SELECT b.* FROM (
         SELECT e.*, -e.entry_no AS rank FROM aureus.events AS e
@@ -264,7 +264,7 @@ WITH place AS MATERIALIZED (
           AND (e.category, e.entry_no) < (:category, :cursor) AND e.category >= :category
         ORDER BY e.category DESC, e.entry_no DESC
         LIMIT 2000) AS b
-    LIMIT :scan)
+    LIMIT (SELECT CAST(:scan AS bigint)))
 )
 SELECT w.scanned_count, w.reached_no, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at,
     m.correlation_id, m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata

@@ -150,7 +150,7 @@ FROM aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id
 FOR UPDATE OF m;
 
--- part: replace
+-- part: rewrite
 -- The next versions of memories; those before are kept.
 WITH given AS MATERIALIZED (
     <<given>>
@@ -179,7 +179,15 @@ WITH given AS MATERIALIZED (
     FROM given AS g JOIN archived AS a ON a.memory_id = g.memory_id
     WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
     RETURNING <<columns_of_m>>
-), wanted AS (
+)
+
+-- part: marked
+-- What was written, for the append that follows.
+SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
+
+-- part: replace
+-- The next versions of memories with their tags; those before are kept.
+<<rewrite>>, wanted AS (
     SELECT t.tag, w.memory_id
     FROM written AS w CROSS JOIN json_array_elements_text(w.tags) AS t (tag)
     WHERE w.deleted_at IS NULL AND w.superseded_by = ''
@@ -200,6 +208,12 @@ SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 -- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
 <<replace>>;
 
+-- name: revise_memory :one
+-- records
+-- The same for a memory that stays live and keeps its tags: half of the statement is about those.
+<<rewrite>>
+<<marked>>;
+
 -- name: replace_memories :many
 -- records
 -- The same for many memories that are locked.
@@ -207,8 +221,42 @@ SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 
 -- name: put_memory :one
 -- records
--- Put a memory under a key whose lock is held, after what it held has been superseded.
+-- Put a memory under a key whose lock is held and that holds nothing.
 <<add>>;
+
+-- name: supersede_memory :one
+-- records
+-- Put a memory under a key whose lock is held, and end the memory that the key holds, whose row is locked: both or
+-- neither. No row: what the key holds is not of the version before this one any more.
+WITH given AS MATERIALIZED (
+    <<given>>
+), archived AS (
+    INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
+    SELECT tenant_id, <<columns>>, updated_at, CAST(:ended_at AS timestamptz)
+    FROM aureus.memories
+    WHERE tenant_id = :tenant_id AND memory_id = :ended_id AND version = CAST(:ended_version AS bigint) - 1
+    RETURNING memory_id, tags
+), ended AS (
+    UPDATE aureus.memories AS m SET
+        version = :ended_version, superseded_by = g.memory_id, operation_id = g.memory_id,
+        valid_to_at = CAST(:ends_at AS timestamptz), updated_at = CAST(:ended_at AS timestamptz)
+    FROM archived AS a CROSS JOIN given AS g
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = :ended_id AND a.memory_id = :ended_id
+    RETURNING m.memory_id
+), untagged AS (
+    DELETE FROM aureus.memory_tags AS d
+    USING archived AS a CROSS JOIN json_array_elements_text(a.tags) AS t (tag)
+    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = a.memory_id
+), written AS (
+    <<insert_given>>
+    WHERE EXISTS (SELECT FROM ended)
+    RETURNING <<columns>>
+), tagged AS (
+    INSERT INTO aureus.memory_tags (tenant_id, tag, memory_id)
+    SELECT :tenant_id, t.tag, w.memory_id
+    FROM written AS w CROSS JOIN json_array_elements_text(w.tags) AS t (tag)
+)
+SELECT written.*, set_config('aureus.mark', :mark, true) FROM written;
 
 -- name: purge_memories :many
 -- records

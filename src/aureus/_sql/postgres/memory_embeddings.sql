@@ -60,17 +60,18 @@ WHERE e.tenant_id = :tenant_id AND e.model = :model AND e.memory_id = g.memory_i
 RETURNING e.memory_id;
 
 -- name: get_embeddings :many
--- The vectors of some memories.
+-- The vectors of some memories, up to thousands, whose ids come as JSON: an array of so many costs the client more.
 SELECT memory_id, text_hash, vector
 FROM aureus.memory_embeddings
-WHERE tenant_id = :tenant_id AND model = :model AND memory_id = ANY (CAST(:memory_ids AS text[]))
+WHERE tenant_id = :tenant_id AND model = :model
+  AND memory_id = ANY (ARRAY(SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value)))
   AND dimensions = CAST(:dimensions AS integer)
 ORDER BY memory_id;
 
 -- name: scan_embedding_signs :one
--- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, and those that have none;
--- by the index alone.
-SELECT CAST(json_agg(e.memory_id) AS text),
+-- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, a zero byte between two,
+-- and those that have none; by the index alone.
+SELECT string_agg(convert_to(e.memory_id, 'UTF8'), decode('00', 'hex')),
     string_agg(coalesce(e.signs, decode(repeat('00', (CAST(:dimensions AS integer) + 7) / 8), 'hex')), ''),
     CAST(json_agg(e.memory_id) FILTER (WHERE e.signs IS NULL) AS text)
 FROM (

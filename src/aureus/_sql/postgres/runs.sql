@@ -146,14 +146,31 @@ WHERE tenant_id = :tenant_id AND run_id = :run_id AND transition_id = :transitio
   AND NOT EXISTS (SELECT FROM run);
 
 -- name: list_runs :many
--- A page of runs, newest first; a NULL filter lets everything through. Served by runs_newest.
+-- A page of runs, newest first; served by runs_newest.
 SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 FROM aureus.runs
-WHERE tenant_id = :tenant_id
-  AND (CAST(:status AS text) IS NULL OR status = CAST(:status AS text))
-  AND (CAST(:workflow_id AS text) IS NULL OR workflow_id = CAST(:workflow_id AS text))
-  AND (CAST(:before_at AS timestamptz) IS NULL OR (created_at, run_id) < (CAST(:before_at AS timestamptz),
-      CAST(:before_id AS text)))
+WHERE tenant_id = :tenant_id AND (created_at, run_id) < (CAST(:before_at AS timestamptz), :before_id)
 ORDER BY created_at DESC, run_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
+
+-- name: list_runs_of_workflow :many
+-- A page of the runs of a workflow, newest first; a NULL status lets everything through. Served by runs_workflow.
+SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
+    error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
+FROM aureus.runs
+WHERE tenant_id = :tenant_id AND workflow_id >= :workflow_id
+  AND (workflow_id, created_at, run_id) < (:workflow_id, CAST(:before_at AS timestamptz), :before_id)
+  AND CASE WHEN CAST(:status AS text) IS NULL OR status = :status THEN 1 END IS NOT NULL
+ORDER BY workflow_id DESC, created_at DESC, run_id DESC
+LIMIT (SELECT CAST(:limit AS bigint));
+
+-- name: list_runs_in_status :many
+-- A page of the runs that are in a status, newest first. Served by runs_status.
+SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
+    error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
+FROM aureus.runs
+WHERE tenant_id = :tenant_id AND status >= :status
+  AND (status, created_at, run_id) < (:status, CAST(:before_at AS timestamptz), :before_id)
+ORDER BY status DESC, created_at DESC, run_id DESC
+LIMIT (SELECT CAST(:limit AS bigint));

@@ -1,6 +1,18 @@
 -- Sessions on PostgreSQL: each write is one statement that begins with the guarded write of the session's row; all else
 -- selects from it. A repeated call finds what it wrote by its operation_id, in the second half of the UNION ALL.
 
+-- part: document
+-- The document of a session that stands outside, looked up by its key: joined by equality, a page far back would be
+-- merged with all documents before it.
+SELECT x.state, x.context FROM aureus.session_states AS x
+    WHERE x.tenant_id = :tenant_id AND x.collection = :collection AND x.agent_id = s.agent_id
+      AND x.session_id = s.session_id AND x.generation = s.generation
+    LIMIT 1
+
+-- part: rarest
+-- The facet that leads.
+SELECT r.facet FROM wanted AS r ORDER BY r.frequency, r.facet LIMIT 1
+
 -- name: save_session :one
 -- key: collection, agent_id, session_id
 -- records
@@ -326,9 +338,35 @@ WITH given AS MATERIALIZED (
 )
 SELECT a.agent_id, a.session_id, set_config('aureus.mark', :mark, true) FROM adopted AS a;
 
+-- name: list_states :many
+-- Live sessions with their documents behind a place in the order of agents and sessions; for looking through them all.
+SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
+    d.state, d.context
+FROM aureus.sessions AS s
+CROSS JOIN LATERAL (<<document>>) AS d
+WHERE s.tenant_id = :tenant_id AND s.collection = :collection
+  AND (s.agent_id, s.session_id) > (:after_agent_id, :after_session_id)
+  AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > :now)
+ORDER BY s.agent_id, s.session_id
+LIMIT (SELECT CAST(:limit AS bigint));
+
+-- name: list_documents :many
+-- Live sessions of an agent with their documents behind a name, by name; one that was only appended to has no document.
+-- Served by the primary key.
+SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
+    d.state, d.context
+FROM aureus.sessions AS s
+LEFT JOIN LATERAL (<<document>>) AS d ON true
+WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
+  AND s.session_id > :after_session_id AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > :now)
+ORDER BY s.session_id
+LIMIT (SELECT CAST(:limit AS bigint));
+
 -- name: find_states :many
 -- Live sessions that have every facet of a value, in the order of agents and sessions. The rarest facet, as far as a
--- thousand sessions tell, leads; the others are looked up. Served by session_facets_pkey.
+-- thousand sessions tell, leads; the others are looked up. Served by session_facets_pkey: as a range of its order, and
+-- whatever belongs to a session behind a limit or an offset, or a planner that knows nothing of the tables would take
+-- any index that begins with the tenant, and read all facets of the collection.
 WITH wanted AS MATERIALIZED (
     SELECT f.facet, (SELECT count(*) FROM (
         SELECT FROM aureus.session_facets AS x
@@ -338,25 +376,28 @@ WITH wanted AS MATERIALIZED (
 )
 SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
     d.state, d.context
-FROM aureus.session_facets AS l
-JOIN aureus.sessions AS s
-  ON s.tenant_id = l.tenant_id AND s.collection = l.collection AND s.agent_id = l.agent_id
-  AND s.session_id = l.session_id
-JOIN aureus.session_states AS d
-  ON d.tenant_id = s.tenant_id AND d.collection = s.collection AND d.agent_id = s.agent_id
-  AND d.session_id = s.session_id AND d.generation = s.generation
-WHERE l.tenant_id = :tenant_id AND l.collection = :collection
-  AND l.facet = (SELECT w.facet FROM wanted AS w ORDER BY w.frequency, w.facet LIMIT 1)
-  AND (l.agent_id, l.session_id) > (:after_agent_id, :after_session_id)
-  AND (CAST(:agent_id AS text) IS NULL OR l.agent_id = CAST(:agent_id AS text))
-  AND (s.expires_at IS NULL OR s.expires_at > :now)
-  AND NOT EXISTS (
-    SELECT FROM wanted AS w WHERE NOT EXISTS (
-        SELECT FROM aureus.session_facets AS m
-        WHERE m.tenant_id = :tenant_id AND m.collection = :collection AND m.facet = w.facet
-          AND m.agent_id = l.agent_id AND m.session_id = l.session_id))
-ORDER BY l.agent_id, l.session_id
-LIMIT :limit;
+FROM (
+    SELECT f.agent_id, f.session_id
+    FROM aureus.session_facets AS f
+    WHERE f.tenant_id = :tenant_id AND f.collection = :collection
+      AND (f.facet, f.agent_id, f.session_id) > ((<<rarest>>), :after_agent_id, :after_session_id)
+      AND (f.facet, f.agent_id) <= ((<<rarest>>), :through_agent_id)
+      AND CASE WHEN NOT EXISTS (
+        SELECT FROM wanted AS w WHERE NOT EXISTS (
+            SELECT FROM aureus.session_facets AS m
+            WHERE m.tenant_id = :tenant_id AND m.collection = :collection AND m.facet = w.facet
+              AND m.agent_id = f.agent_id AND m.session_id = f.session_id
+            OFFSET 0)
+        OFFSET 0) THEN 1 END IS NOT NULL
+    ORDER BY f.facet, f.agent_id, f.session_id) AS l
+CROSS JOIN LATERAL (
+    SELECT o.* FROM aureus.sessions AS o
+    WHERE o.tenant_id = :tenant_id AND o.collection = :collection AND o.agent_id = l.agent_id
+      AND o.session_id = l.session_id
+    LIMIT 1) AS s
+CROSS JOIN LATERAL (<<document>>) AS d
+WHERE CASE WHEN s.expires_at IS NULL OR s.expires_at > :now THEN 1 END IS NOT NULL
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: lock_out_session_writers :exec
 -- Wait until every writer of sessions has committed, and keep new ones waiting until this transaction ends.

@@ -6,11 +6,11 @@
 json_to_recordset(CAST(:held AS json)) AS g (bucket integer, epoch bigint, position bigint)
 
 -- part: bucket_of
--- The number by which a stream finds its bucket: aureus.model.subscriptions.stream_hash.
-(get_byte(sha256(convert_to(f.stream, 'UTF8')), 0) * CAST(16777216 AS bigint)
-    + get_byte(sha256(convert_to(f.stream, 'UTF8')), 1) * 65536
-    + get_byte(sha256(convert_to(f.stream, 'UTF8')), 2) * 256
-    + get_byte(sha256(convert_to(f.stream, 'UTF8')), 3))
+-- The number by which a stream finds its bucket: aureus.model.subscriptions.stream_hash. A sub-select of its own is
+-- carried out once for an event; in a condition it would be once for each bucket that is held, with four digests.
+SELECT get_byte(h.digest, 0) * CAST(16777216 AS bigint) + get_byte(h.digest, 1) * 65536
+            + get_byte(h.digest, 2) * 256 + get_byte(h.digest, 3)
+            FROM (SELECT sha256(convert_to(f.stream, 'UTF8')) AS digest OFFSET 0) AS h
 
 -- name: create_subscription :one
 -- key: name
@@ -150,7 +150,7 @@ LEFT JOIN (
             OR f.type IN (SELECT t.value FROM json_array_elements_text(CAST(:types AS json)) AS t (value)))
           AND CASE WHEN CAST(:bucket_count AS bigint) = 1 THEN true ELSE EXISTS (
             SELECT FROM <<held>>
-            WHERE g.bucket = <<bucket_of>> % CAST(:bucket_count AS bigint) AND f.position > g.position) END
+            WHERE g.bucket = (<<bucket_of>>) % CAST(:bucket_count AS bigint) AND f.position > g.position) END
         ORDER BY f.position
         LIMIT :limit
     ) AS c

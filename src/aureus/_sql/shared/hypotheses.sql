@@ -33,32 +33,33 @@ SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confiden
     operation_id, created_at, updated_at, last_tested_at
 FROM aureus.hypotheses
 WHERE tenant_id = :tenant_id AND (created_at, hypothesis_id) < (:before_at, :before_id)
-  AND (:status = '' OR status = :status) AND deleted_at IS NULL
+  AND CASE WHEN deleted_at IS NULL AND (:status = '' OR status = :status) THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, hypothesis_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: list_hypotheses_of_agent :many
--- A page of one agent's hypotheses, newest first, about one user or any. Served by hypotheses_of_agent.
+-- A page of one agent's hypotheses, newest first. Served by hypotheses_of_agent.
 SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
     evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
     operation_id, created_at, updated_at, last_tested_at
 FROM aureus.hypotheses
 WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND (created_at, hypothesis_id) < (:before_at, :before_id)
-  AND (:user_id = '' OR user_id = :user_id) AND (:status = '' OR status = :status) AND deleted_at IS NULL
+  AND CASE WHEN deleted_at IS NULL AND (:status = '' OR status = :status) THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, hypothesis_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: list_hypotheses_of_user :many
--- A page of hypotheses about one user, newest first, of all agents. Served by hypotheses_of_user.
+-- A page of hypotheses about one user, newest first, of one agent or all. Served by hypotheses_of_user.
 SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
     evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
     operation_id, created_at, updated_at, last_tested_at
 FROM aureus.hypotheses
 WHERE tenant_id = :tenant_id AND user_id = :user_id AND user_id <> ''
   AND (created_at, hypothesis_id) < (:before_at, :before_id)
-  AND (:status = '' OR status = :status) AND deleted_at IS NULL
+  AND CASE WHEN deleted_at IS NULL AND (:agent_id = '' OR agent_id = :agent_id)
+    AND (:status = '' OR status = :status) THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, hypothesis_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: list_hypothesis_evidence :many
 -- The tests of a hypothesis behind one of them, oldest first; an empty side lets both through.
@@ -66,9 +67,9 @@ SELECT hypothesis_id, evidence_no, evidence_id, side, text, source, agent_id, co
     recorded_at
 FROM aureus.hypothesis_evidence
 WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id AND evidence_no > :after
-  AND (:side = '' OR side = :side)
+  AND CASE WHEN :side = '' OR side = :side THEN 1 END IS NOT NULL
 ORDER BY evidence_no
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: get_hypothesis_statistics :one
 -- How many hypotheses of an agent stand where, how often they were tested, and how far confidence moved in all. Served

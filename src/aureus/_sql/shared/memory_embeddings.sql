@@ -3,16 +3,18 @@
 -- searches looks at the memories themselves before anything is shown.
 
 -- name: list_unembedded :many
--- Live memories behind an id that have no vector of a model, or one that was made for another version, in order of id.
+-- Live memories behind an id that have no vector of a model, or one that was made for another version, in order of id:
+-- along the primary key, whatever indexes of live memories there are. Reads on until the page is full.
 SELECT m.memory_id, m.version, m.text, e.text_hash
 FROM aureus.memories AS m
 LEFT JOIN aureus.memory_embeddings AS e
     ON e.tenant_id = m.tenant_id AND e.model = :model AND e.memory_id = m.memory_id
 WHERE m.tenant_id = :tenant_id AND m.memory_id > :after_id
-  AND m.deleted_at IS NULL AND m.superseded_by = '' AND (m.expires_at IS NULL OR m.expires_at > :now)
-  AND (e.memory_id IS NULL OR e.version <> m.version)
+  AND CASE WHEN m.deleted_at IS NULL AND m.superseded_by = '' AND (m.expires_at IS NULL OR m.expires_at > :now)
+    THEN 1 END IS NOT NULL
+  AND CASE WHEN e.memory_id IS NULL OR e.version <> m.version THEN 1 END IS NOT NULL
 ORDER BY m.memory_id
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: scan_embeddings :many
 -- Vectors of a model behind an id, in order of id: one chunk of a search that reads all of them.

@@ -35,9 +35,10 @@ LIMIT :limit;
 -- A page of profiles behind a user id, in the order of user ids; served by the primary key.
 SELECT user_id, sections, version, updated_by, operation_id, created_at, updated_at
 FROM aureus.profiles
-WHERE tenant_id = :tenant_id AND user_id > :after AND deleted_at IS NULL
+WHERE tenant_id = :tenant_id AND user_id > :after
+  AND CASE WHEN deleted_at IS NULL THEN 1 END IS NOT NULL
 ORDER BY user_id
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: lock_profile :one
 -- Where a user's row stands before a deletion, and whether this operation was here before; PostgreSQL locks the row.

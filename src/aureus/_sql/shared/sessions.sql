@@ -80,34 +80,6 @@ WHERE m.tenant_id = :tenant_id AND m.collection = :collection AND m.agent_id = :
 ORDER BY m.position DESC
 LIMIT :limit;
 
--- name: list_states :many
--- Live sessions with their documents behind a place in the order of agents and sessions; for looking through them all.
-SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
-    d.state, d.context
-FROM aureus.sessions AS s
-JOIN aureus.session_states AS d
-  ON d.tenant_id = s.tenant_id AND d.collection = s.collection AND d.agent_id = s.agent_id
-  AND d.session_id = s.session_id AND d.generation = s.generation
-WHERE s.tenant_id = :tenant_id AND s.collection = :collection
-  AND (s.agent_id, s.session_id) > (:after_agent_id, :after_session_id)
-  AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > :now)
-ORDER BY s.agent_id, s.session_id
-LIMIT :limit;
-
--- name: list_documents :many
--- Live sessions of an agent with their documents behind a name, by name; one that was only appended to has no document.
--- Served by the primary key.
-SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
-    d.state, d.context
-FROM aureus.sessions AS s
-LEFT JOIN aureus.session_states AS d
-  ON d.tenant_id = s.tenant_id AND d.collection = s.collection AND d.agent_id = s.agent_id
-  AND d.session_id = s.session_id AND d.generation = s.generation
-WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
-  AND s.session_id > :after_session_id AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > :now)
-ORDER BY s.session_id
-LIMIT :limit;
-
 -- name: get_collection :one
 -- Whether the states of a collection are indexed, and through which session that has come.
 SELECT c.is_ready, c.through_agent_id, c.through_session_id

@@ -15,16 +15,15 @@ approval_id, snapshot_id, root, risk_tier, status, requested_by, requested_at, e
 
 -- part: criteria
 -- What a list asks for beside its order; a NULL lets everything through.
-(CAST(:task_id AS text) IS NULL OR s.task_id = :task_id)
-  AND (CAST(:world_scope AS text) IS NULL OR s.world_scope = :world_scope)
-  AND (NOT :verified_only OR s.is_verified)
-  AND s.created_at >= :since AND s.created_at < :until
+CASE WHEN (CAST(:task_id AS text) IS NULL OR s.task_id = :task_id)
+    AND (CAST(:world_scope AS text) IS NULL OR s.world_scope = :world_scope)
+    AND (NOT :verified_only OR s.is_verified) AND <<tagged>> THEN 1 END IS NOT NULL
 
 -- part: newest_first
--- One page, last first, behind a place.
-(s.created_at, s.snapshot_id) < (:before_at, :before_id)
+-- One page, last first, behind a place and back to a moment.
+s.created_at >= :since AND (s.created_at, s.snapshot_id) < (:before_at, :before_id)
 ORDER BY s.created_at DESC, s.snapshot_id DESC
-LIMIT :limit
+LIMIT (SELECT CAST(:limit AS bigint))
 
 -- name: get_snapshot :one
 -- One snapshot without its parts.
@@ -36,22 +35,22 @@ WHERE s.tenant_id = :tenant_id AND s.snapshot_id = :snapshot_id;
 -- A page of the tenant's snapshots; served by snapshots_newest.
 SELECT <<columns>>
 FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND <<tagged>> AND <<criteria>>
+WHERE s.tenant_id = :tenant_id AND <<criteria>>
   AND <<newest_first>>;
 
 -- name: list_agent_snapshots :many
 -- A page of the snapshots of one agent; served by snapshots_agent.
 SELECT <<columns>>
 FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND (CAST(:run_id AS text) IS NULL OR s.run_id = :run_id)
-  AND <<tagged>> AND <<criteria>>
+WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND <<criteria>>
+  AND CASE WHEN CAST(:run_id AS text) IS NULL OR s.run_id = :run_id THEN 1 END IS NOT NULL
   AND <<newest_first>>;
 
 -- name: list_run_snapshots :many
 -- A page of the snapshots of one run; served by snapshots_run.
 SELECT <<columns>>
 FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND s.run_id = :run_id AND <<tagged>> AND <<criteria>>
+WHERE s.tenant_id = :tenant_id AND s.run_id = :run_id AND <<criteria>>
   AND <<newest_first>>;
 
 -- name: list_memory_snapshots :many
@@ -60,13 +59,12 @@ SELECT <<columns>>
 FROM aureus.snapshot_parts AS p
 JOIN aureus.snapshots AS s ON s.tenant_id = p.tenant_id AND s.snapshot_id = p.snapshot_id
 WHERE p.tenant_id = :tenant_id AND p.kind = 'memory' AND p.name = :memory_id
-  AND p.created_at >= :since AND p.created_at < :until
-  AND (CAST(:agent_id AS text) IS NULL OR s.agent_id = :agent_id)
-  AND (CAST(:run_id AS text) IS NULL OR s.run_id = :run_id)
-  AND <<tagged>> AND <<criteria>>
-  AND (p.created_at, p.snapshot_id) < (:before_at, :before_id)
+  AND CASE WHEN (CAST(:agent_id AS text) IS NULL OR s.agent_id = :agent_id)
+    AND (CAST(:run_id AS text) IS NULL OR s.run_id = :run_id) THEN 1 END IS NOT NULL
+  AND <<criteria>>
+  AND p.created_at >= :since AND (p.created_at, p.snapshot_id) < (:before_at, :before_id)
 ORDER BY p.created_at DESC, p.snapshot_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: list_snapshot_parts :many
 -- Parts of a snapshot behind a number, in the order of its leaves; by the primary key.
@@ -138,10 +136,10 @@ WHERE tenant_id = :tenant_id AND rollback_id = :rollback_id;
 -- A page of rollbacks, newest first; served by rollbacks_newest.
 SELECT rollback_id, snapshot_id, before_id, approval_id, risk_tier, actor, reason, created_at, counts, kept
 FROM aureus.rollbacks
-WHERE tenant_id = :tenant_id AND (CAST(:snapshot_id AS text) IS NULL OR snapshot_id = :snapshot_id)
-  AND (created_at, rollback_id) < (:before_at, :before_id)
+WHERE tenant_id = :tenant_id AND (created_at, rollback_id) < (:before_at, :before_id)
+  AND CASE WHEN CAST(:snapshot_id AS text) IS NULL OR snapshot_id = :snapshot_id THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, rollback_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: add_rollback_approval :one
 -- records
@@ -164,11 +162,11 @@ WHERE tenant_id = :tenant_id AND approval_id = :approval_id;
 -- A page of approvals, newest first; served by rollback_approvals_newest.
 SELECT <<approval>>
 FROM aureus.rollback_approvals
-WHERE tenant_id = :tenant_id AND (CAST(:status AS text) IS NULL OR status = :status)
-  AND (CAST(:snapshot_id AS text) IS NULL OR snapshot_id = :snapshot_id)
-  AND (requested_at, approval_id) < (:before_at, :before_id)
+WHERE tenant_id = :tenant_id AND (requested_at, approval_id) < (:before_at, :before_id)
+  AND CASE WHEN (CAST(:status AS text) IS NULL OR status = :status)
+    AND (CAST(:snapshot_id AS text) IS NULL OR snapshot_id = :snapshot_id) THEN 1 END IS NOT NULL
 ORDER BY requested_at DESC, approval_id DESC
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: decide_rollback_approval :one
 -- key: approval_id
@@ -193,6 +191,7 @@ RETURNING <<approval>>;
 -- Snapshots of a user, behind an id in the order of ids.
 SELECT s.snapshot_id
 FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND s.snapshot_id > :after_id AND s.user_id = :subject
+WHERE s.tenant_id = :tenant_id AND s.snapshot_id > :after_id
+  AND CASE WHEN s.user_id = :subject THEN 1 END IS NOT NULL
 ORDER BY s.snapshot_id
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));

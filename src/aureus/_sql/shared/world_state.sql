@@ -93,11 +93,14 @@ WHERE e.tenant_id = :tenant_id AND e.event_id = :record_id AND e.type = 'world_s
 -- nor named by a snapshot; by the primary key, and snapshot_parts_key.
 SELECT v.state_key, v.version, v.erasure_record_id IS NULL
 FROM aureus.world_state_versions AS v
-JOIN aureus.world_state AS w ON w.tenant_id = v.tenant_id AND w.scope = v.scope AND w.state_key = v.state_key
 WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND (v.state_key, v.version) > (:after_key, :after_version)
-  AND v.version <= w.version - :keep_newest AND v.created_at < :before_at AND NOT EXISTS (
-    SELECT 1 FROM aureus.snapshot_parts AS p
-    WHERE p.tenant_id = v.tenant_id AND p.kind = 'world_state' AND p.place = v.scope AND p.name = v.state_key
-      AND p.version = v.version)
+  AND CASE WHEN v.created_at < :before_at
+    AND v.version <= (
+      SELECT w.version FROM aureus.world_state AS w
+      WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = v.state_key) - :keep_newest
+    AND NOT EXISTS (
+      SELECT 1 FROM aureus.snapshot_parts AS p
+      WHERE p.tenant_id = :tenant_id AND p.kind = 'world_state' AND p.place = :scope AND p.name = v.state_key
+        AND p.version = v.version) THEN 1 END IS NOT NULL
 ORDER BY v.state_key, v.version
-LIMIT :limit;
+LIMIT (SELECT CAST(:limit AS bigint));

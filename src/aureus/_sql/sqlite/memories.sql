@@ -143,21 +143,17 @@ SELECT <<columns>>, EXISTS (
 FROM aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id;
 
--- part: replace
--- The next versions of memories; those before are kept.
+-- part: archive
+-- Keep the versions that are replaced.
 INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
 SELECT tenant_id, <<columns>>, updated_at, :now
 FROM aureus.memories
 WHERE tenant_id = :tenant_id AND (memory_id, version) IN (
     SELECT g.value ->> 'memory_id', (g.value ->> 'version') - 1 FROM json_each(:memories) AS g)
-RETURNING memory_id;
-DELETE FROM aureus.memory_tags
-WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
-    SELECT t.value, m.memory_id
-    FROM json_each(:memories) AS g
-    CROSS JOIN aureus.memories AS m
-    CROSS JOIN json_each(m.tags) AS t
-    WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id');
+RETURNING memory_id
+
+-- part: rewrite
+-- Write the next versions.
 WITH given AS MATERIALIZED (
     SELECT g.value ->> 'memory_id' AS memory_id, g.value FROM json_each(:memories) AS g
 )
@@ -175,17 +171,40 @@ UPDATE aureus.memories AS m SET
 FROM given AS g
 WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
   AND m.memory_id IN (SELECT h.value ->> 'memory_id' FROM json_each(:memories) AS h)
-  AND m.version = (g.value ->> 'version') - 1;
-<<tag_given>>;
+  AND m.version = (g.value ->> 'version') - 1
+
+-- part: rewritten
+-- The memories as they are now.
 SELECT <<columns_of_m>>
 FROM json_each(:memories) AS g
 CROSS JOIN aureus.memories AS m
 WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.version = g.value ->> 'version'
 
+-- part: replace
+-- The next versions of memories with their tags; those before are kept.
+<<archive>>;
+DELETE FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND (tag, memory_id) IN (
+    SELECT t.value, m.memory_id
+    FROM json_each(:memories) AS g
+    CROSS JOIN aureus.memories AS m
+    CROSS JOIN json_each(m.tags) AS t
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id');
+<<rewrite>>;
+<<tag_given>>;
+<<rewritten>>
+
 -- name: replace_memory :one
 -- records
 -- Write the next version of a memory and keep the one before. No row: it is not the version before this one any more.
 <<replace>>;
+
+-- name: revise_memory :one
+-- records
+-- The same for a memory that stays live and keeps its tags.
+<<archive>>;
+<<rewrite>>;
+<<rewritten>>;
 
 -- name: replace_memories :many
 -- records
@@ -194,8 +213,32 @@ WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id' AND m.v
 
 -- name: put_memory :one
 -- records
--- Put a memory under a key whose lock is held, after what it held has been superseded.
+-- Put a memory under a key whose lock is held and that holds nothing.
 <<add>>;
+
+-- name: supersede_memory :one
+-- records
+-- Put a memory under a key whose lock is held, and end the memory that the key holds, whose row is locked: both or
+-- neither. No row: what the key holds is not of the version before this one any more.
+INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
+SELECT tenant_id, <<columns>>, updated_at, :ended_at
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id = :ended_id AND version = :ended_version - 1
+RETURNING memory_id;
+DELETE FROM aureus.memory_tags
+WHERE tenant_id = :tenant_id AND memory_id = :ended_id AND tag IN (
+    SELECT t.value FROM aureus.memories AS m CROSS JOIN json_each(m.tags) AS t
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = :ended_id);
+UPDATE aureus.memories SET
+    version = :ended_version, superseded_by = :memories ->> '$[0].memory_id',
+    operation_id = :memories ->> '$[0].memory_id', valid_to_at = :ends_at, updated_at = :ended_at
+WHERE tenant_id = :tenant_id AND memory_id = :ended_id;
+<<insert_given>>;
+<<tag_given>>;
+SELECT <<columns_of_m>>
+FROM json_each(:memories) AS g
+CROSS JOIN aureus.memories AS m
+WHERE m.tenant_id = :tenant_id AND m.memory_id = g.value ->> 'memory_id';
 
 -- name: purge_memories :many
 -- records

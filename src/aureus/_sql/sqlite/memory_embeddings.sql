@@ -53,9 +53,9 @@ WHERE tenant_id = :tenant_id AND model = :model AND memory_id IN (SELECT g.value
 ORDER BY memory_id;
 
 -- name: scan_embedding_signs :one
--- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, and those that have none;
--- by the index alone.
-SELECT json_group_array(e.memory_id),
+-- The signs of vectors of a model behind an id, in order of id, as one value, with the ids, a zero byte between two,
+-- and those that have none; by the index alone.
+SELECT CAST(group_concat(e.memory_id, char(0)) AS BLOB),
     CAST(group_concat(coalesce(e.signs, zeroblob((:dimensions + 7) / 8)), '') AS BLOB),
     json_group_array(e.memory_id) FILTER (WHERE e.signs IS NULL)
 FROM (

@@ -105,13 +105,29 @@ RETURNING run_id, workflow_id, workflow_hash, status, phase, version, epoch, lea
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at;
 
 -- name: list_runs :many
--- A page of runs, newest first; a NULL filter lets everything through. Served by runs_newest.
+-- A page of runs, newest first; served by runs_newest.
 SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 FROM aureus.runs
-WHERE tenant_id = :tenant_id
+WHERE tenant_id = :tenant_id AND (created_at, run_id) < (:before_at, :before_id)
+ORDER BY created_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: list_runs_of_workflow :many
+-- A page of the runs of a workflow, newest first; a NULL status lets everything through. Served by runs_workflow.
+SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
+    error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
+FROM aureus.runs
+WHERE tenant_id = :tenant_id AND workflow_id = :workflow_id AND (created_at, run_id) < (:before_at, :before_id)
   AND (:status IS NULL OR status = :status)
-  AND (:workflow_id IS NULL OR workflow_id = :workflow_id)
-  AND (:before_at IS NULL OR (created_at, run_id) < (:before_at, :before_id))
+ORDER BY created_at DESC, run_id DESC
+LIMIT :limit;
+
+-- name: list_runs_in_status :many
+-- A page of the runs that are in a status, newest first. Served by runs_status.
+SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
+    error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
+FROM aureus.runs
+WHERE tenant_id = :tenant_id AND status = :status AND (created_at, run_id) < (:before_at, :before_id)
 ORDER BY created_at DESC, run_id DESC
 LIMIT :limit;

@@ -278,6 +278,34 @@ SELECT DISTINCT :tenant_id, :collection, substr(CASE
 FROM node WHERE kind NOT IN ('object', 'array')
 ON CONFLICT DO NOTHING;
 
+-- name: list_states :many
+-- Live sessions with their documents behind a place in the order of agents and sessions; for looking through them all.
+SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
+    d.state, d.context
+FROM aureus.sessions AS s
+JOIN aureus.session_states AS d
+  ON d.tenant_id = s.tenant_id AND d.collection = s.collection AND d.agent_id = s.agent_id
+  AND d.session_id = s.session_id AND d.generation = s.generation
+WHERE s.tenant_id = :tenant_id AND s.collection = :collection
+  AND (s.agent_id, s.session_id) > (:after_agent_id, :after_session_id)
+  AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > :now)
+ORDER BY s.agent_id, s.session_id
+LIMIT :limit;
+
+-- name: list_documents :many
+-- Live sessions of an agent with their documents behind a name, by name; one that was only appended to has no document.
+-- Served by the primary key.
+SELECT s.agent_id, s.session_id, s.version, s.message_count, s.ttl_ms, s.expires_at, s.created_at, s.updated_at,
+    d.state, d.context
+FROM aureus.sessions AS s
+LEFT JOIN aureus.session_states AS d
+  ON d.tenant_id = s.tenant_id AND d.collection = s.collection AND d.agent_id = s.agent_id
+  AND d.session_id = s.session_id AND d.generation = s.generation
+WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
+  AND s.session_id > :after_session_id AND s.deleted_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > :now)
+ORDER BY s.session_id
+LIMIT :limit;
+
 -- name: find_states :many
 -- Live sessions that have every facet of a value, in the order of agents and sessions. The rarest facet, as far as a
 -- thousand sessions tell, leads; the others are looked up.
@@ -312,7 +340,7 @@ JOIN aureus.session_states AS d
 WHERE l.tenant_id = :tenant_id AND l.collection = :collection
   AND l.facet = (SELECT w.facet FROM wanted AS w ORDER BY w.frequency, w.facet LIMIT 1)
   AND (l.agent_id, l.session_id) > (:after_agent_id, :after_session_id)
-  AND (:agent_id IS NULL OR l.agent_id = :agent_id)
+  AND l.agent_id <= :through_agent_id
   AND (s.expires_at IS NULL OR s.expires_at > :now)
   AND NOT EXISTS (
     SELECT 1 FROM wanted AS w WHERE NOT EXISTS (

@@ -64,9 +64,12 @@ WHERE b.tenant_id = :tenant_id AND b.name = :name AND b.bucket = 0 AND b.operati
 -- have :bytes_max bytes of content, one at least. The first columns come in any case: how much is sealed, whether
 -- there is something that is not, how many positions were looked at, the last of them, and the first without its
 -- event. Content is looked up a second time: what a window goes over is copied, and that would be all of it.
+-- A stream's bucket is worked out once for an event, and not once for each bucket that is held.
 WITH head AS MATERIALIZED (
     SELECT coalesce(max(h.size), 0) AS size, coalesce(max(h.last_entry_no), 0) AS last_entry_no
     FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id
+), held AS MATERIALIZED (
+    SELECT json_group_object(g.value ->> 'bucket', g.value ->> 'position') AS positions FROM json_each(:held) AS g
 ), entries AS MATERIALIZED (
     SELECT b.first_position + n.key AS position, n.value AS entry_no
     FROM aureus.ledger_batches AS b
@@ -110,10 +113,9 @@ LEFT JOIN (
               AND (:stream IS NULL OR f.stream = :stream)
               AND (:category IS NULL OR f.category = :category)
               AND (:types IS NULL OR f.type IN (SELECT t.value FROM json_each(:types) AS t))
-              AND CASE WHEN :bucket_count = 1 THEN 1 ELSE EXISTS (
-                SELECT 1 FROM json_each(:held) AS g
-                WHERE g.value ->> 'bucket' = stream_hash(f.stream) % :bucket_count
-                  AND f.position > g.value ->> 'position') END
+              AND CASE WHEN :bucket_count = 1 THEN 1 ELSE
+                f.position > (SELECT y.positions FROM held AS y)
+                  ->> CAST(stream_hash(f.stream) % :bucket_count AS TEXT) END
             ORDER BY f.position
             LIMIT :limit
         ) AS c

@@ -70,7 +70,9 @@ class HypothesisReads(Operations):
         """Return a page of hypotheses, newest first, of an agent, about a user, in a status; at most 1,000 at once.
 
         ``before`` is (created_at, hypothesis_id) of the last one of the page before. Rows that appear while paging are
-        neither doubled nor skipped.
+        neither doubled nor skipped. Each page is read along an index: that of the user, of the agent, or of all
+        hypotheses. There is none for a status, nor for an agent beside a user: that one is read on until the page is
+        full.
         """
         before_at, before_id = before or _NEWEST
         page: dict[str, Any] = {
@@ -80,12 +82,11 @@ class HypothesisReads(Operations):
             "limit": max(1, min(limit, PAGE_MAX)),
         }
         query = sql.list_hypotheses
-        if agent_id is not None:
-            query = sql.list_hypotheses_of_agent
-            page |= {"agent_id": agent_id, "user_id": user_id or ""}
-        elif user_id is not None:
+        if user_id or (user_id is not None and agent_id is None):
             query = sql.list_hypotheses_of_user
-            page |= {"user_id": user_id}
+            page |= {"user_id": user_id, "agent_id": agent_id or ""}
+        elif agent_id is not None:
+            query, page = sql.list_hypotheses_of_agent, {**page, "agent_id": agent_id}
         return (yield from fetch_all(query, Hypothesis.from_row, **page))
 
     @read

@@ -76,7 +76,10 @@ class MemoryChanging(MemoryWrites):
         _check_version(memory, expected_version)
         changed = checked(next_version(memory, operation, now, **wanted), self.policy)
         yield from keep_vectors([changed], vectors)
-        return (yield from _replace(changed, EventType.MEMORY_UPDATED, actor))
+        keeps_tags = changed.tags == memory.tags
+        return (
+            yield from _replace(changed, EventType.MEMORY_UPDATED, actor, keeps_tags=keeps_tags)
+        )
 
     @write
     def forget(
@@ -204,12 +207,17 @@ def _check_key_is_free(memory: Memory) -> Op[None]:
             )
 
 
-def _replace(memory: Memory, kind: EventType, actor: str | None) -> Op[Memory]:
+def _replace(
+    memory: Memory, kind: EventType, actor: str | None, *, keeps_tags: bool = False
+) -> Op[Memory]:
     """Write the next version of a memory that is locked."""
     yield from record(fact_of(kind, memory, actor))
     yield from index([memory])
     written = yield from last(
-        sql.replace_memory, memory_of, memories=encode_memories([memory]), now=memory.updated_at
+        sql.revise_memory if keeps_tags else sql.replace_memory,
+        memory_of,
+        memories=encode_memories([memory]),
+        now=memory.updated_at,
     )
     if written is None:
         raise Conflict(

@@ -22,6 +22,7 @@ from aureus._database.statement import (
 )
 from aureus.errors import (
     AlreadyExists,
+    Conflict,
     LimitExceeded,
     VersionConflict,
 )
@@ -182,18 +183,8 @@ class MemoryWrites(Operations):
             begins = now
         ends = held.valid_to if begins is None or not held.holds_at(begins) else begins
         superseded = next_version(held, chosen, now, superseded_by=chosen, valid_to=ends)
-        yield from record(
-            fact_of(EventType.MEMORY_SUPERSEDED, superseded, actor, supersededBy=chosen)
-        )
-        yield from index([superseded])
-        yield from fetch_all(
-            sql.replace_memory,
-            memory_of,
-            memories=encode_memories([superseded]),
-            now=superseded.updated_at,
-        )
         put = replace(memory, version=superseded.version + 1, valid_from=begins)
-        return (yield from _put(put, actor, vectors))
+        return (yield from _supersede(superseded, put, actor, vectors))
 
 
 def lock_key(memory: Memory, key: str) -> Op[dict[str, str]]:
@@ -218,6 +209,35 @@ def _put(memory: Memory, actor: str | None, vectors: Sequence[Vector] | None) ->
     written = yield from last(sql.put_memory, memory_of, memories=encode_memories([memory]))
     if written is None:
         raise _taken(memory.memory_id)
+    return written
+
+
+def _supersede(
+    ended: Memory, memory: Memory, actor: str | None, vectors: Sequence[Vector] | None
+) -> Op[Memory]:
+    """Write a memory under the key whose lock is held, and end what it held: one statement, one append."""
+    yield from record_all(
+        [
+            fact_of(EventType.MEMORY_SUPERSEDED, ended, actor, supersededBy=memory.memory_id),
+            fact_of(EventType.MEMORY_CREATED, memory, actor),
+        ]
+    )
+    yield from keep_vectors([memory], vectors)
+    yield from index([ended, memory])
+    written = yield from last(
+        sql.supersede_memory,
+        memory_of,
+        memories=encode_memories([memory]),
+        ended_id=ended.memory_id,
+        ended_version=ended.version,
+        ended_at=ended.updated_at,
+        ends_at=ended.valid_to,
+    )
+    if written is None:
+        raise Conflict(
+            f"what the key {memory.key!r} holds changed in the same moment; nothing was stored, repeat the call",
+            memory_id=ended.memory_id,
+        )
     return written
 
 

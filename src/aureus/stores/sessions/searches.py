@@ -39,6 +39,9 @@ sql = Queries("sessions")
 UNINDEXED_MAX = 10_000
 """Sessions whose states are looked through without an index."""
 
+_LAST_NAME = chr(0x10FFFF) * (ID_BYTES_MAX // 4)
+"""What no name comes after."""
+
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 
 Place = tuple[str, str]
@@ -103,7 +106,8 @@ class SearchOperations(SessionScope):
     ) -> Op[Sequence[AgentSummary]]:
         """Return a page of the agents that have sessions here, by name; at most 1,000.
 
-        ``after_agent_id`` is the last one of the page before.
+        ``after_agent_id`` is the last one of the page before. The sessions of these agents are counted one by one: a
+        page takes longer the more they have.
         """
         now = yield from current_time()
         return (
@@ -165,7 +169,7 @@ class SearchOperations(SessionScope):
         while True:
             page = {"after_agent_id": after[0], "after_session_id": after[1], "limit": size}
             if uses_index:
-                page |= {"wanted": encoded, "agent_id": agent_id}
+                page |= {"wanted": encoded, "through_agent_id": agent_id or _LAST_NAME}
             sessions = yield from fetch_all(
                 sql.find_states if uses_index else sql.list_states,
                 self._session,

@@ -64,16 +64,22 @@ class SnapshotRows(RollbackApprovals):
 
         All that is given must hold: the agent, the scope of the world state, the run and task that took it, a memory
         that it points to, a tag, and the moment, from ``since`` on and before ``until``. ``before`` is the ``cursor``
-        of the last one of the page before.
+        of the last one of the page before. Each page is read along an index: that of the memory, of the agent, of the
+        run, or of all snapshots, from ``before`` or ``until`` back to ``since``. What else is asked for has none: that
+        one is read on until the page is full.
         """
-        before_at, before_id = before or (END, "")
+        until_at = END if until is None else checked_moment(until, "until")
+        before_at, before_id = (until_at, "")
+        if before is not None:
+            before_at, before_id = min(
+                (checked_moment(before[0], "before"), before[1]), (until_at, "")
+            )
         common = {
             "task_id": task_id,
             "world_scope": world_scope,
             "tag": tag,
             "verified_only": verified_only,
             "since": BEGINNING if since is None else checked_moment(since, "since"),
-            "until": END if until is None else checked_moment(until, "until"),
             "before_at": before_at,
             "before_id": before_id,
             "limit": page_of(limit),
@@ -155,7 +161,8 @@ class SnapshotRows(RollbackApprovals):
     ) -> Op[Sequence[Rollback]]:
         """Return a page of rollbacks, newest first; at most 1,000.
 
-        ``before`` is (created_at, rollback_id) of the last one of the page before.
+        ``before`` is (created_at, rollback_id) of the last one of the page before. There is no index for
+        ``snapshot_id``: all rollbacks are read until the page is full.
         """
         before_at, before_id = before or (END, "")
         return (

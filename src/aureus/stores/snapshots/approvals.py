@@ -196,7 +196,8 @@ class RollbackApprovals(Operations):
     ) -> Op[Sequence[RollbackApproval]]:
         """Return a page of approvals, newest first; at most 1,000. One that is over keeps its status.
 
-        ``before`` is (requested_at, approval_id) of the last one of the page before.
+        ``before`` is (requested_at, approval_id) of the last one of the page before. There is no index for ``status``
+        and ``snapshot_id``: all approvals are read until the page is full.
         """
         before_at, before_id = before or (END, "")
         return (

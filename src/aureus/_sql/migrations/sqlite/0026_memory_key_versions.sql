@@ -1,0 +1,5 @@
+-- why: changing a memory without a new entry in every index of memories
+-- breaking: no
+--
+-- Nothing to do here: SQLite writes an entry only into indexes whose columns changed, and looks the version up in one
+-- step.
