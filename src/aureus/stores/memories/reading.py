@@ -35,6 +35,9 @@ PAGE_MAX = 1000
 CANDIDATES_MAX = 2000
 """Ids up to which a list looks only at what a rare criterion found: reading that many rows takes milliseconds."""
 
+HOURS_MAX = 1_000_000
+"""Hours that a list of what is recent goes back: more than a century."""
+
 _NO_MAX = 2**63 - 1
 
 
@@ -141,9 +144,11 @@ class MemoryReads(Operations):
     ) -> Op[list[Memory]]:
         """Return what happened in the last days and hours, together, newest first; 7 days unless said otherwise."""
         now = yield from current_time()
+        if not 0 <= days * 24 + hours <= HOURS_MAX:
+            raise Invalid(
+                f"days and hours lie in the past already, up to {HOURS_MAX:,} hours; give them without a sign"
+            )
         span = timedelta(days=days, hours=hours)
-        if span < timedelta(0):
-            raise Invalid("days and hours lie in the past already; give them without a sign")
         wanted = MemoryFilter.of(
             filter, {**criteria, "occurred_from": now - (span or timedelta(days=7))}
         )
