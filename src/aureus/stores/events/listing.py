@@ -22,10 +22,10 @@ from aureus.model.events import (
     EventPage,
     EventStatistics,
 )
-from aureus.stores.events.rows import as_it_is, event_of, number_of
+from aureus.stores.events.rows import as_it_is, number_of
 from aureus.stores.events.stating import wanted_of
 from aureus.stores.events.streams import NUMBER_MAX, EventStreams
-from aureus.subject_keys.opening import opened_events
+from aureus.subject_keys.opening import event_of, opened_events
 
 sql = Queries("events")
 
