@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
 from aureus._database.copying import SHARED_TABLES, TABLES
 from aureus._database.operation import Operation
+from aureus.client import Aureus
 from aureus.errors import AureusError, Invalid
+from aureus.transfer import copy_database
 from tests.contract.stage import Stage
+from tests.support.backends import settings_for
 
 NOUNS = (
     "anchors",
@@ -223,3 +227,36 @@ def test_every_store_of_a_client_is_tried(stage: Stage) -> None:
         if not name.startswith("_") and not callable(getattr(stores, name))
     }  # fmt: skip
     assert found <= set(NOUNS)
+
+
+WRONG = (5, 2.5, True, b"bytes", object(), ["a"], {"a": 1})
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_a_client_refuses_it_too(wrong: Any, tmp_path: Path) -> None:
+    settings = settings_for("sqlite://", tmp_path)
+
+    def in_transaction(tenant: Any) -> None:
+        with db.transaction(tenant=tenant):
+            raise AssertionError
+
+    with Aureus(settings=settings) as db:
+        calls: list[Callable[[], Any]] = [
+            lambda: Aureus(settings=wrong),
+            lambda: db.for_tenant(wrong),
+            lambda: in_transaction(wrong),
+            lambda: db.run_in_transaction(wrong),
+            lambda: db.run(wrong),
+            lambda: db.agent(wrong),
+            lambda: db.agent("ann", provenance=wrong),
+            lambda: db.subscription(wrong),
+            lambda: db.subscription("s", category=wrong),
+            lambda: db.subscriptions.group(wrong),
+            lambda: db.sessions.collection(wrong),
+            lambda: db.world_state.scope(wrong),
+            lambda: copy_database(wrong, settings),
+            lambda: copy_database(settings, wrong),
+        ]
+        for call in calls:
+            with pytest.raises(AureusError):
+                call()

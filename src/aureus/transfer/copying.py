@@ -189,7 +189,7 @@ class _Copying:
 
 
 def _settings_of(given: Settings | str) -> Settings:
-    return read_settings(given, None) if isinstance(given, str) else given
+    return given if isinstance(given, Settings) else read_settings(given, None)
 
 
 def _existing(settings: Settings) -> Settings:

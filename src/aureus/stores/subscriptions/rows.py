@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from aureus._database.statement import Row
@@ -37,7 +37,8 @@ def checked_name(name: str, what: str = "name") -> str:
 
 def checked_wanted(stream: str | None, category: str | None, types: Sequence[str]) -> Wanted:
     """Return filters in their one form. Raises ``Invalid`` and ``LimitExceeded``."""
-    if isinstance(types, str):
+    given: Any = types
+    if isinstance(given, str) or not isinstance(given, Collection):
         raise Invalid(f"types is {types!r}; it is a list of event types", what="types")
     if len(types) > TYPES_MAX:
         raise LimitExceeded(f"{len(types)} event types; the limit is {TYPES_MAX}", what="types")

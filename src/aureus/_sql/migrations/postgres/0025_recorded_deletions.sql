@@ -2,7 +2,8 @@
 -- breaking: no
 --
 -- As before, with statements that the server keeps a plan of. They were put together anew for each row; see 0024.
--- Ranges with their order: before a table has statistics, equality may be looked up by a wrong index, and the plan is kept.
+-- Ranges with their order: before a table has statistics, equality may be looked up by a wrong index, and the plan
+-- stays.
 
 CREATE OR REPLACE FUNCTION aureus.refuse_unrecorded_erasure() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
