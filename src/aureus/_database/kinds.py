@@ -1,8 +1,8 @@
 """Refuses arguments of the wrong kind before anything is done, by what the signature of an operation says.
 
 Type checkers hold those who use one; everybody else may pass ``actor=5``. Without this such a value was noticed deep
-inside, as whatever error came first. Kinds alone are looked at: what a value may be within its kind is for the operation
-to say. A signature is read when it is first called; from then on a call costs one to three microseconds.
+inside, as whatever error came first. Kinds alone are looked at: what a value may be within its kind is for the
+operation to say. A signature is read when it is first called; from then on a call costs one to three microseconds.
 """
 
 from __future__ import annotations

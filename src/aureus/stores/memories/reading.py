@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 from aureus._database.operation import Operations, read
 from aureus._database.statement import Op, Queries, Query, current_time, fetch_all, fetch_one
+from aureus.codec import check_text
 from aureus.errors import Invalid, NotFound
 from aureus.model.memories import (
     AsOf,
@@ -22,6 +23,7 @@ from aureus.model.memories import (
     MemoryStatistics,
     MemoryVersion,
 )
+from aureus.model.world_state import end_of_prefix
 from aureus.stores.memories.changing import why_dead
 from aureus.stores.memories.criteria import page_of, parameters_of
 from aureus.stores.memories.rows import memory_of, version_of
@@ -94,6 +96,37 @@ class MemoryReads(Operations):
                 key=key,
             )
         return memory
+
+    @read
+    def list_namespaces(
+        self,
+        agent_id: str,
+        *,
+        user_id: str | None = None,
+        prefix: str = "",
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Op[list[str]]:
+        """Return the namespaces in which keys of this agent and user hold memories, by name; at most 1,000.
+
+        Those that begin with ``prefix``; ``after`` is the last one of the page before. ``""`` is the namespace of keys
+        that were given none. Takes time for what is returned, however many memories there are.
+        """
+        check_name(agent_id, "agent_id")
+        check_text(prefix, "prefix")
+        now = yield from current_time()
+        wanted = max(1, min(limit, PAGE_MAX))
+        found = yield from fetch_all(
+            sql.list_namespaces,
+            lambda row: str(row[0]),
+            agent_id=agent_id,
+            user_id=user_id or "",
+            first_namespace=max(prefix, after or ""),
+            end_namespace=end_of_prefix(prefix),
+            limit=wanted + 1,  # the last one of the page before comes again
+            now=now,
+        )
+        return [name for name in found if after is None or name > after][:wanted]
 
     @read
     def query(
