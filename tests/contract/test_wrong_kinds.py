@@ -232,7 +232,7 @@ def test_every_store_of_a_client_is_tried(stage: Stage) -> None:
 WRONG = (5, 2.5, True, b"bytes", object(), ["a"], {"a": 1})
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda value: type(value).__name__)
 def test_a_client_refuses_it_too(wrong: Any, tmp_path: Path) -> None:
     settings = settings_for("sqlite://", tmp_path)
 

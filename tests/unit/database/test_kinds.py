@@ -88,7 +88,9 @@ ACCEPTED: list[tuple[Any, Sequence[Any], Sequence[Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("hint", "good", "bad"), ACCEPTED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("hint", "good", "bad"), ACCEPTED, ids=[str(accepted[0]) for accepted in ACCEPTED]
+)
 def test_a_type_accepts_what_is_of_it(hint: Any, good: Sequence[Any], bad: Sequence[Any]) -> None:
     kind = kind_of(hint)
     for value in good:
