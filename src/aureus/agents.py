@@ -46,6 +46,11 @@ class AgentScope:
             value = getattr(self, name)
             if value is not None:
                 check_name(value, name)
+        came_from: Any = self.provenance
+        if came_from is not None and not isinstance(came_from, Provenance):
+            raise Invalid(
+                f"provenance is {came_from!r}; it must be a Provenance", what="provenance"
+            )
 
     def holds(self, memory: Memory) -> bool:
         """Return whether a memory is this agent's own, and of its user and namespace where it has them."""

@@ -182,6 +182,12 @@ class DatabaseError(AureusError):
     code = "database_error"
 
 
+class DatabaseMissing(DatabaseError):
+    """There is no such database file, and the call makes none; ``similar`` lists what may have been meant."""
+
+    code = "database_missing"
+
+
 class DatabaseUnavailable(DatabaseError):
     """The database cannot be reached, or did not answer before the deadline."""
 

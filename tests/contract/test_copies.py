@@ -45,6 +45,7 @@ def make(
         folder = tmp_path / f"{len(made)}"
         made.append("")
         if engine == "sqlite":
+            folder.mkdir()
             return settings_for(f"sqlite:///{folder}/aureus.db", folder, **more)
         made[-1] = postgres_server.create_database(postgres_server.template(prepare_postgres))
         return settings_for(postgres_server.url(made[-1], **more), folder)

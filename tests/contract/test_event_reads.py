@@ -208,6 +208,9 @@ def test_events_are_counted_and_summed_up(
     assert another_stage("third").stores.events.statistics().first_at is None
     recent = store.list_recent(hours=0.1, limit=50)
     assert [event.payload["n"] for event in recent.events] == [29, 28, 27, 26, 25, 24]
+    for past in (-1, 1e300):
+        with pytest.raises(Invalid, match="hours"):
+            store.list_recent(hours=past)
 
 
 def test_a_tail_tells_each_event_once(stage: Stage, another_stage: Callable[[str], Stage]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -177,3 +178,36 @@ def test_a_put_never_fails_because_its_key_is_restored_at_the_same_moment(stage:
             assert store.get_by_key(key, agent_id="a") == new
             kept = store.history(old.memory_id)[0].memory
             assert (kept.superseded_by == new.memory_id) == was_restored
+
+
+def test_namespaces_are_listed_by_name_in_pages(
+    stage: Stage, another_stage: Callable[[str], Stage]
+) -> None:
+    store = stage.stores.memories
+    names = ["", "a", "a/b", "a/c", "b", "é", "\U0010fffd"]
+    for name in reversed(names):
+        for key in ("k1", "k2"):
+            store.put(key, "text", agent_id="ann", namespace=name)
+    gone = store.put("k", "text", agent_id="ann", namespace="forgotten")
+    store.forget(gone.memory_id)
+    soon = stage.backend.clock.now() + timedelta(seconds=5)
+    store.put("k", "text", agent_id="ann", namespace="expired", expires_at=soon)
+    stage.backend.clock.advance(10)
+    store.add("no key", agent_id="ann", namespace="keyless")
+    store.put("k", "text", agent_id="ann", user_id="ada", namespace="adas")
+    store.put("k", "text", agent_id="bob", namespace="bobs")
+    another_stage("other").stores.memories.put("k", "text", agent_id="ann", namespace="theirs")
+    assert list(store.list_namespaces("ann")) == names
+    assert store.list_namespaces("ann", user_id="ada") == ["adas"]
+    assert store.list_namespaces("ann", prefix="a") == ["a", "a/b", "a/c"]
+    assert store.list_namespaces("ann", prefix="a/", after="a/b") == ["a/c"]
+    assert store.list_namespaces("ann", prefix="b", after="a") == ["b"]
+    assert store.list_namespaces("ann", prefix="a", after="b") == []
+    assert store.list_namespaces("nobody") == []
+    paged: list[str] = []
+    after: str | None = None
+    while page := store.list_namespaces("ann", after=after, limit=2):
+        assert len(page) <= 2
+        paged += page
+        after = page[-1]
+    assert paged == names

@@ -153,8 +153,11 @@ def test_recent_memories_are_those_of_the_last_days(library: Stage) -> None:
     assert digits(store.recent(days=3)) == "654"
     assert digits(store.recent(days=1, hours=40, agent_id="b", limit=1)) == "6"
     assert digits(store.recent(agent_id="a")) == "3210"
-    with pytest.raises(Invalid):
-        store.recent(hours=-1)
+    for past in (-1, 1e300):
+        with pytest.raises(Invalid, match="hours"):
+            store.recent(hours=past)
+    latest = datetime.max.replace(tzinfo=UTC)
+    assert digits(store.query(after=(latest, "m"), limit=2)) == "65"
 
 
 def test_statistics_add_up(library: Stage) -> None:

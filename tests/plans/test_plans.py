@@ -14,6 +14,7 @@ from aureus._database.catalog import Catalog
 from aureus._database.statement import Query
 from aureus.clock import SystemClock
 from aureus.model.memories import MemoryFilter
+from aureus.model.world_state import end_of_prefix
 from aureus.stores.memories.criteria import page_of
 from tests.support.postgres import PostgresDatabase
 
@@ -158,6 +159,17 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
     Query("memories", "get_memory"): ({"memory_id": "m17"}, "memories_pkey"),
     Query("memories", "get_keyed_memory"): (
         {"agent_id": "a4", "user_id": "u60", "namespace": "", "key": "k60"},
+        "memories_key",
+    ),
+    Query("memories", "list_namespaces"): (
+        {
+            "agent_id": "a4",
+            "user_id": "u60",
+            "first_namespace": "",
+            "end_namespace": end_of_prefix(""),
+            "limit": 20,
+            "now": NOW,
+        },
         "memories_key",
     ),
     Query("memories", "list_newest_memories"): (PAGE, "memories_newest"),

@@ -23,7 +23,13 @@ from aureus._database.sqlite.connect import (
 from aureus._database.sqlite.options import SqliteOptions
 from aureus._database.sqlite.threads import SqliteDatabase
 from aureus.clock import SystemClock
-from aureus.errors import DatabaseBusy, DatabaseError, IntegrityFailure, MigrationError
+from aureus.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseMissing,
+    IntegrityFailure,
+    MigrationError,
+)
 from aureus.ids import RandomIds
 from tests.sqlite import program
 from tests.sqlite.gathering import start
@@ -184,8 +190,9 @@ def test_a_missing_file_in_a_folder_without_the_right_to_write_is_refused(reacha
 
 
 def test_looking_at_a_missing_file_does_not_make_it(path: Path) -> None:
-    assert opening.status(path).is_new
-    with pytest.raises(DatabaseError, match="aureus db init"):
+    with pytest.raises(DatabaseMissing, match="aureus db init"):
+        opening.status(path)
+    with pytest.raises(DatabaseMissing, match="aureus db init"):
         Opener(SqliteOptions(path, creates=False), SystemClock(), RandomIds()).writer(10**9)
     assert not path.exists()
 

@@ -35,7 +35,7 @@ from aureus._database.statement import (
     Statement,
 )
 from aureus.clock import Clock
-from aureus.errors import Invalid
+from aureus.errors import IntegrityFailure, Invalid
 from aureus.ids import Ids
 from aureus.model.events import Fact
 from aureus.model.subject_keys import SubjectKey
@@ -247,8 +247,8 @@ class Drive(Generic[R]):
             return self._advance(rows)
         try:
             return self._advance(rows)
-        except OperationBug:
-            raise
+        except (OperationBug, IntegrityFailure):
+            raise  # A stored row that cannot be read is nobody's bug.
         except Exception as error:
             # The commit has travelled with those rows: an error now would tell the caller that nothing happened.
             raise OperationBug(

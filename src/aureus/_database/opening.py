@@ -18,7 +18,12 @@ def open_database(settings: DatabaseSettings, sources: Sources) -> Database:
     if isinstance(settings.url, SqliteUrl):
         from aureus._database.sqlite.threads import SqliteDatabase
 
-        return SqliteDatabase(settings.url.path, sources, may_migrate=settings.auto_migrate)
+        return SqliteDatabase(
+            settings.url.path,
+            sources,
+            may_migrate=settings.auto_migrate,
+            creates=settings.create == "on",
+        )
     from aureus._database.postgres.opening import prepare
     from aureus._database.postgres.threads import PostgresDatabase
 
@@ -30,19 +35,29 @@ def open_async_database(settings: DatabaseSettings, sources: Sources) -> AsyncDa
     if isinstance(settings.url, SqliteUrl):
         from aureus._database.sqlite.loop import AsyncSqliteDatabase
 
-        return AsyncSqliteDatabase(settings.url.path, sources, may_migrate=settings.auto_migrate)
+        return AsyncSqliteDatabase(
+            settings.url.path,
+            sources,
+            may_migrate=settings.auto_migrate,
+            creates=settings.create == "on",
+        )
     from aureus._database.postgres.loop import AsyncPostgresDatabase
     from aureus._database.postgres.opening import prepare
 
     return AsyncPostgresDatabase(prepare(settings, settings.url), sources)
 
 
-def migrate_schema(settings: DatabaseSettings) -> tuple[str, ...]:
-    """Bring the schema up to date, also where that is not done in silence; return what was applied."""
+def migrate_schema(
+    settings: DatabaseSettings, *, creates: bool = True, makes_folders: bool = True
+) -> tuple[str, ...]:
+    """Bring the schema up to date, also where that is not done in silence; return what was applied.
+
+    Raises ``DatabaseMissing`` where a SQLite file is missing and is not to be made.
+    """
     if isinstance(settings.url, SqliteUrl):
         from aureus._database.sqlite.opening import migrate as migrate_sqlite
 
-        return migrate_sqlite(settings.url.path)
+        return migrate_sqlite(settings.url.path, creates=creates, makes_folders=makes_folders)
     from aureus._database.postgres.opening import migrate as migrate_postgres
 
     return migrate_postgres(settings, settings.url)

@@ -8,11 +8,13 @@ transaction with ``yield from``. Type checkers infer all three.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from functools import cached_property
+from types import FunctionType, MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
+from aureus._database.kinds import Kinds, check_methods
 from aureus._database.observing import Observing
 from aureus._database.statement import Op, OutsideWanted, Refused
 from aureus.errors import Conflict, SubjectKeyDestroyed
@@ -38,6 +40,11 @@ class Store:
         self._call = call
         self._operations = operations or _bare(type(self))
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let what a view does beside its operations refuse arguments of the wrong kind as they do."""
+        super().__init_subclass__(**kwargs)
+        check_methods(cls)
+
 
 class AsyncStore:
     """A view of operations that carries them out for an event loop, for one tenant."""
@@ -49,6 +56,11 @@ class AsyncStore:
         self._runner = runner
         self._call = call
         self._operations = operations or _bare(type(self))
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let what a view does beside its operations refuse arguments of the wrong kind as they do."""
+        super().__init_subclass__(**kwargs)
+        check_methods(cls)
 
 
 class Operation(Generic[P, R]):
@@ -89,6 +101,11 @@ class Operation(Generic[P, R]):
             return self._awaited(instance)
         return MethodType(self.body, instance)
 
+    @cached_property
+    def _kinds(self) -> Kinds:
+        """What callers may pass; operations that compose trust each other."""
+        return Kinds(cast(FunctionType, self.body))
+
     def _called(self, store: Store) -> Callable[P, R]:
         runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
         call = store._call  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
@@ -96,6 +113,7 @@ class Operation(Generic[P, R]):
         bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         def view(*args: P.args, **kwargs: P.kwargs) -> R:
+            self._kinds.check(args, kwargs)
             begun = call.begun(is_whole=self.is_whole)
             explain: Callable[[], Op[None]] | None = None
             while explain is None:
@@ -124,6 +142,7 @@ class Operation(Generic[P, R]):
         bare = store._operations  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
 
         async def view(*args: P.args, **kwargs: P.kwargs) -> R:
+            self._kinds.check(args, kwargs)
             begun = call.begun(is_whole=self.is_whole)
             explain: Callable[[], Op[None]] | None = None
             while explain is None:

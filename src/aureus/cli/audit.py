@@ -116,7 +116,7 @@ def mode(*, mode: str | None, as_json: bool, **flags: Any) -> None:
     `default` goes back to what the setting audit.mode says. Setting it is itself recorded, also with `off`.
     """
     actor = settings_of(flags).actor
-    with opened(flags) as client:
+    with opened(flags, creates=mode is not None) as client:
         if mode is None:
             found = client.audit.get_mode()
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aureus.cli.output import EXIT_INTEGRITY, note, plain_text, show_json
-from aureus.cli.session import announce, database_options, json_option, settings_of
+from aureus.cli.session import announce, database_options, described, json_option, settings_of
 
 if TYPE_CHECKING:
     from aureus.model.copies import TenantCopy
@@ -21,15 +21,15 @@ def db() -> None:
 @db.command()
 @database_options
 def init(**flags: Any) -> None:
-    """Create the schema; on an existing one, as migrate."""
-    _migrate(flags)
+    """Create the database file and the schema; on an existing one, as migrate."""
+    _migrate(flags, creates=True)
 
 
 @db.command()
 @database_options
 def migrate(**flags: Any) -> None:
     """Bring the schema up to date. Safe from several processes at once; repeating it changes nothing."""
-    _migrate(flags)
+    _migrate(flags, creates=False)
 
 
 @db.command()
@@ -83,12 +83,15 @@ def copy(*, target: str, tenants: tuple[str, ...], as_json: bool, **flags: Any) 
     Every tenant is one transaction there. Stop the writers first. A copy that was interrupted goes on when it is
     repeated. Exit code 5 when a ledger in the copy is not intact.
     """
+    from aureus.client.opening import read_settings
     from aureus.transfer import copy_database
 
     settings = settings_of(flags)
     announce(settings)
+    destination = read_settings(target, None)
+    note(f"to: {described(destination.database, creates=True)}")
     done = copy_database(
-        settings, target, tenants=tenants, told=None if as_json else _show_tenant_copy
+        settings, destination, tenants=tenants, told=None if as_json else _show_tenant_copy
     )
     if as_json:
         show_json(done.to_dict())
@@ -107,12 +110,12 @@ def _show_tenant_copy(done: TenantCopy) -> None:
     )
 
 
-def _migrate(flags: dict[str, Any]) -> None:
+def _migrate(flags: dict[str, Any], *, creates: bool) -> None:
     from aureus._database.opening import migrate_schema
 
     settings = settings_of(flags)
-    announce(settings)
-    applied = migrate_schema(settings.database)
+    announce(settings, creates=creates)
+    applied = migrate_schema(settings.database, creates=creates)
     for name in applied:
         click.echo(f"applied {name}")
     note(

@@ -119,7 +119,7 @@ def append(
 ) -> None:
     """Append an event to a stream; PAYLOAD is a JSON object, @FILE, or - for standard input."""
     actor = settings_of(flags).actor
-    with opened(flags) as client:
+    with opened(flags, creates=True) as client:
         event = client.events.append(
             stream,
             type_,

@@ -84,7 +84,7 @@ def add(
     details |= {name: value for name, value in given.items() if value is not None}
     words = sys.stdin.read() if text == "-" else text
     actor = settings_of(rest).actor
-    with opened(rest) as client:
+    with opened(rest, creates=True) as client:
         if key is None:
             added = client.memories.add(
                 words, agent_id=agent_id, memory_id=memory_id, actor=actor, **details

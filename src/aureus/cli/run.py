@@ -96,7 +96,7 @@ def run(
             wait=wait,
         )
 
-    raise click.exceptions.Exit(perform(flags, work, as_json=as_json))
+    raise click.exceptions.Exit(perform(flags, work, as_json=as_json, creates=True))
 
 
 @click.command()

@@ -27,7 +27,7 @@ from aureus.cli.output import (
     show_json,
     utc_now,
 )
-from aureus.cli.session import announce, settings_of
+from aureus.cli.session import announce, only_existing, settings_of
 from aureus.client import AsyncAureus
 from aureus.model.states import RunStatus, TaskStatus
 
@@ -66,10 +66,12 @@ class Terminal:
             note(f"next: aureus approve {run.run_id} {approval.key}")
 
 
-def perform(flags: Mapping[str, Any], work: Work, *, as_json: bool) -> int:
-    """Carry out work on a run, print how it ended, and return the exit code."""
+def perform(flags: Mapping[str, Any], work: Work, *, as_json: bool, creates: bool = False) -> int:
+    """Carry out work on a run, print how it ended, and return the exit code; the first run ``creates`` its database."""
     settings = settings_of(flags)
-    announce(settings)
+    if not creates:
+        settings = only_existing(settings)
+    announce(settings, creates=settings.database.create == "on")
     return asyncio.run(_perform(settings, work, as_json=as_json))
 
 
@@ -120,7 +122,7 @@ def decide_task(
 
 
 async def _once(flags: Mapping[str, Any], work: Callable[[Engine], Awaitable[Any]]) -> Any:
-    settings = settings_of(flags)
+    settings = only_existing(settings_of(flags))
     announce(settings)
     async with AsyncAureus(settings=settings) as client, client.engine() as engine:
         return await work(engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from aureus.cli.output import mark, note
 
 if TYPE_CHECKING:
     from aureus.client import Aureus
-    from aureus.config import Settings
+    from aureus.config import DatabaseSettings, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,12 +92,38 @@ def settings_of(flags: Mapping[str, Any]) -> Settings:
     return load(flags=given, environ=os.environ, directory=Path.cwd())
 
 
-def announce(settings: Settings) -> None:
-    """Say on stderr which database is meant, and what looks like a mistake in the settings; messages go there too."""
+def announce(settings: Settings, *, creates: bool = False) -> None:
+    """Say on stderr which database is meant, and what looks like a mistake in the settings; messages go there too.
+
+    With ``creates`` also whether it is made now.
+    """
     _configure_logging(settings.log.level)
     for warning in settings.warnings:
         note(f"{mark('warning', 'yellow')}: {warning}")
-    note(f"database: {settings.database.description}")
+    note(f"database: {described(settings.database, creates=creates)}")
+
+
+def described(database: DatabaseSettings, *, creates: bool) -> str:
+    """Return which database this is, and whether a command that makes a missing one makes it now."""
+    path = getattr(database.url, "path", None)
+    if not creates or path is None or path.exists():
+        return database.description
+    return f"{database.description} (made now{_folders_made(path.parent)})"
+
+
+def _folders_made(folder: Path) -> str:
+    if folder.exists():
+        return ""
+    if folder.parent.exists():
+        return ", with its folder"
+    while not folder.parent.exists():
+        folder = folder.parent
+    return f", with the folders from {folder} on"
+
+
+def only_existing(settings: Settings) -> Settings:
+    """Return the settings of a command that makes no database: a missing file is ``DatabaseMissing``."""
+    return replace(settings, database=replace(settings.database, create="off"))
 
 
 def _configure_logging(level: str) -> None:
@@ -108,11 +135,17 @@ def _configure_logging(level: str) -> None:
 
 
 @contextmanager
-def opened(flags: Mapping[str, Any]) -> Generator[Aureus]:
-    """Open the database that flags and settings name, and close it again."""
+def opened(flags: Mapping[str, Any], *, creates: bool = False) -> Generator[Aureus]:
+    """Open the database that flags and settings name, and close it again.
+
+    Only a command that may put the first thing into a database ``creates`` one: any other is about what is there, and
+    for it a missing file is a mistyped one.
+    """
     from aureus.client import Aureus
 
     settings = settings_of(flags)
-    announce(settings)
+    if not creates:
+        settings = only_existing(settings)
+    announce(settings, creates=settings.database.create == "on")
     with Aureus(settings=settings) as client:
         yield client

@@ -183,7 +183,7 @@ def adopt(*, table: str, source: str | None, collection: str, as_json: bool, **f
     from aureus.cli.session import settings_of
 
     settings = settings_of(flags)
-    with opened(flags) as client:
+    with opened(flags, creates=source is not None) as client:
         report = adopt_table(_store(client, collection), collection, settings, table, source)
     if as_json:
         show_json(report.to_dict())

@@ -68,7 +68,7 @@ def set_key(
 ) -> None:
     """Give a key a value: JSON, or text where it is none. Prints the new version."""
     actor = settings_of(flags).actor
-    with opened(flags) as client:
+    with opened(flags, creates=True) as client:
         entry = client.world_state.scope(scope).set(
             key, _value(value), expected_version=expected_version, actor=actor
         )

@@ -24,11 +24,13 @@ from aureus.client.opening import (
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
     check_tenant,
+    checked_file,
+    checked_function,
+    chosen_settings,
     healthy,
     make_keyring,
     make_sources,
     named_embedder,
-    read_settings,
     sealed,
     tries,
     unhealthy,
@@ -82,7 +84,7 @@ class AsyncAureus(AsyncStores):
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
         matter of milliseconds, done here.
         """
-        self.settings = settings or read_settings(url, tenant)
+        self.settings = chosen_settings(settings, url, tenant)
         embedder = embedder or named_embedder(self.settings)
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
@@ -177,6 +179,7 @@ class AsyncAureus(AsyncStores):
         self, work: Callable[[AsyncOpenTransaction], Awaitable[R]], *, tenant: str | None = None
     ) -> R:
         """Call a function inside a transaction, again from its start when others got in the way; at most 5 times."""
+        checked_function(work)
         for last_try in tries():
             try:
                 async with self.transaction(tenant=tenant) as transaction:
@@ -211,7 +214,7 @@ class AsyncAureus(AsyncStores):
         """Run a workflow file, or go on with the unfinished run of the same inputs; as ``Aureus.run``."""
         from aureus.execution import load_for_running
 
-        loaded, folder = load_for_running(Path(file))
+        loaded, folder = load_for_running(checked_file(file))
         async with self.engine() as engine:
             return await engine.run(loaded, inputs or {}, directory=folder, **options)
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aureus._database.catalog import Engine as Engines
 from aureus._database.database import (
@@ -39,6 +39,34 @@ TRANSACTION_TRIES_MAX = 5
 
 HEALTH_SECONDS_MAX = 5.0
 """How long ``health`` waits: whoever asks decides whether to send work here."""
+
+
+def chosen_settings(settings: Settings | None, url: str | None, tenant: str | None) -> Settings:
+    """Return the settings that a client was given, or else those of this process. Raises ``ConfigInvalid``."""
+    given: Any = settings
+    if given is None:
+        return read_settings(url, tenant)
+    if not isinstance(given, Settings):
+        raise ConfigInvalid(
+            f"settings is {given!r:.60}; it must be what `aureus.config.load` returns",
+            setting="settings",
+        )
+    return given
+
+
+def checked_function(work: Any) -> None:
+    """Raise ``Invalid`` unless this can be called with a transaction."""
+    if not callable(work):
+        raise Invalid(
+            f"work is {work!r:.60}; it must be a function that takes a transaction", what="work"
+        )
+
+
+def checked_file(file: Any) -> Path:
+    """Return the path of a workflow file. Raises ``Invalid``."""
+    if not isinstance(file, str | Path):
+        raise Invalid(f"file is {file!r:.60}; it must be the path of a workflow file", what="file")
+    return Path(file)
 
 
 def read_settings(url: str | None, tenant: str | None) -> Settings:
@@ -163,9 +191,13 @@ def unhealthy(database: Database | AsyncDatabase, error: AureusError) -> Health:
 
 def check_tenant(tenant: str) -> str:
     """Return a tenant's name; raises ``Invalid`` for an empty one."""
-    if not tenant or "\x00" in tenant:
-        raise Invalid("a tenant has a name of at least one character, without NUL", tenant=tenant)
-    return tenant
+    named: Any = tenant
+    if not isinstance(named, str) or not named or "\x00" in named:
+        raise Invalid(
+            f"tenant is {named!r}; a tenant has a name of at least one character, without NUL",
+            tenant=tenant,
+        )
+    return named
 
 
 def refuse_loop() -> None:

@@ -21,11 +21,13 @@ from aureus.client.opening import (
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
     check_tenant,
+    checked_file,
+    checked_function,
+    chosen_settings,
     healthy,
     make_keyring,
     make_sources,
     named_embedder,
-    read_settings,
     refuse_loop,
     sealed,
     tries,
@@ -78,7 +80,7 @@ class Aureus(Stores):
         raises ``Invalid``: there ``AsyncAureus`` is meant.
         """
         refuse_loop()
-        self.settings = settings or read_settings(url, tenant)
+        self.settings = chosen_settings(settings, url, tenant)
         embedder = embedder or named_embedder(self.settings)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
         self._bell = Bell(self._watch)
@@ -168,6 +170,7 @@ class Aureus(Stores):
         self, work: Callable[[OpenTransaction], R], *, tenant: str | None = None
     ) -> R:
         """Call a function inside a transaction, again from its start when others got in the way; at most 5 times."""
+        checked_function(work)
         for last_try in tries():
             try:
                 with self.transaction(tenant=tenant) as transaction:
@@ -189,7 +192,7 @@ class Aureus(Stores):
 
         from aureus.execution import InlineRunner, execution, load_for_running
 
-        loaded, folder = load_for_running(Path(file))
+        loaded, folder = load_for_running(checked_file(file))
 
         async def work() -> RunOutcome:
             async with execution(

@@ -33,6 +33,7 @@ class DatabaseSettings:
 
     url: DatabaseUrl
     direct_url: DatabaseUrl | None
+    create: Literal["on", "off"]
     schema: str
     role: str
     role_mode: Literal["auto", "separate", "single"]

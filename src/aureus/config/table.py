@@ -111,6 +111,12 @@ DATABASE: tuple[Setting, ...] = (
         aliases=_names("ARAGORA_DATA_DIR"), is_part=True,
     ),
     Setting(
+        "database.create", "choice", "on",
+        "Whether opening a SQLite file that is missing makes it, with the folders above it. With `off` that is an "
+        "error, as it always is for commands that only look or change what is there.",
+        choices=("on", "off"), synonyms=_ON_OFF,
+    ),
+    Setting(
         "database.host", "text", "localhost", "Host, or directory of the Unix socket, when no URL names one.",
         aliases=_names("DATABASE_HOST", "PGHOST"), is_part=True,
     ),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aureus._database.statement import Op, Queries, Row, Rows, fetch_all, find_subject_keys
+from aureus.codec import decode
+from aureus.model.events import Event
 from aureus.model.subject_keys import SubjectKey, Withheld
 from aureus.subject_keys.envelopes import (
     Content,
@@ -72,6 +74,35 @@ def opened_entries(rows: Rows, *, event_id: int, salt: int) -> Op[list[Row]]:
             found = keys.salt(bytes(row[salt])), content.payload, content.metadata
         answer.append((*row[:salt], *found, *row[metadata + 1 :]))
     return answer
+
+
+def event_of(row: Row, position: int | None = None) -> Event:
+    """Return the event of an opened row, which begins as those of ``opened_events``; without a payload it is redacted.
+
+    ``position`` is where it is sealed, for whoever knows.
+    """
+    event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
+    correlation_id, action, resource, outcome, leaf_hash, payload, metadata, *_ = rest
+    is_withheld = isinstance(payload, Withheld)
+    return Event(
+        event_id,
+        stream,
+        version,
+        entry_no,
+        kind,
+        {} if payload is None or is_withheld else decode(payload),
+        {} if metadata is None else decode(metadata),
+        actor,
+        occurred_at,
+        correlation_id,
+        action,
+        resource,
+        outcome,
+        bytes(leaf_hash),
+        position,
+        payload is None,
+        is_withheld,
+    )
 
 
 def list_destroyed(key_ids: Sequence[str]) -> Op[list[str]]:

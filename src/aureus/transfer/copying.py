@@ -42,28 +42,29 @@ def copy_database(
 ) -> DatabaseCopy:
     """Copy tenants into another database, all of the source when none is named.
 
-    The target's schema is made or brought up to date. Each tenant is one transaction there: all of it, or nothing.
-    A tenant that the target holds already must be the same, row by row, and is then left alone; so a copy that was
-    interrupted goes on when it is repeated. Nothing but the ledger's sealing is written to the source. What is
-    written to the source afterwards is not in the copy: stop its writers first. ``told`` is called after each tenant.
+    The source is there, or ``DatabaseMissing`` is raised. The target's file and schema are made or brought up to date;
+    the folder of a file is there, so that a mistyped one, or a disk that is not mounted, is noticed and not made. Each
+    tenant is one transaction in the target: all of it, or nothing. A tenant that the target holds already must be the
+    same, row by row, and is then left alone; so a copy that was interrupted goes on when it is repeated. Nothing but
+    the ledger's sealing is written to the source. What is written to the source afterwards is not in the copy: stop its
+    writers first. ``told`` is called after each tenant.
 
     Not copied are run logs, keys, the heads kept outside the database, and your own tables. Raises ``Invalid``,
     ``NotFound`` for a tenant that the source does not have, ``Conflict`` when the target holds other data of a tenant
     or the source is being written to, ``Forbidden``, and ``IntegrityFailure`` when the copy is not what was read.
     """
     refuse_loop()
-    read_from = _settings_of(source)
+    read_from = _existing(_settings_of(source))
     write_to = _without_detour(_settings_of(target))
     if read_from.database.description == write_to.database.description:
         raise Invalid(f"source and target are the same: {read_from.database.description}")
-    migrate_schema(write_to.database)
-    with (
-        Aureus(settings=read_from) as origin,
-        closing(open_side(read_from.database)) as left,
-        Aureus(settings=write_to) as copy,
-        closing(open_side(write_to.database)) as right,
-    ):
-        return _Copying(origin, left, copy, right, told).copy_all(tenants)
+    with Aureus(settings=read_from) as origin, closing(open_side(read_from.database)) as left:
+        migrate_schema(write_to.database, makes_folders=False)
+        with (
+            Aureus(settings=write_to) as copy,
+            closing(open_side(write_to.database)) as right,
+        ):
+            return _Copying(origin, left, copy, right, told).copy_all(tenants)
 
 
 class _Copying:
@@ -188,7 +189,12 @@ class _Copying:
 
 
 def _settings_of(given: Settings | str) -> Settings:
-    return read_settings(given, None) if isinstance(given, str) else given
+    return given if isinstance(given, Settings) else read_settings(given, None)
+
+
+def _existing(settings: Settings) -> Settings:
+    """Return a source's settings: a missing file is a mistyped one, and not made."""
+    return replace(settings, database=replace(settings.database, create="off"))
 
 
 def _without_detour(settings: Settings) -> Settings:

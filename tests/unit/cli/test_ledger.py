@@ -15,6 +15,7 @@ from aureus.client import Aureus
 from aureus.errors import (
     AlreadyExists,
     ConfigInvalid,
+    DatabaseMissing,
     HistoryRewound,
     IntegrityFailure,
     Invalid,
@@ -173,6 +174,7 @@ def test_a_proof_file_needs_no_database(shell: Shell) -> None:
     shell.say("sign", "--key-file", "key")
     assert shell.load("prove", "e-1", "-o", "proof")["position"] == 1
     assert shell.say("prove", "e-1") == (shell.folder / "proof").read_text()
+    shell.fail(NotFound, "prove", "e-9")
     (shell.folder / "aureus.db").unlink()
     offline = ("verify", "--proof", "proof")
     assert "proved: event e-1 (noted in orders/1, by unknown" in shell.say(
@@ -188,7 +190,7 @@ def test_a_proof_file_needs_no_database(shell: Shell) -> None:
     shell.fail(IntegrityFailure, *offline)
     (shell.folder / "proof").write_text("something else")
     shell.fail(Invalid, *offline)
-    shell.fail(NotFound, "prove", "e-9")
+    shell.fail(DatabaseMissing, "prove", "e-1")
 
 
 def test_an_export_needs_no_database(shell: Shell) -> None:

@@ -23,7 +23,9 @@ from psycopg.waiting import Ready, Wait
 
 from aureus._database.postgres.io import Exchange, Reply, Sent
 from aureus._database.statement import Rows
+from aureus._database.unreadable import Unreadable, unreadable
 from aureus.clock import Clock
+from aureus.errors import IntegrityFailure
 
 STATEMENTS_KEPT: Final = 256
 """Prepared statements of one connection; the one that was not used for longest gives way."""
@@ -245,7 +247,32 @@ class Pipeline:
         if not result.nfields:
             return []
         self._transformer.set_pgresult(result)
-        return self._transformer.load_rows(0, result.ntuples, tuple)
+        try:
+            return self._transformer.load_rows(0, result.ntuples, tuple)
+        except OverflowError:
+            return Unreadable(self._first_unreadable(result))
+
+    def _first_unreadable(self, result: PGresult) -> IntegrityFailure:
+        """Return the error for the first row that holds a time which is none."""
+        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
+        for row in range(result.ntuples):
+            values: list[Any] = []
+            wrong: str | None = None
+            for column, name in enumerate(names):
+                loader = self._transformer.get_loader(
+                    result.ftype(column), Format(result.fformat(column))
+                )
+                data = result.get_value(row, column)
+                try:
+                    values.append(None if data is None else loader.load(data))
+                except OverflowError:
+                    values.append(None)
+                    wrong = wrong or name
+            if wrong is not None:
+                return unreadable(names, tuple(values), wrong)
+        raise AssertionError(
+            "every time of these rows can be read"
+        )  # pragma: no cover - one was not
 
     # Prepared statements.
 

@@ -16,9 +16,10 @@ import orjson
 
 from aureus._database.drive import OperationBug
 from aureus._database.statement import Row
+from aureus._database.unreadable import unreadable
 from aureus.clock import from_micros, to_micros
 from aureus.codec import check_text
-from aureus.errors import Invalid
+from aureus.errors import IntegrityFailure, Invalid
 
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 
@@ -112,6 +113,7 @@ class Columns:
 
     def __init__(self) -> None:
         self._times: dict[str, tuple[int, ...]] = {}
+        self._names: dict[str, list[str]] = {}
 
     def times_of(self, text: str) -> tuple[int, ...] | None:
         """Return the positions of a statement's times; None while they are not known."""
@@ -128,7 +130,19 @@ class Columns:
             if name.endswith("_at") and name.isidentifier()
         )
         self._times[text] = found
+        self._names[text] = names
         return found
+
+    def unreadable(self, text: str, rows: Sequence[Row]) -> IntegrityFailure:
+        """Return the error for the first of a statement's rows that holds a time which is none."""
+        names, times = self._names[text], self._times[text]
+        for row in rows:
+            for position in times:
+                try:
+                    decode(row, (position,))
+                except (OverflowError, TypeError):
+                    return unreadable(names, row, names[position])
+        raise OperationBug("every time of these rows can be read")
 
 
 def decode(row: Row, times: tuple[int, ...]) -> Row:

@@ -18,6 +18,7 @@ from aureus._database.sqlite.codec import Columns
 from aureus._database.sqlite.connection import Connection, rest
 from aureus._database.sqlite.errors import mapped
 from aureus._database.sqlite.functions import add_functions
+from aureus._database.sqlite.missing import missing
 from aureus._database.sqlite.options import SqliteOptions
 from aureus.clock import Clock
 from aureus.errors import AureusError, DatabaseBusy, DatabaseError
@@ -55,7 +56,9 @@ class Opener:
         require_sqlite_version(apsw.sqlite_lib_version())
         path = self.options.path
         if path is not None:
-            prepare_file(path, creates=self.options.creates)
+            prepare_file(
+                path, creates=self.options.creates, makes_folders=self.options.makes_folders
+            )
         connection = self._open(path, deadline)
         try:
             if path is not None:
@@ -158,10 +161,10 @@ def _set_up(connection: Connection) -> None:
 # The file, before SQLite sees it.
 
 
-def prepare_file(path: Path, *, creates: bool) -> None:
-    """Make the file and the folders above it if they are missing. Raises ``DatabaseError``."""
+def prepare_file(path: Path, *, creates: bool, makes_folders: bool = True) -> None:
+    """Make the file and the folders above it if they are missing and may be made. Raises ``DatabaseError``."""
     try:
-        _prepare_file(path, creates=creates)
+        _prepare_file(path, creates=creates, makes_folders=makes_folders)
     except OSError as error:
         raise DatabaseError(
             f"{path} cannot be reached or made: {error.strerror or error}; check the rights of its folders, "
@@ -170,7 +173,7 @@ def prepare_file(path: Path, *, creates: bool) -> None:
         ) from error
 
 
-def _prepare_file(path: Path, *, creates: bool) -> None:
+def _prepare_file(path: Path, *, creates: bool, makes_folders: bool) -> None:
     if path.is_dir():
         raise DatabaseError(
             f"{path} is a folder; name a file in it, such as {path / 'aureus.db'}", path=str(path)
@@ -178,8 +181,11 @@ def _prepare_file(path: Path, *, creates: bool) -> None:
     if path.exists() and not path.is_file():
         raise DatabaseError(f"{path} is not a regular file; name another one", path=str(path))
     if not creates and not path.exists():
+        raise missing(path)
+    if not makes_folders and not path.parent.is_dir():
         raise DatabaseError(
-            f"there is no database {path}; `aureus db init` makes one", path=str(path)
+            f"there is no folder {path.parent} to make {path.name} in; make it first, or name another place",
+            path=str(path),
         )
     _require_local(path)
     if not path.exists():

@@ -105,7 +105,12 @@ class Connection:
         except BaseException:
             cursor.close()  # A traceback may keep it, and a statement under way keeps savepoints from ending.
             raise
-        return [decode(row, times) for row in rows] if times else rows
+        if not times:
+            return rows
+        try:
+            return [decode(row, times) for row in rows]
+        except (OverflowError, TypeError):
+            raise self._columns.unreadable(text, rows) from None
 
     def _guarded(self, action: Callable[[], T], what: str) -> T:
         try:

@@ -13,7 +13,9 @@ class SqliteOptions:
     path: Path | None
     """The database file; None keeps everything in the memory of this process, and nothing after its end."""
     creates: bool = True
-    """Whether a missing file, and the folders above it, are made."""
+    """Whether a missing file is made."""
+    makes_folders: bool = True
+    """Whether the folders above a file that is made are made too."""
     may_migrate: bool = True
     """Whether a missing or older schema is brought up to date while opening."""
     open_seconds: float = 30.0

@@ -49,9 +49,10 @@ class SqliteDatabase:
         sources: Sources,
         *,
         may_migrate: bool = True,
+        creates: bool = True,
         catalog: Catalog | None = None,
     ) -> None:
-        options = SqliteOptions(path, may_migrate=may_migrate)
+        options = SqliteOptions(path, creates=creates, may_migrate=may_migrate)
         self._options = options
         self._clock = sources.clock
         self._sources = sources

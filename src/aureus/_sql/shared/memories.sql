@@ -85,6 +85,33 @@ FROM aureus.memories
 WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND user_id = :user_id AND namespace = :namespace
   AND memory_key = :key AND memory_key <> '' AND deleted_at IS NULL AND superseded_by = '';
 
+-- name: list_namespaces :many
+-- The namespaces in which keys of an agent and user hold live memories, by name. Each step looks up the next name in
+-- memories_key, however many memories are between.
+WITH RECURSIVE found (namespace, number) AS (
+    SELECT (
+        SELECT m.namespace FROM aureus.memories AS m
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id AND m.user_id = :user_id
+          AND m.namespace >= :first_namespace AND m.namespace < :end_namespace
+          AND m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = ''
+          AND (m.expires_at IS NULL OR m.expires_at > :now)
+        ORDER BY m.namespace LIMIT 1), 1
+    UNION ALL
+    SELECT (
+        SELECT m.namespace FROM aureus.memories AS m
+        WHERE m.tenant_id = :tenant_id AND m.agent_id = :agent_id AND m.user_id = :user_id
+          AND m.namespace > f.namespace AND m.namespace < :end_namespace
+          AND m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = ''
+          AND (m.expires_at IS NULL OR m.expires_at > :now)
+        ORDER BY m.namespace LIMIT 1), f.number + 1
+    FROM found AS f
+    WHERE f.namespace IS NOT NULL AND f.number < :limit
+)
+SELECT f.namespace
+FROM found AS f
+WHERE f.namespace IS NOT NULL
+ORDER BY f.namespace;
+
 -- name: get_written_version :one
 -- The version of a memory that an operation wrote and that was replaced since.
 SELECT <<columns>>

@@ -8,7 +8,7 @@ from typing import Any
 
 from aureus._database.statement import Row
 from aureus.clock import to_micros
-from aureus.codec import check_text, decode
+from aureus.codec import check_text
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.audit import (
     SOURCE_EVENTS_MAX,
@@ -16,11 +16,10 @@ from aureus.model.audit import (
     entry_of,
 )
 from aureus.model.audit_references import REFERENCE_CHARACTERS_MAX
-from aureus.model.events import Event
 from aureus.model.leaf import LeafFields
 from aureus.model.memories import Provenance
-from aureus.model.subject_keys import Withheld
 from aureus.model.verification import SealedEntry, StoredEvent, beside
+from aureus.subject_keys.opening import event_of
 
 MODES_STREAM = "audit"
 """The stream of what happens to the trail itself; those of entries are ``audit/<actor>``."""
@@ -65,27 +64,8 @@ def check_moment(moment: Any, what: str) -> None:
 
 def audit_entry(row: Row) -> AuditEntry:
     """Return the entry that a row holds."""
-    event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
-    correlation_id, action, resource, outcome, leaf_hash, payload, metadata, *_ = rest
-    is_withheld = isinstance(payload, Withheld)
-    event = Event(
-        event_id=event_id,
-        stream=stream,
-        version=version,
-        entry_no=entry_no,
-        type=kind,
-        payload={} if payload is None or is_withheld else decode(payload),
-        metadata={} if metadata is None else decode(metadata),
-        actor=actor,
-        occurred_at=occurred_at,
-        correlation_id=correlation_id,
-        action=action,
-        resource=resource,
-        outcome=outcome,
-        leaf_hash=bytes(leaf_hash),
-        is_withheld=is_withheld,
-    )
-    return entry_of(event, is_redacted=payload is None)
+    event = event_of(row)
+    return entry_of(event, is_redacted=event.is_redacted)
 
 
 def stored_entry(row: Row) -> SealedEntry:

@@ -9,8 +9,8 @@ from aureus._database.statement import (
     fetch_all,
 )
 from aureus.model.tails import Horizon, Tail
-from aureus.stores.events.rows import as_it_is, event_of
-from aureus.subject_keys.opening import opened_events
+from aureus.stores.events.rows import as_it_is
+from aureus.subject_keys.opening import event_of, opened_events
 
 sql = Queries("events")
 

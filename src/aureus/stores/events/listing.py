@@ -22,10 +22,10 @@ from aureus.model.events import (
     EventPage,
     EventStatistics,
 )
-from aureus.stores.events.rows import as_it_is, event_of, number_of
+from aureus.stores.events.rows import as_it_is, number_of
 from aureus.stores.events.stating import wanted_of
 from aureus.stores.events.streams import NUMBER_MAX, EventStreams
-from aureus.subject_keys.opening import opened_events
+from aureus.subject_keys.opening import event_of, opened_events
 
 sql = Queries("events")
 
@@ -34,6 +34,9 @@ SCAN_MAX = 2000
 """Events of a page of a list, and those that one call looks at where no index finds exactly what is wanted: some
 milliseconds of work. The statement has this number too."""
 
+
+HOURS_MAX = 1_000_000
+"""Hours that a list of what is recent goes back: more than a century."""
 
 _FIRST_MOMENT = datetime(1, 1, 1, tzinfo=UTC)
 """Before every event."""
@@ -118,6 +121,8 @@ class EventLists(EventStreams):
     @read
     def list_recent(self, *, hours: float = 24.0, limit: int = 100) -> Op[EventPage]:
         """Return the newest events of the last hours by the clock of whoever asks, newest first."""
+        if not 0 <= hours <= HOURS_MAX:
+            raise Invalid(f"hours is {hours}; it lies between 0 and {HOURS_MAX:,}", what="hours")
         now = yield from current_time()
         return (yield from self.list(since=now - timedelta(hours=hours), limit=limit))
 

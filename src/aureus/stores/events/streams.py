@@ -8,8 +8,8 @@ from aureus.codec import check_text
 from aureus.errors import NotFound
 from aureus.model.events import STREAM_CHARACTERS_MAX, Event, StreamSummary
 from aureus.model.world_state import end_of_prefix
-from aureus.stores.events.rows import as_it_is, event_of
-from aureus.subject_keys.opening import opened_events
+from aureus.stores.events.rows import as_it_is
+from aureus.subject_keys.opening import event_of, opened_events
 
 sql = Queries("events")
 

@@ -64,8 +64,9 @@ def page_of(
     check_name(memory_id, "after")
     after_at = check_moment(moment, "after")
     if newest_first:
-        just_behind = after_at + timedelta(microseconds=1)
-        parameters["occurred_to"] = min(parameters["occurred_to"], just_behind)
+        if after_at < END:
+            just_behind = after_at + timedelta(microseconds=1)
+            parameters["occurred_to"] = min(parameters["occurred_to"], just_behind)
     else:
         parameters["occurred_from"] = max(parameters["occurred_from"], after_at)
     return {**parameters, "after_at": after_at, "after_id": memory_id}

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 from aureus._database.operation import Operations, read
 from aureus._database.statement import Op, Queries, Query, current_time, fetch_all, fetch_one
+from aureus.codec import check_text
 from aureus.errors import Invalid, NotFound
 from aureus.model.memories import (
     AsOf,
@@ -22,6 +23,7 @@ from aureus.model.memories import (
     MemoryStatistics,
     MemoryVersion,
 )
+from aureus.model.world_state import end_of_prefix
 from aureus.stores.memories.changing import why_dead
 from aureus.stores.memories.criteria import page_of, parameters_of
 from aureus.stores.memories.rows import memory_of, version_of
@@ -34,6 +36,9 @@ PAGE_MAX = 1000
 
 CANDIDATES_MAX = 2000
 """Ids up to which a list looks only at what a rare criterion found: reading that many rows takes milliseconds."""
+
+HOURS_MAX = 1_000_000
+"""Hours that a list of what is recent goes back: more than a century."""
 
 _NO_MAX = 2**63 - 1
 
@@ -93,6 +98,37 @@ class MemoryReads(Operations):
         return memory
 
     @read
+    def list_namespaces(
+        self,
+        agent_id: str,
+        *,
+        user_id: str | None = None,
+        prefix: str = "",
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Op[list[str]]:
+        """Return the namespaces in which keys of this agent and user hold memories, by name; at most 1,000.
+
+        Those that begin with ``prefix``; ``after`` is the last one of the page before. ``""`` is the namespace of keys
+        that were given none. Takes time for what is returned, however many memories there are.
+        """
+        check_name(agent_id, "agent_id")
+        check_text(prefix, "prefix")
+        now = yield from current_time()
+        wanted = max(1, min(limit, PAGE_MAX))
+        found = yield from fetch_all(
+            sql.list_namespaces,
+            lambda row: str(row[0]),
+            agent_id=agent_id,
+            user_id=user_id or "",
+            first_namespace=max(prefix, after or ""),
+            end_namespace=end_of_prefix(prefix),
+            limit=wanted + 1,  # the last one of the page before comes again
+            now=now,
+        )
+        return [name for name in found if after is None or name > after][:wanted]
+
+    @read
     def query(
         self,
         filter: MemoryFilter | None = None,  # noqa: A002 - the word that callers look for
@@ -141,9 +177,11 @@ class MemoryReads(Operations):
     ) -> Op[list[Memory]]:
         """Return what happened in the last days and hours, together, newest first; 7 days unless said otherwise."""
         now = yield from current_time()
+        if not 0 <= days * 24 + hours <= HOURS_MAX:
+            raise Invalid(
+                f"days and hours lie in the past already, up to {HOURS_MAX:,} hours; give them without a sign"
+            )
         span = timedelta(days=days, hours=hours)
-        if span < timedelta(0):
-            raise Invalid("days and hours lie in the past already; give them without a sign")
         wanted = MemoryFilter.of(
             filter, {**criteria, "occurred_from": now - (span or timedelta(days=7))}
         )

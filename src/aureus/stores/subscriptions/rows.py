@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from aureus._database.statement import Row
 from aureus.codec import check_name, decode, encode_text
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.events import STREAM_CHARACTERS_MAX, Event
-from aureus.model.subject_keys import Withheld
 from aureus.model.subscriptions import (
     BUCKETS_MAX,
     NAME_BYTES_MAX,
@@ -23,6 +22,7 @@ from aureus.model.subscriptions import (
     Tried,
     Wanted,
 )
+from aureus.subject_keys.opening import event_of
 
 _FILTER_BYTES_MAX = 4 * STREAM_CHARACTERS_MAX
 
@@ -37,7 +37,8 @@ def checked_name(name: str, what: str = "name") -> str:
 
 def checked_wanted(stream: str | None, category: str | None, types: Sequence[str]) -> Wanted:
     """Return filters in their one form. Raises ``Invalid`` and ``LimitExceeded``."""
-    if isinstance(types, str):
+    given: Any = types
+    if isinstance(given, str) or not isinstance(given, Collection):
         raise Invalid(f"types is {types!r}; it is a list of event types", what="types")
     if len(types) > TYPES_MAX:
         raise LimitExceeded(f"{len(types)} event types; the limit is {TYPES_MAX}", what="types")
@@ -143,26 +144,5 @@ def parked_of(row: Row) -> ParkedStream:
 
 
 def sealed_event_of(row: Row) -> Event:
-    """Return the event of a row of sealed entries; one whose content was erased has none."""
-    position, event_id, stream, version, entry_no, kind, actor, occurred_at, *rest = row
-    correlation_id, action, resource, outcome, leaf_hash, payload, metadata = rest
-    is_withheld = isinstance(payload, Withheld)
-    return Event(
-        event_id=event_id,
-        stream=stream,
-        version=version,
-        entry_no=entry_no,
-        type=kind,
-        payload={} if payload is None or is_withheld else decode(payload),
-        metadata={} if metadata is None else decode(metadata),
-        actor=actor,
-        occurred_at=occurred_at,
-        correlation_id=correlation_id,
-        action=action,
-        resource=resource,
-        outcome=outcome,
-        leaf_hash=bytes(leaf_hash),
-        position=position,
-        is_redacted=payload is None,
-        is_withheld=is_withheld,
-    )
+    """Return the event of a row of sealed entries, which begins with its position."""
+    return event_of(row[1:], row[0])

@@ -1,0 +1,4 @@
+-- why: erasing and pruning without planning the same statement for each row
+-- breaking: no
+--
+-- Nothing to do here: a trigger of SQLite is planned with the statement that fires it.
