@@ -296,7 +296,7 @@ def test_in_a_loop_too_writers_have_a_while_to_themselves(monkeypatch: pytest.Mo
         async def waited(_: asyncio.Event, seconds: float) -> None:
             writers.wait(seconds)
 
-        monkeypatch.setattr("aureus.upkeep.loop._waited", waited)
+        monkeypatch.setattr("aureus.upkeep.loop.waited", waited)
         upkeep = LoopUpkeep(writers.awaited, Pace(writes_due=1, rests=True), writers.clock)
         writers.note = upkeep.note
         upkeep.note("acme")

@@ -115,9 +115,7 @@ class Pipeline:
         ready: list[_Ready] = []
         try:
             for sent in statements:
-                ready += [
-                    self._converted(sent)
-                ]  # one by one: how far it came says which one is wrong
+                ready.append(self._converted(sent))  # noqa: PERF401 - how far it came is told
         except (psycopg.Error, UnicodeError) as error:
             refused = error if isinstance(error, psycopg.Error) else psycopg.DataError(str(error))
             return Reply([[] for _ in ready], refused)
@@ -270,9 +268,7 @@ class Pipeline:
                     wrong = wrong or name
             if wrong is not None:
                 return unreadable(names, tuple(values), wrong)
-        raise AssertionError(
-            "every time of these rows can be read"
-        )  # pragma: no cover - one was not
+        raise AssertionError("every time of these rows can be read")
 
     # Prepared statements.
 
