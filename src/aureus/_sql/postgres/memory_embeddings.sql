@@ -82,8 +82,11 @@ FROM (
     LIMIT :limit) AS e;
 
 -- name: nearest_embeddings :many
--- The nearest vectors, best first, by the index where it was made (the optional step memory_vectors); else no row.
+-- The nearest vectors, best first, by the index where it was made (the optional step memory_vectors); else no row. Each
+-- is looked up by itself: of a function the planner expects a thousand rows, and would read all vectors to join them.
 SELECT n.memory_id, e.text_hash, n.score, n.is_exact
 FROM aureus.nearest_embeddings(:tenant_id, :model, CAST(:vector AS bytea), CAST(:limit AS integer)) AS n
-JOIN aureus.memory_embeddings AS e
-    ON e.tenant_id = :tenant_id AND e.model = :model AND e.memory_id = n.memory_id;
+CROSS JOIN LATERAL (
+    SELECT f.text_hash FROM aureus.memory_embeddings AS f
+    WHERE f.tenant_id = :tenant_id AND f.model = :model AND f.memory_id = n.memory_id
+    LIMIT 1) AS e;
