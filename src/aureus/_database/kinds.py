@@ -145,7 +145,7 @@ def _refuse(name: str, says: str, value: Any) -> NoReturn:
     shown = repr(value)
     if len(shown) > _SHOWN_CHARACTERS_MAX:
         shown = f"{shown[:_SHOWN_CHARACTERS_MAX]}…"
-    raise Invalid(f"{name} is {shown}, a {type(value).__name__}; it must be {says}", what=name)
+    raise Invalid(f"{name} is {shown} ({type(value).__name__}); it must be {says}", what=name)
 
 
 # What a type in a signature accepts.

@@ -109,12 +109,12 @@ def test_a_refusal_says_what_is_there_and_what_must_be() -> None:
     kinds = Kinds(Shop.find)  # type: ignore[arg-type]  # a function like any
     kinds.check(("x",), {"limit": 3, "whatever": object(), "since": None})
     calls: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
-        ((5,), {}, "name is 5, a int; it must be text"),
-        (("x",), {"limit": None}, "limit is None, a NoneType; it must be a whole number"),
+        ((5,), {}, "name is 5 (int); it must be text"),
+        (("x",), {"limit": None}, "limit is None (NoneType); it must be a whole number"),
         (("x",), {"since": datetime(2026, 1, 1)}, "since is 2026-01-01 00:00:00, a time without a zone"),  # noqa: DTZ001 - the point of it
         (("x",), {"actr": "ann"}, "did you mean 'actor'?"),
         (("x",), {"zzz": 1}, "there are name, limit"),
-        (("y" * 9,), {"limit": "z" * 500}, "z…, a str"),
+        (("y" * 9,), {"limit": "z" * 500}, "z… (str)"),
     ]  # fmt: skip
     for args, kwargs, said in calls:
         with pytest.raises(Invalid) as caught:

@@ -1,8 +1,9 @@
 """The one writer of a process: who waits, and the flushes in which their operations travel.
 
-A flush is BEGIN IMMEDIATE, one savepoint for each operation in order of arrival, COMMIT; only then are the callers
-answered. Who waits for the file's lock still waits in the queue, may leave it, and is joined by others meanwhile. An
-operation that fails is undone alone. The same for threads and event loops: what differs is how a caller waits.
+A flush is BEGIN IMMEDIATE, one savepoint for each operation in order of arrival (none for a single one), COMMIT; only
+then are the callers answered. Who waits for the file's lock still waits in the queue, may leave it, and is joined by
+others meanwhile. An operation that fails is undone alone. The same for threads and event loops: what differs is how a
+caller waits.
 """
 
 from __future__ import annotations
