@@ -184,7 +184,7 @@ WITH deleted AS (
         expires_at = CAST(:gone_at AS timestamptz), operation_id = :operation_id,
         updated_at = CAST(:now AS timestamptz), deleted_at = CAST(:now AS timestamptz)
     WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id
-      AND deleted_at IS NULL AND operation_id <> :operation_id
+      AND expires_at IS DISTINCT FROM CAST(:gone_at AS timestamptz) AND operation_id <> :operation_id
       AND (CAST(:expected_version AS bigint) IS NULL OR CAST(:expected_version AS bigint) = version)
     RETURNING version
 )
