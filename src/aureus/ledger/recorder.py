@@ -111,6 +111,8 @@ class Recorder:
         def receive(rows: Rows) -> None:
             self._receive(group, entries, rows, tenant_id)
 
+        if len(entries) == 1:
+            return Companion(Statement(sql.append_event, entries.parameters_of_one), receive)
         return Companion(Statement(sql.append_events, entries.parameters), receive)
 
     def _append_together(
@@ -200,8 +202,8 @@ class Entry:
         """Return how large payload and metadata are."""
         return len(self.payload) + len(self.metadata or b"")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the entry as its statement takes it: hashes in hexadecimal, the bytes of JSON as their text."""
+    def values(self) -> dict[str, Any]:
+        """Return what is stored of the entry by the names of its columns, hashes and contents as bytes."""
         fields, stored = self.fields, self.encrypted
         salt, payload, metadata = self.salt, self.payload, self.metadata
         if stored is not None:
@@ -214,10 +216,23 @@ class Entry:
             "action": fields.action,
             "resource": fields.resource,
             "outcome": fields.outcome,
+            "commitment": self.commitment,
+            "leaf_hash": self.leaf_hash,
+            "salt": salt,
+            "payload": payload,
+            "metadata": metadata,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as a statement for many takes it: hashes in hexadecimal, the bytes of JSON as their text."""
+        values = self.values()
+        metadata = values["metadata"]
+        return {
+            **values,
             "commitment": self.commitment.hex(),
             "leaf_hash": self.leaf_hash.hex(),
-            "salt": salt.hex(),
-            "payload": payload.decode(),
+            "salt": values["salt"].hex(),
+            "payload": values["payload"].decode(),
             "metadata": None if metadata is None else metadata.decode(),
         }
 
@@ -262,6 +277,19 @@ class StreamEntries:
                 what="events",
                 bytes_max=_TEXT_BYTES_MAX,
             ).decode(),
+            "subjects": _subjects_text(self.subjects()),
+            "now": self._now,
+        }
+
+    @property
+    def parameters_of_one(self) -> dict[str, Any]:
+        """The parameters of a statement that appends exactly one entry: its values as they are stored."""
+        (entry,) = self._entries
+        stream = entry.fields.stream
+        return {
+            **entry.values(),
+            "stream": stream,
+            "category": category_of(stream),
             "subjects": _subjects_text(self.subjects()),
             "now": self._now,
         }

@@ -2,6 +2,37 @@
 -- entry numbers rise together. Entries arrive as one JSON array (aureus.ledger.recorder): hashes in hexadecimal,
 -- payload and metadata as the text of their bytes. Whom they concern comes beside them, as pairs of event and subject.
 
+-- name: append_event :many
+-- Append one fact, as append_events does many: most writes state one, and its values travel as they are.
+WITH stream AS (
+    INSERT INTO aureus.streams AS s (tenant_id, stream, category, version, created_at, updated_at)
+    SELECT :tenant_id, :stream, :category, 1, CAST(:now AS timestamptz), CAST(:now AS timestamptz)
+    WHERE current_setting('aureus.mark', true) = :mark
+    ON CONFLICT (tenant_id, stream) DO UPDATE SET version = s.version + 1, updated_at = excluded.updated_at
+    RETURNING s.version
+), numbered AS MATERIALIZED (
+    SELECT nextval('aureus.entry_no') AS entry_no, stream.version FROM stream
+), entries AS (
+    INSERT INTO aureus.events (tenant_id, entry_no, append_no, event_id, stream, version, type, actor, occurred_at,
+        correlation_id, action, resource, outcome, commitment, leaf_hash)
+    SELECT :tenant_id, n.entry_no, n.entry_no, :event_id, :stream, n.version, :type, :actor,
+        CAST(:now AS timestamptz), :correlation_id, :action, :resource, :outcome, CAST(:commitment AS bytea),
+        CAST(:leaf_hash AS bytea)
+    FROM numbered AS n
+), payloads AS (
+    INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
+    SELECT :tenant_id, n.entry_no, CAST(:salt AS bytea), CAST(:payload AS bytea), CAST(:metadata AS bytea)
+    FROM numbered AS n
+), pending AS (
+    INSERT INTO aureus.ledger_pending (tenant_id, append_no, entry_no, leaf_hash)
+    SELECT :tenant_id, n.entry_no, n.entry_no, CAST(:leaf_hash AS bytea) FROM numbered AS n
+), subjects AS (
+    INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+    SELECT :tenant_id, g.value ->> 1, n.entry_no
+    FROM numbered AS n CROSS JOIN json_array_elements(CAST(:subjects AS json)) AS g
+)
+SELECT version, entry_no, NULL, NULL FROM numbered;
+
 -- name: append_events :many
 -- Append facts to one stream, in their order, behind whatever is there; nothing, unless the write before it in the same
 -- flush has set its mark.

@@ -5,6 +5,30 @@
 -- numbered in their order, and each is looked up by its own key. Left to itself the planner takes a list for long, and
 -- begins with all events of the tenant; asked for an order, it opens a sorter, which costs more than the inserts.
 
+-- name: append_event :many
+-- Append one fact, as append_events does many: most writes state one, and its values travel as they are.
+INSERT INTO aureus.streams (tenant_id, stream, category, version, created_at, updated_at)
+VALUES (:tenant_id, :stream, :category, 1, :now, :now)
+ON CONFLICT (tenant_id, stream) DO UPDATE SET version = version + 1, updated_at = excluded.updated_at
+RETURNING version;
+INSERT INTO aureus.events (tenant_id, append_no, event_id, stream, version, type, actor, occurred_at, correlation_id,
+    action, resource, outcome, commitment, leaf_hash)
+SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events'), :event_id, :stream,
+    s.version, :type, :actor, :now, :correlation_id, :action, :resource, :outcome, :commitment, :leaf_hash
+FROM aureus.streams AS s
+WHERE s.tenant_id = :tenant_id AND s.stream = :stream;
+INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
+SELECT :tenant_id, e.entry_no, :salt, :payload, :metadata
+FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;
+INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
+SELECT :tenant_id, g.value ->> 1, e.entry_no
+FROM json_each(:subjects) AS g
+CROSS JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = :event_id;
+SELECT e.version, e.entry_no, NULL AS occurred_at, NULL AS leaf_hash
+FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;
+
 -- name: append_events :many
 -- Append facts to one stream, in their order, behind whatever is there.
 INSERT INTO aureus.streams (tenant_id, stream, category, version, created_at, updated_at)
