@@ -214,6 +214,10 @@ def _script(prefix: str, content: str) -> str:
 
 
 def _named(prefix: str, found: re.Match[str]) -> str:
+    """Return a token with the schema's name in place, also where it is the body of a function."""
+    if found["tag"] is not None:
+        quotes = f"${found['tag']}$"
+        return quotes + _script(prefix, found[0][len(quotes) : -len(quotes)]) + quotes
     if found["schema"]:
         return prefix
     if found["sequence"]:

@@ -1,0 +1,4 @@
+-- why: less work for each write; functions that find their tables in a schema of any name
+-- breaking: no
+--
+-- Nothing to do here: SQLite compiles a CHECK with the statement, and a trigger with the statement that fires it.
