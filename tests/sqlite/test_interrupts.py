@@ -23,6 +23,7 @@ from aureus._database.drive import Call
 from aureus._database.sqlite.connection import Connection
 from aureus._database.sqlite.threads import SqliteDatabase
 from aureus._database.sqlite.writer import Waiting
+from aureus._database.waker import Waker
 from aureus.errors import Conflict
 from tests.sqlite.gathering import gathering, start, waiting_count
 from tests.sqlite.notes import (
@@ -114,7 +115,7 @@ def test_an_interrupted_leader_takes_nobody_along(
         others.clear()
         for number in (1, 2):
             others_to_enter[number] = either._writer.waiting(
-                add(place * 10 + number), CALL, threading.Event()
+                add(place * 10 + number), CALL, Waker()
             )
         write: Make[Any] = add_with_fact(place * 10, f"fact {place}")
         if outcome == "commit fails":
@@ -212,7 +213,7 @@ def test_a_signal_while_waiting_takes_the_caller_out_of_the_queue(either: Sqlite
 
 def test_a_lane_whose_leader_vanished_is_taken_over_by_who_waits(either: SqliteDatabase) -> None:
     """As if a leader had been interrupted a second time while it handed the lane on."""
-    ghost = either._writer.waiting(add(1), Call("acme", timeout_seconds=-10), threading.Event())
+    ghost = either._writer.waiting(add(1), Call("acme", timeout_seconds=-10), Waker())
     assert either._writer.enter(ghost)
     assert either.write(add(2), CALL) == 2
     assert stored(either) == [2]

@@ -119,8 +119,7 @@ _STALE = "stale"
 """Marks a call whose keys at hand were refused: it asks the key store itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """For whom an operation runs, and how long it may take."""
 
     tenant_id: str

@@ -9,9 +9,8 @@ by the mode of its tenant; what an audit entry refers to is written behind its e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from aureus._database.drive import Companion, SubjectKeysByName
 from aureus._database.statement import Queries, Recorded, Rows, Statement
@@ -175,16 +174,14 @@ def audit_point(fact: Fact, mode: AuditMode) -> AuditPoint | None:
     return point if mode is AuditMode.ALL or point.is_decision else None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """What is stored beside an encrypted entry: what its salt is made from, and the envelope."""
 
     salt: bytes
     envelope: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One fact with everything that is stored and hashed for it."""
 
     fact: Fact

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from aureus._database.bell import Bell, Wake
@@ -54,7 +54,7 @@ class Patience:
 
     def handling(self, call: Call) -> Call:
         """Return a call for the transaction of a handler, whose own work takes as long as it may."""
-        return replace(call, timeout_seconds=self.handling_seconds_max + self.call_seconds)
+        return call._replace(timeout_seconds=self.handling_seconds_max + self.call_seconds)
 
     def plan(self) -> dict[str, Any]:
         """Return what plans are made with."""

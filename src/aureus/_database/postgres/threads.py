@@ -41,6 +41,7 @@ from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.plans import LET_GO, PlanAges
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row
+from aureus._database.waker import Waker
 from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
 from aureus.model.health import PoolUse
 
@@ -276,7 +277,7 @@ class _ThreadLane:
 
     def run(self, member: Waiting[R]) -> Any:
         """Bring a member through the lane and return its outcome."""
-        member.signal = threading.Event()
+        member.signal = Waker()
         with self._mutex:
             member.leads = self._lane.enter(member)
         while not member.is_settled:
@@ -292,7 +293,7 @@ class _ThreadLane:
             successor = self._lane.release(member.key)
             if successor is not None:
                 successor.leads = True
-                successor.signal.set()
+                successor.signal.wake()
 
     def _lead(self, leader: Waiting[Any]) -> None:
         """Carry out one flush, answer its members and hand the lane on, whatever happens."""
@@ -324,19 +325,17 @@ class _ThreadLane:
                 successor.leads = True
         for member in taken:
             if member is not leader:
-                member.signal.set()
+                member.signal.wake()
         if successor is not None and successor is not leader:
-            successor.signal.set()
+            successor.signal.wake()
 
     def _wait(self, member: Waiting[Any]) -> None:
         remaining = member.deadline - self._database.planner.clock.monotonic()
         try:
-            answered = member.signal.wait(timeout=max(0.0, remaining))
+            answered = member.signal.wait(max(0.0, remaining))
         except BaseException:
             self._leave(member)
             raise
-        with self._mutex:
-            member.signal.clear()
         if not answered and not member.is_settled and not member.leads:
             was_queued = self._leave(member)
             if not member.is_settled:
@@ -359,7 +358,7 @@ class _ThreadLane:
                 if successor is not None:
                     successor.leads = True
         if successor is not None:
-            successor.signal.set()
+            successor.signal.wake()
         return was_queued
 
 

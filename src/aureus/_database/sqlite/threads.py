@@ -31,6 +31,7 @@ from aureus._database.sqlite.transaction import SqliteTransaction, nested
 from aureus._database.sqlite.watching import Watching
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op
+from aureus._database.waker import Waker
 from aureus.errors import OutcomeUnknown
 from aureus.model.health import PoolUse
 
@@ -169,7 +170,7 @@ class SqliteDatabase:
     def _travel(self, make: Callable[[], Op[R]], call: Call, *, is_read: bool) -> R:
         """Bring an operation through the lane and return its result, or raise its error."""
         self._refuse_nesting()
-        member = self._writer.waiting(make, call, threading.Event(), is_read=is_read)
+        member = self._writer.waiting(make, call, Waker(), is_read=is_read)
         try:
             self._writer.enter(member)
             self._see_through(member)
@@ -205,7 +206,7 @@ class SqliteDatabase:
     def _alone(self, call: Call) -> Generator[Waiting]:
         """Wait for the lane and keep it for as long as the block lasts."""
         self._refuse_nesting()
-        member = self._writer.waiting(None, call, threading.Event())
+        member = self._writer.waiting(None, call, Waker())
         try:
             self._writer.enter(member)
             while not member.leads:
@@ -229,7 +230,7 @@ class SqliteDatabase:
     def _hand_on(self) -> None:
         head = self._writer.hand_on()
         if head is not None:
-            head.waiter.set()
+            head.waiter.wake()
 
     def _wait(self, member: Waiting) -> None:
         """Wait until the member is settled or leads. Raises ``DeadlineExceeded`` and ``DatabaseBusy``."""
@@ -298,4 +299,4 @@ class SqliteDatabase:
 
 def _wake(members: Sequence[Waiting]) -> None:
     for member in members:
-        member.waiter.set()
+        member.waiter.wake()

@@ -45,7 +45,7 @@ class Waiting(Member):
     call: Call
     deadline: float
     waiter: Any
-    """What the caller waits on: a ``threading.Event`` or an ``asyncio.Future``."""
+    """What the caller waits on: a ``Waker`` or an ``asyncio.Future``."""
     is_read: bool = False
     leads: bool = False
     """True once the lane was handed to this caller."""

@@ -13,14 +13,12 @@ ON CONFLICT (tenant_id, stream) DO UPDATE SET version = version + 1, updated_at 
 RETURNING version;
 INSERT INTO aureus.events (tenant_id, append_no, event_id, stream, version, type, actor, occurred_at, correlation_id,
     action, resource, outcome, commitment, leaf_hash)
-SELECT :tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events'), :event_id, :stream,
-    s.version, :type, :actor, :now, :correlation_id, :action, :resource, :outcome, :commitment, :leaf_hash
-FROM aureus.streams AS s
-WHERE s.tenant_id = :tenant_id AND s.stream = :stream;
+VALUES (:tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'events'), :event_id, :stream,
+    (SELECT s.version FROM aureus.streams AS s WHERE s.tenant_id = :tenant_id AND s.stream = :stream), :type, :actor,
+    :now, :correlation_id, :action, :resource, :outcome, :commitment, :leaf_hash);
 INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
-SELECT :tenant_id, e.entry_no, :salt, :payload, :metadata
-FROM aureus.events AS e
-WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;
+VALUES (:tenant_id, (SELECT e.entry_no FROM aureus.events AS e WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id),
+    :salt, :payload, :metadata);
 INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
 SELECT :tenant_id, g.value ->> 1, e.entry_no
 FROM json_each(:subjects) AS g

@@ -28,10 +28,10 @@ WHERE s.operation_id <> excluded.operation_id
   AND (:expected_version IS NULL OR :expected_version = CASE WHEN s.expires_at <= :now THEN 0 ELSE s.version END)
 RETURNING version;
 INSERT INTO aureus.session_states AS d (tenant_id, collection, agent_id, session_id, generation, state, context)
-SELECT :tenant_id, :collection, :agent_id, :session_id, s.generation, :state, coalesce(:context, '{}')
-FROM aureus.sessions AS s
-WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
-  AND s.session_id = :session_id
+VALUES (:tenant_id, :collection, :agent_id, :session_id, (
+    SELECT s.generation FROM aureus.sessions AS s
+    WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
+      AND s.session_id = :session_id), :state, coalesce(:context, '{}'))
 ON CONFLICT (tenant_id, collection, agent_id, session_id) DO UPDATE SET
     generation = excluded.generation, state = excluded.state, context = coalesce(:context, d.context);
 DELETE FROM aureus.session_facets
