@@ -140,15 +140,11 @@ JOIN aureus.memories AS m
 WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
 
 -- name: lock_memory :one
--- One memory with the promise that nobody changes it before this transaction ends; and whether an operation has written
--- one of its latest versions.
-SELECT <<columns>>, EXISTS (
-    SELECT FROM aureus.memory_versions AS v
-    WHERE v.tenant_id = m.tenant_id AND v.memory_id = m.memory_id AND v.version > m.version - 100
-      AND v.operation_id = :operation_id)
-FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id
-FOR UPDATE OF m;
+-- One memory with the promise that nobody changes it before this transaction ends.
+SELECT <<columns>>
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id = :memory_id
+FOR UPDATE;
 
 -- part: rewrite
 -- The next versions of memories; those before are kept.

@@ -113,10 +113,16 @@ WHERE f.namespace IS NOT NULL
 ORDER BY f.namespace;
 
 -- name: get_written_version :one
--- The version of a memory that an operation wrote and that was replaced since.
+-- The version that an operation wrote among the hundred that were replaced last; behind lock_memory, so that it sees
+-- those of whoever was waited for.
 SELECT <<columns>>
 FROM aureus.memory_versions
-WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND operation_id = :operation_id;
+WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND operation_id = :operation_id
+  AND version > (
+    SELECT m.version FROM aureus.memories AS m
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id) - 100
+ORDER BY version DESC
+LIMIT 1;
 
 -- name: get_state :one
 -- The version of a memory that was recorded at a moment.

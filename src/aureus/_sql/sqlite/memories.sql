@@ -135,13 +135,10 @@ CROSS JOIN aureus.memories AS m
 WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
 
 -- name: lock_memory :one
--- One memory, and whether an operation has written one of its latest versions. The one writer needs no lock.
-SELECT <<columns>>, EXISTS (
-    SELECT 1 FROM aureus.memory_versions AS v
-    WHERE v.tenant_id = m.tenant_id AND v.memory_id = m.memory_id AND v.version > m.version - 100
-      AND v.operation_id = :operation_id)
-FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id;
+-- One memory; the one writer needs no lock.
+SELECT <<columns>>
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id = :memory_id;
 
 -- part: archive
 -- Keep the versions that are replaced.
