@@ -152,7 +152,7 @@ WITH given AS MATERIALIZED (
     <<given>>
 ), archived AS (
     INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
-    SELECT tenant_id, <<columns>>, updated_at, CAST(:now AS timestamptz)
+    SELECT tenant_id, <<columns>>, updated_at, greatest(updated_at, CAST(:now AS timestamptz))
     FROM aureus.memories
     WHERE tenant_id = :tenant_id
       AND (memory_id, version) IN (SELECT g.memory_id, g.version - 1 FROM given AS g)

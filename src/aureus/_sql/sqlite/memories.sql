@@ -143,7 +143,7 @@ WHERE tenant_id = :tenant_id AND memory_id = :memory_id;
 -- part: archive
 -- Keep the versions that are replaced.
 INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
-SELECT tenant_id, <<columns>>, updated_at, :now
+SELECT tenant_id, <<columns>>, updated_at, max(updated_at, :now)
 FROM aureus.memories
 WHERE tenant_id = :tenant_id AND (memory_id, version) IN (
     SELECT g.value ->> 'memory_id', (g.value ->> 'version') - 1 FROM json_each(:memories) AS g)
