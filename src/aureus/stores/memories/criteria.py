@@ -87,8 +87,14 @@ def _check(wanted: MemoryFilter) -> None:
         if value is not None:
             check_text(value, name)
     confidence: Any = wanted.min_confidence
-    if confidence is not None and not 0 <= confidence <= 1:
+    is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
+    if confidence is not None and not (is_number and 0 <= confidence <= 1):
         raise Invalid(
             f"min_confidence is {confidence!r}; it must be a number from 0 to 1",
             what="min_confidence",
+        )
+    is_shared: Any = wanted.include_shared
+    if not isinstance(is_shared, bool):
+        raise Invalid(
+            f"include_shared is {is_shared!r}; it must be True or False", what="include_shared"
         )

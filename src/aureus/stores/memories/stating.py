@@ -209,7 +209,7 @@ def _check_provenance(provenance: Provenance | None, policy: MemoryPolicy) -> No
         return
     for part in fields(provenance):
         value = getattr(provenance, part.name)
-        if isinstance(value, str):
+        if value is not None and part.name != "occurred_at":
             check_name(value, f"provenance.{part.name}")
 
 
