@@ -7,7 +7,7 @@ from typing import Any
 
 from aureus.codec import check_text, encode_text
 from aureus.errors import Invalid
-from aureus.model.memories import MemoryFilter
+from aureus.model.memories import Memory, MemoryFilter
 from aureus.stores.memories.stating import check_list, check_moment, check_name
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -48,6 +48,22 @@ def parameters_of(wanted: MemoryFilter) -> dict[str, Any]:
         "created_to": _moment(wanted.created_to, END),
         "valid_at": None if wanted.valid_at is None else check_moment(wanted.valid_at, "valid_at"),
     }
+
+
+def may_see(wanted: MemoryFilter, memory: Memory) -> bool:
+    """Return whether a memory is of those whom a filter speaks of: the part ``who`` in memories.sql, and namespace.
+
+    For what comes along with a hit: around what another agent shares lies what it does not share.
+    """
+    user_id = memory.user_id or ""
+    if wanted.namespace is not None and memory.namespace != wanted.namespace:
+        return False
+    is_own = wanted.agent_id in {None, memory.agent_id} and wanted.user_id in {None, user_id}
+    return is_own or (
+        wanted.include_shared
+        and memory.is_shared
+        and (wanted.user_id is None or user_id in {"", wanted.user_id})
+    )
 
 
 def page_of(
