@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,3 +161,31 @@ def test_the_run_and_task_at_hand_are_those_of_the_call_or_of_the_process(tmp_pa
         assert provenance_at_hand(told) == Provenance(run_id="r2", task_id="t2", step_id="3")
     finally:
         CURRENT_CALL.reset(token)
+
+
+def test_what_lies_around_a_shared_memory_is_shown_only_as_far_as_it_is_shared(
+    stage: Stage,
+) -> None:
+    """With neighbours an agent was shown what another one keeps to itself."""
+    memories = stage.stores.memories
+    for number, is_shared in enumerate([False, True, True, False]):
+        memories.add(
+            f"tea {number}",
+            agent_id="other",
+            session_id="s",
+            is_shared=is_shared,
+            memory_id=f"m{number}",
+        )
+    memories.add("tea of mine", agent_id="mine", session_id="t", memory_id="own")
+    memories.add("unshared", agent_id="mine", session_id="t", memory_id="behind")
+
+    def around(hits: Any) -> dict[str, list[str]]:
+        return {
+            hit.memory.memory_id: [one.memory_id for one in (*hit.before, *hit.after)]
+            for hit in hits
+        }
+
+    found = stage.stores.agent("mine").recall("tea", neighbours=2).hits
+    assert around(found) == {"m1": ["m2"], "m2": ["m1"], "own": ["behind"]}
+    whole = memories.recall("tea", agent_id="other", neighbours=2).hits
+    assert around(whole)["m1"] == ["m0", "m2", "m3"]

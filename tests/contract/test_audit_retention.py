@@ -179,3 +179,49 @@ def test_erasing_a_person_takes_what_entries_refer_to_with_them(stage: Stage, au
     assert audit.verify_all().is_intact
     found = audit.verify_entry(entry.event_id)
     assert (found.is_intact, found.is_redacted) == (True, True)
+
+
+def test_snapshots_are_verified_and_gone_back_to_whatever_was_pruned(
+    stage: Stage, audit: Any
+) -> None:
+    """Where the trail records everything, what vouches for a snapshot is an entry of it, too."""
+    audit.set_mode("all", actor="root")
+    stores = stage.stores
+    stores.world_state.set("k", 1)
+    stores.memories.add("likes tea", agent_id="planner", memory_id="m")
+    stores.snapshots.create("planner", world_scope="default", snapshot_id="s")
+    stores.world_state.set("k", 2)
+    stores.memories.forget("m")
+    stage.backend.clock.advance(3600)
+    seal(stage)
+    assert audit.prune(stage.backend.clock.now(), actor="root").pruned_count
+    assert stores.snapshots.verify("s").is_intact
+    stores.snapshots.restore("s")
+    assert (stores.world_state.get("k").value, stores.memories.get("m").version) == (1, 3)
+
+
+def test_what_was_pruned_is_not_guessed_when_an_earlier_moment_is_asked_for(
+    stage: Stage, audit: Any
+) -> None:
+    """What was forgotten and purged in front of the moment came back: nothing told of it any more."""
+    clock, stores = stage.backend.clock, stage.stores
+    for memory_id in ("stays", "forgotten", "purged"):
+        stores.memories.add("likes tea", agent_id="planner", memory_id=memory_id)
+    stores.memories.add("likes tea", agent_id="other", memory_id="of-another")
+    seal(stage)
+    before = clock.now()
+    clock.advance(1)
+    stores.memories.forget("forgotten")
+    stores.memories.purge("purged")
+    seal(stage)
+    after = clock.now()
+    clock.advance(1)
+    assert audit.prune(clock.now(), actor="root").pruned_count == 2
+    snapshots = stores.snapshots
+    with pytest.raises(Invalid, match="retention of the audit trail"):
+        snapshots.reconstruct("planner", moment=after)
+    made = snapshots.reconstruct("planner", moment=before)
+    assert [part.name for part in snapshots.list_parts(made.snapshot_id)] == [
+        "forgotten", "purged", "stays",
+    ]  # fmt: skip
+    assert snapshots.reconstruct("other", moment=after).memory_count == 1

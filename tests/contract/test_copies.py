@@ -48,7 +48,8 @@ def make(
             folder.mkdir()
             return settings_for(f"sqlite:///{folder}/aureus.db", folder, **more)
         made[-1] = postgres_server.create_database(postgres_server.template(prepare_postgres))
-        return settings_for(postgres_server.url(made[-1], **more), folder)
+        user = {name: more.pop(name) for name in ("user",) if name in more}
+        return settings_for(postgres_server.url(made[-1], **user), folder, **more)
 
     yield new
     for name in filter(None, made):
@@ -207,6 +208,28 @@ def test_one_tenant_moves_alone_without_the_anchor_log(
     with closing(open_side(target.database)) as side:
         assert side.tenants() == ["globex"]
     assert Stage(open_at(target), "globex").stores.anchors.get_head().size == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_tenant_of_whom_no_entry_tells_is_copied_too(
+    engine: str, make: Make, open_at: Any
+) -> None:
+    """Where routine writes are no events, sessions and keys were all left behind, and nothing said so."""
+    source, target = make(engine, **{"events.routine": "off"}), make("sqlite")
+    backend = open_at(source)
+    mine = source.tenant
+    for tenant_id in (mine, "another"):
+        backend.tenant(tenant_id).sessions.save("a", "s", {"of": tenant_id})
+    assert backend.tenant(mine).ledger.get_head() is None
+    named = ["another"] if engine == "postgres" else []
+    copied = [one.tenant_id for one in copy_database(source, target).tenants]
+    copied += [
+        one.tenant_id for one in copy_database(source, target, tenants=named).tenants if named
+    ]
+    assert sorted(copied) == sorted([mine, "another"])
+    for tenant_id in (mine, "another"):
+        found = open_at(target).tenant(tenant_id).sessions.load("a", "s")
+        assert found.state == {"of": tenant_id}
 
 
 def test_numbers_of_two_tenants_that_meet_in_one_file_are_a_conflict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from aureus.errors import AlreadyExists, Conflict
 from aureus.model.states import RunStatus
 from aureus.model.tasks import TaskKey
 from aureus.stores.idempotency_keys import Replay
-from tests.contract.stage import Stage, finished
+from tests.contract.stage import Stage, begun, finished
 
 READ = TaskKey("", "read")
 
@@ -84,3 +85,22 @@ def test_another_tenants_key_is_another_key(stage: Stage, another_stage: object)
     other.start("r1")
     assert reserve(stage, "r1") is None
     assert reserve(other, "r1") is None
+
+
+def test_work_of_a_run_that_was_erased_is_neither_replayed_nor_done_again(stage: Stage) -> None:
+    """A later run was given nothing as its result; and hashes of the inputs stayed, by which they may be guessed."""
+    first = stage.start("r1", changes=[replace(begun("read"), idempotency_key="k")]).run
+    assert reserve(stage, "r1") is None
+    stage.advance(
+        first, status=RunStatus.CANCELLED, keeps_lease=False, changes=[finished("read", '{"n":0}')]
+    )
+    report = stage.stores.erasure.erase("ada", reason="request 17", runs=["r1"])
+    assert report.removed["idempotency_keys"] == 1
+    assert stage.stores.tasks.get("r1", READ).idempotency_key is None
+    with stage.backend.transaction("acme") as tx:
+        table = stage.table("idempotency_keys")
+        assert tx.execute(f"SELECT input_hash FROM {table}") == [("",)]
+    stage.start("r2")
+    with pytest.raises(AlreadyExists, match="was erased"):
+        reserve(stage, "r2")
+    assert stage.stores.erasure.erase("ada", reason="request 17", runs=["r1"]).is_empty

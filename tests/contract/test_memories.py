@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from aureus.errors import AlreadyExists, Invalid, LimitExceeded, NotFound, VersionConflict
-from aureus.model.memories import Memory, MemoryTier, NewMemory, Provenance
+from aureus.model.memories import AsOf, Memory, MemoryTier, NewMemory, Provenance
+from aureus.stores.memories.criteria import BEGINNING, END
 from aureus.stores.memories.facts import fingerprint_of
 from tests.contract.stage import Stage
 
@@ -22,6 +23,19 @@ def add(stage: Stage, text: str = "likes tea", **more: Any) -> Memory:
     """Add a memory of the planner."""
     found: Memory = stage.stores.memories.add(text, **{"agent_id": "planner", **more})
     return found
+
+
+def test_moments_at_the_ends_of_the_calendar_come_back_to_the_microsecond(stage: Stage) -> None:
+    """PostgreSQL reckoned them with 53 bits: the last one became the year 10000, and no list could be read."""
+    ends = [BEGINNING, datetime(2255, 6, 5, 23, 47, 34, 740993, UTC), END]
+    store = stage.stores.memories
+    for number, end in enumerate(ends):
+        memory_id = f"m{number}"
+        added = add(stage, memory_id=memory_id, valid_from=end, valid_to=end)
+        assert (added.valid_from, added.valid_to) == (end, end)
+        assert store.get(memory_id) == added
+        store.update(memory_id, expires_at=END)
+    assert len(store.query(as_of=AsOf(recorded=stage.backend.clock.now()))) == 3
 
 
 def events_of(stage: Stage, memory: Memory) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from aureus.errors import LimitExceeded
+from aureus.errors import Invalid, LimitExceeded
 from aureus.model.memories import Memory, MemoryTier, NewMemory
 from aureus.model.retention import RetentionAction, RetentionPolicy, TierRule
 from tests.contract.stage import Stage
@@ -73,6 +73,32 @@ def test_retention_moves_what_is_old_and_unused(stage: Stage) -> None:
     assert store.find("unused") is None
     kinds = {event.type for event in stage.stores.events.read_stream("memories/a")}
     assert kinds == {"memory_created", "memory_updated", "memory_moved", "memory_deleted"}
+
+
+def test_a_summary_that_says_nothing_is_refused_and_nothing_is_lost(stage: Stage) -> None:
+    """It was stored, and the memory could not be changed any more."""
+    store = stage.stores.memories
+    store.add("short", agent_id="a", memory_id="m")
+    rules = RetentionPolicy({MemoryTier.HOT: TierRule(timedelta(0), 0, 0.5)})
+    for summary in ("", " ", "nul \x00"):
+        with pytest.raises(Invalid, match="summary of memory m"):
+            store.retain(rules, summarize=lambda *_, said=summary: said)
+    assert (store.get("m").text, store.get("m").tier.value) == ("short", "hot")
+    assert store.retain(rules, summarize=lambda *_: "s") == 1
+    assert store.get("m").text == "s"
+
+
+def test_intervals_of_versions_are_not_turned_round_by_a_clock_that_went_back(stage: Stage) -> None:
+    clock, store = stage.backend.clock, stage.stores.memories
+    clock.advance(10)
+    began = clock.now()
+    store.add("x", agent_id="a", memory_id="m")
+    clock.advance(-5)
+    assert store.clear("a") == 1
+    assert [(one.recorded_from, one.recorded_to) for one in store.history("m")] == [
+        (began, None),
+        (began, began),
+    ]
 
 
 def test_a_batch_has_a_largest_size(stage: Stage) -> None:

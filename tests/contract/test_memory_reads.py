@@ -147,6 +147,38 @@ def test_what_has_expired_is_in_no_read(library: Stage) -> None:
     )
 
 
+def test_what_has_expired_is_not_found_by_what_held_either(stage: Stage) -> None:
+    """A list as of a moment left it out, and the read of the one memory did not."""
+    clock, store = stage.backend.clock, stage.stores.memories
+    soon = clock.now() + timedelta(seconds=10)
+    memory = store.add("soon over", agent_id="a", expires_at=soon)
+    clock.advance(10)
+    for at in (AsOf(valid=START), AsOf(recorded=soon, valid=START)):
+        assert store.query(as_of=at) == []
+        assert store.find(memory.memory_id, as_of=at) is None
+    before = AsOf(recorded=soon - timedelta(microseconds=1), valid=START)
+    assert store.query(as_of=before) == [store.get(memory.memory_id, as_of=before)]
+
+
+def test_what_an_agent_shares_itself_is_listed_as_it_is_counted_and_found(stage: Stage) -> None:
+    """The walk along the index of what is shared passed over the agent's own that belong to no user."""
+    store = stage.stores.memories
+    store.add("tea", agent_id="a", memory_id="m0", is_shared=True, tags=["x"])
+    store.add("tea", agent_id="a", memory_id="m1", user_id="u")
+    store.add("tea", agent_id="a", memory_id="m2")
+    store.add("tea", agent_id="a", memory_id="m3", user_id="v", is_shared=True)
+    wanted: dict[str, Any] = {"agent_id": "a", "user_id": "u", "include_shared": True}
+    assert digits(store.query(newest_first=False, **wanted)) == "01"
+    assert digits(store.query(**wanted)) == "10"
+    assert store.count(**wanted) == 2
+    assert digits(store.query(tags=["x"], **wanted)) == "0"
+    assert sorted(hit.memory.memory_id for hit in store.recall("tea", **wanted).hits) == [
+        "m0",
+        "m1",
+    ]
+    assert digits(store.query(as_of=AsOf(recorded=START), **wanted)) == "10"
+
+
 def test_recent_memories_are_those_of_the_last_days(library: Stage) -> None:
     library.backend.clock.advance(6.5 * 86_400)
     store = library.stores.memories

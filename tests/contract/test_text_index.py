@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -204,3 +205,31 @@ def test_nothing_is_left_of_the_dead_where_that_is_asked_for(stage: Stage) -> No
     with stage.backend.transaction("acme") as tx:
         assert tx.execute(terms) == [("tide",)]
     assert [one.target_id for one in index.find(["tide", "secret"])] == ["d2"]
+
+
+def test_numbers_of_documents_may_rise_beyond_32_bits(stage: Stage) -> None:
+    """Documents behind the 4,294,967,296th were taken for the first ones, and with wrong scores."""
+    memories = stage.stores.memories
+
+    def write(first: int) -> None:
+        for number in range(first, first + 5):
+            text = "cats " + "nice " * number
+            memories.add(text, agent_id="a", memory_id=f"m{number}", tags=[f"t{number % 2}"])
+
+    def found(**criteria: Any) -> list[tuple[str, float]]:
+        hits = memories.recall("cats nice", limit=100, **criteria).hits
+        return [(hit.memory.memory_id, hit.score) for hit in hits]
+
+    write(0)
+    memories.index()
+    with stage.backend.transaction(stage.tenant) as tx:
+        tx.execute(f"UPDATE {stage.table('text_indexes')} SET next_document_no = {2**32 - 2}")
+    write(5)
+    pending = found()
+    memories.index()
+    assert found() == pending
+    assert sorted(memory_id for memory_id, _ in pending) == sorted(f"m{n}" for n in range(10))
+    memories.update("m7", text="dogs")
+    assert "m7" not in dict(found())
+    memories.index(drops_dead=True)
+    assert sorted(dict(found(tags=["t1"]))) == ["m1", "m3", "m5", "m9"]

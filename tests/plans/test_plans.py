@@ -341,6 +341,10 @@ HOT: dict[Query, tuple[dict[str, Any], str]] = {
         {"scope": "w", "after_key": "", "first_key": "k17", "end_key": "k18", "limit": 20},
         "world_state_pkey",
     ),
+    Query("world_state", "list_world_state_keys"): (
+        {"scope": "w", "after_key": "", "first_key": "k17", "end_key": "k18", "limit": 20},
+        "world_state_pkey",
+    ),
     Query("world_state", "set_world_state"): (
         {
             "scope": "w", "key": "k17", "value": "1", "expected_version": 2, "operation_id": "new", "now": NOW,

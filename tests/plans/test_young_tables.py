@@ -30,7 +30,7 @@ YOUNG: dict[Query, dict[str, Any]] = {
     Query("tasks", "list_tasks"): {"run_id": "r17"},
     Query("events", "get_event"): {"event_id": "e17"},
     Query("memories", "get_memory"): {"memory_id": "m17"},
-    Query("memories", "lock_memory"): {"memory_id": "m17", "operation_id": "o"},
+    Query("memories", "lock_memory"): {"memory_id": "m17"},
     Query("memories", "get_state"): {"memory_id": "m17", "recorded_at": NOW},
     Query("memories", "list_versions"): {"memory_id": "m17", "before_version": 9, "limit": 20},
     Query("memories", "get_written_version"): {"memory_id": "m17", "operation_id": "o"},

@@ -52,6 +52,10 @@ class Reader(Protocol):
         """Yield the rows of a table, `PAGE_ROWS` at a time."""
         ...
 
+    def has_rows(self) -> bool:
+        """Return whether there is anything of the tenant."""
+        ...
+
     def unsealed_count(self) -> int:
         """Return how many entries have no position yet."""
         ...
@@ -78,7 +82,10 @@ class Side(Protocol):
         ...
 
     def tenants(self) -> list[str]:
-        """Return the tenants whose ledger has begun, in the order of their names."""
+        """Return the tenants that can be seen together, in the order of their names: those whose ledger has begun.
+
+        A SQLite file shows the others too, which wrote nothing that the ledger tells of.
+        """
         ...
 
     def reading(self, tenant_id: str | None, /) -> AbstractContextManager[Reader]:

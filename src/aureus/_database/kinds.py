@@ -129,6 +129,14 @@ def checking(method: FunctionType) -> Callable[..., Any]:
     return called
 
 
+def check_record(record: Any) -> None:
+    """Raise ``Invalid`` for the first field of a record that is of the wrong kind: whoever makes one is not held."""
+    for name, (quick, accepts, says) in _kinds_of_fields(cast(Any, type(record))).items():
+        value = getattr(record, name)
+        if type(value) not in quick and not accepts(value):
+            _refuse(name, says, value)
+
+
 def check_methods(cls: type[Any]) -> None:
     """Let every public method that a class defines refuse arguments of the wrong kind."""
     for name, method in list(vars(cls).items()):

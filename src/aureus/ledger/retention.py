@@ -1,8 +1,9 @@
 """Retention of the audit trail: the payloads of its oldest sealed entries go, on record, and every proof still holds.
 
 What may go is a prefix: the audit entries before a position, all of them older than a time, and none beyond the
-newest signed head where there is one. Their rows, hashes and places in the tree stay. Records of erasures are kept as
-they are, since verification reads them; events that are no audit entries belong to what they tell about.
+newest signed head where there is one. Their rows, hashes and places in the tree stay. Records of erasures and what
+vouches for snapshots are kept as they are, since verifying reads them; events that are no audit entries belong to what
+they tell about.
 """
 
 from __future__ import annotations
@@ -35,8 +36,13 @@ sql = Queries("audit")
 ledger_sql = Queries("ledger")
 proof_sql = Queries("proofs")
 
-_KEPT_TYPES = RESERVED_TYPES | {EventType.AUDIT_MODE_SET, EventType.LEDGER_RESTORED}
-"""What is never pruned: records of erasures, and what tells when the trail and the ledger themselves were changed."""
+_KEPT_TYPES = RESERVED_TYPES | {
+    EventType.AUDIT_MODE_SET,
+    EventType.LEDGER_RESTORED,
+    EventType.STATE_SNAPSHOT,
+}
+"""What is never pruned: records of erasures, what tells when the trail and the ledger themselves were changed, and what
+vouches for snapshots: without it each of them would seem to have been edited, and nobody could go back to it."""
 
 LOOK_MAX = 2000
 """Positions that one batch looks at; at most ``stores.erasures.ENTRIES_MAX`` payloads of them go."""

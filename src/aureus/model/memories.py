@@ -305,7 +305,7 @@ class MemoryFilter:
     valid_at: datetime | None = None
     """Only what holds at this moment, as now recorded."""
     include_shared: bool = False
-    """With an agent: also what other agents share, of the same user or of none."""
+    """With an agent: also what is shared, by others or by itself, of the same user or of none."""
 
     @classmethod
     def of(cls, given: MemoryFilter | None, criteria: MemoryCriteria) -> MemoryFilter:

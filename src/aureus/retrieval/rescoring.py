@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aureus._database.statement import Op, Queries, Row, fetch_all
 from aureus.codec import decode
+from aureus.retrieval.segments import Places
 
 if TYPE_CHECKING:
     from aureus.retrieval.ranking import Ranking
@@ -28,9 +29,10 @@ RESCORED_FIRST = 48
 class Best:
     """The documents of a search, best first, by all their terms."""
 
-    def __init__(self, space: str, ranking: Ranking) -> None:
+    def __init__(self, space: str, ranking: Ranking, places: Places) -> None:
         self._space = space
         self._ranking = ranking
+        self._places = places
         self._partial: Sequence[tuple[float, int]] = ()
         self._taken = 0
         self._left_out_max = 0.0
@@ -49,33 +51,38 @@ class Best:
         return known + self._left_out_max
 
     def best(self, count: int) -> Op[list[tuple[float, int]]]:
-        """Return the score and number of the best documents, best first."""
+        """Return the score and place of the best documents, best first."""
         found = self._ranking.best(count)
         while self._left_out_max:
             lowest = found[-1][0] if len(found) == count else 0.0
-            numbers = self._numbers_above(lowest)
-            if not numbers:
+            following = self._following(lowest)
+            if not following:
                 break
-            yield from score_documents(self._space, self._ranking, numbers)
-            self._taken += len(numbers)
+            yield from score_documents(self._space, self._ranking, self._places, following)
+            self._taken += len(following)
             found = self._ranking.best(count)
         return found
 
-    def _numbers_above(self, lowest: float) -> list[int]:
+    def _following(self, lowest: float) -> list[int]:
         """Return the next documents that may score more than this, a few at first."""
         end = RESCORED_MAX if self._taken else RESCORED_FIRST
         return [
-            number
-            for score, number in self._partial[self._taken : end]
+            place
+            for score, place in self._partial[self._taken : end]
             if score + self._left_out_max > lowest
         ]
 
 
-def score_documents(space: str, ranking: Ranking, numbers: Sequence[int]) -> Op[None]:
-    """Read documents and let a ranking score them by their own terms."""
-    if not numbers:
+def score_documents(
+    space: str, ranking: Ranking, places: Places, wanted: Sequence[int]
+) -> Op[None]:
+    """Read the documents at some places and let a ranking score them by their own terms."""
+    if not wanted:
         return
+    by_number = {places.number_at(place): place for place in wanted}
     rows: list[Row] = yield from fetch_all(
-        sql.list_documents, tuple, space=space, document_nos=numbers, with_terms=True
+        sql.list_documents, tuple, space=space, document_nos=list(by_number), with_terms=True
     )
-    ranking.add_documents([(number, decode(packed), length) for number, _, length, packed in rows])
+    ranking.add_documents(
+        [(by_number[number], decode(packed), length) for number, _, length, packed in rows]
+    )

@@ -12,7 +12,7 @@ suffice, the result says by how much it may err.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from aureus.codec import decode, encode_made
 from aureus.retrieval import bm25
 from aureus.retrieval.conditions import Condition
 from aureus.retrieval.rescoring import Best, score_documents
-from aureus.retrieval.segments import SegmentRange
+from aureus.retrieval.segments import Places, SegmentRange
 
 if TYPE_CHECKING:
     from aureus.retrieval.ranking import Ranking, Scorer, SegmentPostings
@@ -72,12 +72,14 @@ class Search:
         self,
         space: str,
         best: Best,
+        places: Places,
         pending: Mapping[int, str],
         *,
         is_complete: bool,
     ) -> None:
         self._space = space
         self._best = best
+        self._places = places
         self._pending = pending
         self._given = 0
         self.is_complete = is_complete
@@ -99,19 +101,23 @@ class Search:
             if not best:
                 return []
             self._given += len(best)
-            numbers = [number for _, number in best if number not in self._pending]
+            by_number = {
+                self._places.number_at(place): place
+                for _, place in best
+                if place not in self._pending
+            }
             targets = dict(self._pending)
-            if numbers:
+            if by_number:
                 rows: list[Row] = yield from fetch_all(
                     sql.list_documents,
                     tuple,
                     space=self._space,
-                    document_nos=numbers,
+                    document_nos=list(by_number),
                     with_terms=False,
                 )
-                targets |= {row[0]: row[1] for row in rows}
+                targets |= {by_number[row[0]]: row[1] for row in rows}
             candidates = [
-                Candidate(targets[number], score) for score, number in best if number in targets
+                Candidate(targets[place], score) for score, place in best if place in targets
             ]
         return candidates
 
@@ -169,7 +175,6 @@ class _Reading:
     ) -> None:
         self._space = space
         self._pending = pending
-        self._outdated = outdated
         self._pending_count = pending_count
         self._condition = condition
         self._segments: dict[int, SegmentRange] = {}
@@ -180,9 +185,16 @@ class _Reading:
         self._identities: dict[int, str] = {}
         from aureus.retrieval.postings import apart  # numpy is loaded with the first search
 
-        for number, identity, first_no, span, documents, length, term, count, peaks, packed in rows:
+        covered = dict.fromkeys(
+            (row[2], row[3]) for row in rows
+        )  # each living segment, in their order
+        self._places = Places(list(covered))
+        self._outdated = self._placed(outdated)
+        end = 0
+        for number, identity, _, span, documents, length, term, count, peaks, packed in rows:
             if number not in self._segments:
-                self._segments[number] = SegmentRange(first_no, span, documents, length)
+                self._segments[number] = SegmentRange(end, span, documents, length)
+                end += span
                 self._identities[number] = identity
                 self._rows[number] = {}
                 self._peaks[number] = {}
@@ -201,7 +213,7 @@ class _Reading:
 
         scorer = self._scorer(terms)
         ranking = Ranking(scorer, self._condition)
-        best = Best(self._space, ranking)
+        best = Best(self._space, ranking, self._places)
         few = self._few()
         if target_ids is not None:
             yield from self._add_targets(ranking, target_ids)
@@ -215,12 +227,11 @@ class _Reading:
             scored.add_segments(self._postings(), self._outdated)
             if left_out:
                 best.rescore(scored, self._bound(scorer, left_out))
-        first_free = max((one.end_no for one in self._segments.values()), default=0)
-        pending = list(enumerate(self._pending, first_free))
-        ranking.add_documents([(number, counts, length) for number, (_, length, counts) in pending])
-        named = {number: entry[0] for number, entry in pending}
+        pending = list(enumerate(self._pending, self._places.end))
+        ranking.add_documents([(place, counts, length) for place, (_, length, counts) in pending])
+        named = {place: entry[0] for place, entry in pending}
         is_complete = self._pending_count <= PENDING_MAX
-        return Search(self._space, best, named, is_complete=is_complete)
+        return Search(self._space, best, self._places, named, is_complete=is_complete)
 
     def _postings(self) -> Iterator[SegmentPostings]:
         """Yield what was read of each segment."""
@@ -261,20 +272,30 @@ class _Reading:
         """Score the documents of a small group by their own terms."""
         from aureus.retrieval.postings import numbers_of  # as above
 
-        numbers: set[int] = set()
+        wanted: set[int] = set()
         for segment_no, segment in self._segments.items():
             for term in group:
                 if packed := self._rows[segment_no].get(term):
-                    numbers.update(numbers_of(packed, segment.first_no))
-        yield from score_documents(self._space, ranking, sorted(numbers - set(self._outdated)))
+                    wanted.update(numbers_of(packed, segment.first_no))
+        yield from self._score(ranking, wanted)
 
     def _add_targets(self, ranking: Ranking, target_ids: Sequence[str]) -> Op[None]:
         """Score the documents of some targets by their own terms."""
         numbers: str | None = yield from fetch_one(
             sql.list_numbers, lambda row: row[0], space=self._space, target_ids=target_ids
         )
-        found = {int(number) for number in numbers.split(",")} if numbers else set[int]()
-        yield from score_documents(self._space, ranking, sorted(found - set(self._outdated)))
+        found = self._placed(map(int, numbers.split(","))) if numbers else []
+        yield from self._score(ranking, found)
+
+    def _score(self, ranking: Ranking, wanted: Iterable[int]) -> Op[None]:
+        """Score the documents at some places by their own terms, but for those of which a newer state is pending."""
+        current = sorted(set(wanted).difference(self._outdated))
+        yield from score_documents(self._space, ranking, self._places, current)
+
+    def _placed(self, numbers: Iterable[int]) -> list[int]:
+        """Return the places of documents that living segments have."""
+        found = map(self._places.of, numbers)
+        return [place for place in found if place is not None]
 
     def _choose(self, order: Sequence[str]) -> tuple[list[str], list[str]]:
         """Return which terms' postings are read, and which are left out because they are too many."""

@@ -8,8 +8,10 @@ numbering its documents anew.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from aureus.codec import decode
 
@@ -58,14 +60,40 @@ class SegmentRange:
     """A living segment as searches see it."""
 
     first_no: int
+    """The place of its first document, see ``Places``."""
     span: int
     document_count: int
     length_total: int
 
+
+class Places:
+    """Where the documents of a search stand: its living segments one behind the other, counted from 0.
+
+    Numbers of documents rise for ever. Scores are sorted with 32 bits for a document, which its place never needs.
+    """
+
+    def __init__(self, segments: Sequence[tuple[int, int]]) -> None:
+        """Take the first number and the span of each segment, in their order."""
+        self._firsts = [first_no for first_no, _ in segments]
+        self._starts = list(accumulate((span for _, span in segments), initial=0))
+
     @property
-    def end_no(self) -> int:
-        """Return the first number behind it."""
-        return self.first_no + self.span
+    def end(self) -> int:
+        """Return the first place behind all segments."""
+        return self._starts[-1]
+
+    def of(self, number: int) -> int | None:
+        """Return the place of a document; None for a number that no segment covers."""
+        index = bisect_right(self._firsts, number) - 1
+        if index < 0:
+            return None
+        place = self._starts[index] + number - self._firsts[index]
+        return place if place < self._starts[index + 1] else None
+
+    def number_at(self, place: int) -> int:
+        """Return the number of the document at a place within the segments."""
+        index = bisect_right(self._starts, place) - 1
+        return self._firsts[index] + place - self._starts[index]
 
 
 def segment_of(row: Sequence[object]) -> Segment:

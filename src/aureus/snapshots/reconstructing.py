@@ -30,8 +30,9 @@ from aureus.model.snapshots import (
 from aureus.model.world_state import end_of_prefix, pruning_stream_of
 from aureus.model.world_state import stream_of as stream_of_key
 from aureus.snapshots.capturing import PAGE, memory_streams, part_of_key
+from aureus.stores.audit.rows import MODES_STREAM
 from aureus.stores.entries import Told, told_between
-from aureus.stores.erasures import has_erased_entries
+from aureus.stores.erasures import find_entry_pruned, has_erased_entries
 from aureus.stores.ledger import Cut
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories.rewriting import standing, versions_of
@@ -130,6 +131,14 @@ def _memories(scope: SnapshotScope, agent_id: str, moment: Moment) -> Op[list[Sn
     told: list[Told] = []
     for first, end in memory_streams(scope):
         told += yield from told_between(first, end)
+        pruned_no = yield from find_entry_pruned(first, end, MODES_STREAM)
+        if pruned_no is not None and moment.cut.holds(pruned_no):
+            raise Invalid(
+                f"the ledger does not tell of everything any more that became of the memories of the agent {agent_id}: "
+                "the retention of the audit trail has pruned some of it; only a snapshot that was taken then brings "
+                "them back",
+                agent_id=agent_id,
+            )
     state: dict[str, Told] = {}
     for one in told:
         if moment.cut.holds(one.entry_no) and one.type in _LIVE | _GONE:

@@ -55,6 +55,19 @@ def has_erased_entries(first_stream: str, end_stream: str) -> Op[bool]:
     return found is not None
 
 
+def find_entry_pruned(first_stream: str, end_stream: str, record_stream: str) -> Op[int | None]:
+    """Return the first entry of the streams between two names whose payload went by a record of a stream, or None."""
+    return (
+        yield from fetch_one(
+            sql.find_entry_pruned,
+            lambda row: None if row[0] is None else int(row[0]),
+            first_stream=first_stream,
+            end_stream=end_stream,
+            record_stream=record_stream,
+        )
+    )
+
+
 def list_payloads(entry_nos: Sequence[int]) -> Op[Payloads]:
     """Return those of some entries that have their payload still."""
     if not entry_nos:

@@ -34,7 +34,8 @@ class IdempotencyKeyOperations(Operations):
         """Reserve a key for a task before its work begins. Atomic; repeating it for the same task is harmless.
 
         Returns None when the task may work, or the result of the task that did the work under this key. Raises
-        ``AlreadyExists`` when that work had other inputs, and ``Conflict`` (retryable) while it is under way.
+        ``AlreadyExists`` when that work had other inputs or its result was erased, and ``Conflict`` (retryable) while
+        it is under way.
         """
         now = yield from current_time()
         mine = yield from fetch_one(
@@ -59,6 +60,13 @@ class IdempotencyKeyOperations(Operations):
                 idempotency_key=idempotency_key,
                 run_id=None if holder is None else holder.replay.run_id,
             )
+        if holder.was_erased:
+            raise AlreadyExists(
+                f"the work with idempotency key {idempotency_key!r} was done by task {holder.replay.key} of run "
+                f"{holder.replay.run_id}, and its result was erased; use another key to do it again",
+                idempotency_key=idempotency_key,
+                run_id=holder.replay.run_id,
+            )
         if holder.input_hash != input_hash:
             raise AlreadyExists(
                 f"idempotency key {idempotency_key!r} was used with other inputs by task "
@@ -82,8 +90,11 @@ class _Holder:
     replay: Replay
     input_hash: str
     status: str | None
+    was_erased: bool
+    """Whether its run was erased: a result that is nothing is stored as the JSON null."""
 
 
 def _holder(row: Row) -> _Holder:
     result = None if row[6] is None else decode(row[6])
-    return _Holder(Replay(row[0], TaskKey(row[1], row[2], row[3]), result), row[4], row[5])
+    replay = Replay(row[0], TaskKey(row[1], row[2], row[3]), result)
+    return _Holder(replay, row[4], row[5], was_erased=row[6] is None and not row[4])

@@ -13,6 +13,7 @@ from aureus._database.statement import (
     Queries,
     Refused,
     Row,
+    beside,
     current_time,
     fetch_all,
     fetch_one,
@@ -138,15 +139,16 @@ class ProfileOperations(Operations):
         _check_user(user_id)
         operation = operation_id or (yield from new_id())
         check_text(operation, "operation_id", characters_max=USER_ID_CHARACTERS_MAX)
-        found = yield from fetch_one(
-            sql.lock_profile,
-            lambda row: (int(row[0]), row[1] is not None, bool(row[2])),
-            user_id=user_id,
-            operation_id=operation,
+        # Behind the lock: whoever has waited for it sees only what was committed before.
+        written = yield from beside(
+            sql.get_written_version, user_id=user_id, operation_id=operation
         )
-        version, is_deleted, is_repeated = found or (0, True, False)
-        if is_repeated:
+        found = yield from fetch_one(
+            sql.lock_profile, lambda row: (int(row[0]), row[1] is not None), user_id=user_id
+        )
+        if written.rows:
             return True
+        version, is_deleted = found or (0, True)
         actual = 0 if is_deleted else version
         if expected_version is not None and expected_version != actual:
             raise _stale(user_id, expected_version, actual)
@@ -338,7 +340,7 @@ def erase_profile(user_id: str) -> Op[Counter[str]]:
 
     Unlike ``delete`` it leaves no bare rows behind: their key is the user's name.
     """
-    yield from fetch_one(sql.lock_profile, bool, user_id=user_id, operation_id="")
+    yield from fetch_one(sql.lock_profile, bool, user_id=user_id)
     versions = yield from fetch_all(sql.erase_profile_versions, bool, user_id=user_id)
     profile = yield from fetch_one(sql.erase_profile, bool, user_id=user_id)
     return Counter(profiles=int(profile is not None), profile_versions=len(versions))

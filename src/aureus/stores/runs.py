@@ -302,12 +302,14 @@ def erase_run(run_id: str) -> Op[Counter[str]]:
     if run is None:
         return Counter()
     inputs = yield from fetch_all(sql.empty_run_inputs, bool, run_id=run_id)
+    keys = yield from fetch_all(sql.empty_run_keys, bool, run_id=run_id)
     tasks = yield from fetch_all(sql.empty_tasks, bool, run_id=run_id)
     results = yield from fetch_all(sql.drop_task_results, bool, run_id=run_id)
     approvals = yield from fetch_all(sql.empty_run_approvals, bool, run_id=run_id)
     return Counter(
         runs=1,
         run_inputs=len(inputs),
+        idempotency_keys=len(keys),
         tasks=len(tasks),
         task_results=len(results),
         approvals=len(approvals),

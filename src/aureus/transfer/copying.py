@@ -42,6 +42,9 @@ def copy_database(
 ) -> DatabaseCopy:
     """Copy tenants into another database, all of the source when none is named.
 
+    On PostgreSQL all are those whose ledger has begun, and that of the settings: with ``events.routine`` off a tenant
+    may have sessions and keys alone, of which no entry tells, and nobody sees it there unless it is named.
+
     The source is there, or ``DatabaseMissing`` is raised. The target's file and schema are made or brought up to date;
     the folder of a file is there, so that a mistyped one, or a disk that is not mounted, is noticed and not made. Each
     tenant is one transaction in the target: all of it, or nothing. A tenant that the target holds already must be the
@@ -90,22 +93,22 @@ class _Copying:
         return DatabaseCopy(self._left.place, self._right.place, tuple(done), has_anchors)
 
     def _chosen(self, tenants: Sequence[str]) -> list[str]:
-        """Return the tenants to copy. One whose first entry waits to be sealed is known by its name alone."""
+        """Return the tenants to copy. On PostgreSQL one whose ledger has not begun is known by its name alone."""
         known = self._left.tenants()
         if not tenants:
             mine = self._origin.settings.tenant
-            return known if mine in known or not self._is_waiting(mine) else [*known, mine]
+            return known if mine in known or not self._is_there(mine) else [*known, mine]
         for tenant_id in map(check_tenant, tenants):
-            if tenant_id not in known and not self._is_waiting(tenant_id):
+            if tenant_id not in known and not self._is_there(tenant_id):
                 raise NotFound(
                     f"{self._left.place} has no tenant {tenant_id}; it has {', '.join(known) or 'none'}",
                     tenant=tenant_id,
                 )
         return list(dict.fromkeys(tenants))
 
-    def _is_waiting(self, tenant_id: str) -> bool:
+    def _is_there(self, tenant_id: str) -> bool:
         with self._left.reading(tenant_id) as reader:
-            return reader.unsealed_count() > 0
+            return reader.has_rows()
 
     def _seal(self, tenant_id: str) -> None:
         ledger = self._origin.for_tenant(tenant_id).ledger

@@ -31,6 +31,13 @@ R = TypeVar("R")
 
 _REPEATED = (Verdict.CONFLICT, Verdict.NOT_STARTED, Verdict.GONE)
 
+_TAKEN = "23505"
+"""The SQLSTATE of a unique key that is taken."""
+
+TAKEN_TRIES_MAX = 3
+"""Times that an operation begins anew because a key was taken: by whom it had waited for, if not by itself. What they
+wrote is seen by the next attempt, which finds its own earlier write by it, or has its own words for the refusal."""
+
 
 def alone(
     planner: Planner,
@@ -45,7 +52,7 @@ def alone(
     The first attempt goes on with what has ``begun``.
     """
     deadline = planner.clock.monotonic() + call.timeout_seconds
-    tries = 0
+    tries = taken_count = 0
     may_end = is_read
     while True:
         if begun is None:
@@ -79,6 +86,8 @@ def alone(
         elif isinstance(connection, NoConnection):
             if is_lasting(failure):
                 raise mapped(failure, planner.options.place())
+        elif getattr(failure, "sqlstate", None) == _TAKEN and taken_count < TAKEN_TRIES_MAX:
+            taken_count += 1
         elif verdict not in _REPEATED:
             raise mapped(failure)
         wait = planner.rest(0.01, tries)

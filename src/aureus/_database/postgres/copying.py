@@ -189,6 +189,17 @@ class PostgresReader:
             while rows := cursor.fetchmany(PAGE_ROWS):
                 yield rows
 
+    def has_rows(self) -> bool:
+        """Return whether there is anything of the tenant."""
+        return any(
+            self._connection.execute(
+                sql.SQL("SELECT EXISTS (SELECT FROM {})").format(
+                    sql.Identifier(self._schema, table)
+                )
+            ).fetchall()[0][0]
+            for table in TABLES
+        )
+
     def unsealed_count(self) -> int:
         """Return how many entries wait to be sealed."""
         query = sql.SQL("SELECT count(*) FROM {}").format(

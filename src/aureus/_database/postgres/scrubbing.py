@@ -20,7 +20,7 @@ TABLES = (
     "text_index_pending", "text_index_documents", "text_index_segments", "text_index_postings", "profiles",
     "profile_versions", "hypotheses", "hypothesis_evidence", "sessions", "session_states", "session_messages",
     "session_facets", "world_state", "world_state_versions", "runs", "run_inputs", "tasks", "task_results",
-    "approvals", "snapshots", "snapshot_parts", "event_payloads", "event_subjects",
+    "approvals", "idempotency_keys", "snapshots", "snapshot_parts", "event_payloads", "event_subjects",
 )  # fmt: skip
 """The tables from which an erasure deletes; memory_vectors is there where pgvector is."""
 

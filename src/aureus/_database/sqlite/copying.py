@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import apsw
 
-from aureus._database.copying import PAGE_ROWS
+from aureus._database.copying import PAGE_ROWS, TABLES
 from aureus._database.sqlite.connect import Opener
 from aureus._database.sqlite.connection import Connection
 from aureus._database.sqlite.errors import mapped
@@ -23,7 +23,14 @@ from aureus.ids import RandomIds
 
 _COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid"
 _KEY = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk"
-_TENANTS = "SELECT tenant_id FROM ledger_heads ORDER BY tenant_id"
+_TENANTS = """WITH RECURSIVE found (tenant_id) AS (
+    SELECT min(t.tenant_id) FROM {0} AS t
+    UNION ALL
+    SELECT (SELECT min(t.tenant_id) FROM {0} AS t WHERE t.tenant_id > f.tenant_id)
+    FROM found AS f WHERE f.tenant_id IS NOT NULL
+)
+SELECT f.tenant_id FROM found AS f WHERE f.tenant_id IS NOT NULL"""
+"""One step for each tenant, however many rows it has: every key begins with the tenant."""
 _UNSEALED = """SELECT count(*) FROM events AS e WHERE e.tenant_id = ?1 AND e.entry_no > coalesce(
     (SELECT h.last_entry_no FROM ledger_heads AS h WHERE h.tenant_id = ?1), 0)"""
 _GATES = """SELECT name, sql FROM sqlite_schema
@@ -45,8 +52,13 @@ class SqliteSide:
         return self._opener.options.place()
 
     def tenants(self) -> list[str]:
-        """Return the tenants whose ledger has begun."""
-        return [tenant for (tenant,) in self._connection.run(_TENANTS)]
+        """Return the tenants that there is anything of."""
+        found: set[str] = set()
+        for table in TABLES:
+            found.update(
+                tenant for (tenant,) in self._connection.run(_TENANTS.format(quoted(table)))
+            )
+        return sorted(found)
 
     @contextmanager
     def reading(self, tenant_id: str | None) -> Generator[SqliteReader]:
@@ -100,6 +112,14 @@ class SqliteReader:
         rows = iter(executing(self._connection.raw)(text, values))
         while page := [row for _, row in zip(range(PAGE_ROWS), rows, strict=False)]:
             yield page
+
+    def has_rows(self) -> bool:
+        """Return whether there is anything of the tenant."""
+        queries = (
+            f"SELECT EXISTS (SELECT 1 FROM {quoted(table)} WHERE tenant_id = ?)"  # noqa: S608 - as above
+            for table in TABLES
+        )
+        return any(self._connection.run(query, (self._tenant_id,))[0][0] for query in queries)
 
     def unsealed_count(self) -> int:
         """Return how many entries have no position."""

@@ -16,14 +16,14 @@ SELECT * FROM json_to_recordset(CAST(:memories AS json)) AS g (
 INSERT INTO aureus.memories (tenant_id, <<columns>>)
 SELECT :tenant_id, nextval('aureus.memory_no'), g.memory_id, g.version, g.namespace, g.memory_key, g.agent_id,
     g.user_id, g.session_id, g.type, g.confidence, g.subject, g.text_language, g.run_id, g.task_id, g.step_id,
-    g.source_event_id, timestamptz 'epoch' + g.provenance_at * interval '1 microsecond', g.is_shared, g.tier,
-    timestamptz 'epoch' + g.occurred_at * interval '1 microsecond',
-    timestamptz 'epoch' + g.valid_from_at * interval '1 microsecond',
-    timestamptz 'epoch' + g.valid_to_at * interval '1 microsecond',
-    timestamptz 'epoch' + g.expires_at * interval '1 microsecond',
-    timestamptz 'epoch' + g.deleted_at * interval '1 microsecond', g.superseded_by, g.operation_id,
-    timestamptz 'epoch' + g.created_at * interval '1 microsecond',
-    timestamptz 'epoch' + g.updated_at * interval '1 microsecond',
+    g.source_event_id, aureus.from_micros(g.provenance_at), g.is_shared, g.tier,
+    aureus.from_micros(g.occurred_at),
+    aureus.from_micros(g.valid_from_at),
+    aureus.from_micros(g.valid_to_at),
+    aureus.from_micros(g.expires_at),
+    aureus.from_micros(g.deleted_at), g.superseded_by, g.operation_id,
+    aureus.from_micros(g.created_at),
+    aureus.from_micros(g.updated_at),
     CAST(g.tags AS json), CAST(g.metadata AS json), CAST(g.sources AS json), g.text, CAST(g.content AS json)
 FROM given AS g
 
@@ -140,15 +140,11 @@ JOIN aureus.memories AS m
 WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
 
 -- name: lock_memory :one
--- One memory with the promise that nobody changes it before this transaction ends; and whether an operation has written
--- one of its latest versions.
-SELECT <<columns>>, EXISTS (
-    SELECT FROM aureus.memory_versions AS v
-    WHERE v.tenant_id = m.tenant_id AND v.memory_id = m.memory_id AND v.version > m.version - 100
-      AND v.operation_id = :operation_id)
-FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id
-FOR UPDATE OF m;
+-- One memory with the promise that nobody changes it before this transaction ends.
+SELECT <<columns>>
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id = :memory_id
+FOR UPDATE;
 
 -- part: rewrite
 -- The next versions of memories; those before are kept.
@@ -156,7 +152,7 @@ WITH given AS MATERIALIZED (
     <<given>>
 ), archived AS (
     INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
-    SELECT tenant_id, <<columns>>, updated_at, CAST(:now AS timestamptz)
+    SELECT tenant_id, <<columns>>, updated_at, greatest(updated_at, CAST(:now AS timestamptz))
     FROM aureus.memories
     WHERE tenant_id = :tenant_id
       AND (memory_id, version) IN (SELECT g.memory_id, g.version - 1 FROM given AS g)
@@ -166,14 +162,14 @@ WITH given AS MATERIALIZED (
         version = g.version, type = g.type, confidence = g.confidence, subject = g.subject,
         text_language = g.text_language, run_id = g.run_id, task_id = g.task_id, step_id = g.step_id,
         source_event_id = g.source_event_id,
-        provenance_at = timestamptz 'epoch' + g.provenance_at * interval '1 microsecond', is_shared = g.is_shared,
-        tier = g.tier, occurred_at = timestamptz 'epoch' + g.occurred_at * interval '1 microsecond',
-        valid_from_at = timestamptz 'epoch' + g.valid_from_at * interval '1 microsecond',
-        valid_to_at = timestamptz 'epoch' + g.valid_to_at * interval '1 microsecond',
-        expires_at = timestamptz 'epoch' + g.expires_at * interval '1 microsecond',
-        deleted_at = timestamptz 'epoch' + g.deleted_at * interval '1 microsecond',
+        provenance_at = aureus.from_micros(g.provenance_at), is_shared = g.is_shared,
+        tier = g.tier, occurred_at = aureus.from_micros(g.occurred_at),
+        valid_from_at = aureus.from_micros(g.valid_from_at),
+        valid_to_at = aureus.from_micros(g.valid_to_at),
+        expires_at = aureus.from_micros(g.expires_at),
+        deleted_at = aureus.from_micros(g.deleted_at),
         superseded_by = g.superseded_by, operation_id = g.operation_id,
-        updated_at = timestamptz 'epoch' + g.updated_at * interval '1 microsecond',
+        updated_at = aureus.from_micros(g.updated_at),
         tags = CAST(g.tags AS json), metadata = CAST(g.metadata AS json), sources = CAST(g.sources AS json),
         text = g.text, content = CAST(g.content AS json)
     FROM given AS g JOIN archived AS a ON a.memory_id = g.memory_id

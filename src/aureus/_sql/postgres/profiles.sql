@@ -54,10 +54,8 @@ WHERE tenant_id = :tenant_id AND user_id = :user_id AND operation_id = :operatio
   AND NOT EXISTS (SELECT FROM written);
 
 -- name: lock_profile :one
--- Where a user's row stands before a deletion, and whether this operation was here before; PostgreSQL locks the row.
-SELECT p.version, p.deleted_at, EXISTS (
-    SELECT 1 FROM aureus.profile_versions AS v
-    WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.operation_id = :operation_id) AS is_repeated
+-- Where a user's row stands before a deletion; PostgreSQL locks the row.
+SELECT p.version, p.deleted_at
 FROM aureus.profiles AS p
 WHERE p.tenant_id = :tenant_id AND p.user_id = :user_id
 FOR UPDATE OF p;

@@ -32,7 +32,7 @@ WITH run AS (
         run.epoch, g.tool, g.input_hash, g.code_version, g.idempotency_key, g.replayed, g.error_code,
         g.error_message, g.finished_no, CAST(:now AS timestamptz),
         CASE WHEN g.status = 'running' THEN CAST(:now AS timestamptz) END,
-        timestamptz 'epoch' + g.wake_at * interval '1 microsecond',
+        aureus.from_micros(g.wake_at),
         CASE WHEN g.status = 'skipped' THEN CAST(:now AS timestamptz) END
     FROM run, given AS g
     WHERE g.is_new
@@ -40,7 +40,7 @@ WITH run AS (
     INSERT INTO aureus.approvals (tenant_id, run_id, scope, name, occurrence, status, message, risk_tier,
         requested_by, requested_at, expires_at)
     SELECT :tenant_id, run.run_id, a.scope, a.name, a.occurrence, 'pending', a.message, a.risk_tier, a.requested_by,
-        CAST(:now AS timestamptz), timestamptz 'epoch' + a.expires_at * interval '1 microsecond'
+        CAST(:now AS timestamptz), aureus.from_micros(a.expires_at)
     FROM run, json_to_recordset(CAST(:approvals AS json)) AS a (
         scope text, name text, occurrence integer, message text, risk_tier text, requested_by text, expires_at bigint)
 )
@@ -74,7 +74,7 @@ WITH run AS (
         replayed = g.replayed, result = CASE WHEN NOT g.is_large THEN CAST(g.result_json AS json) END,
         error_code = g.error_code, error_message = g.error_message, finished_no = g.finished_no,
         started_at = CASE WHEN g.status = 'running' THEN CAST(:now AS timestamptz) ELSE t.started_at END,
-        wake_at = timestamptz 'epoch' + g.wake_at * interval '1 microsecond',
+        wake_at = aureus.from_micros(g.wake_at),
         completed_at = CASE WHEN g.status IN ('completed', 'failed', 'timeout', 'skipped',
             'cancelled') THEN CAST(:now AS timestamptz) END
     FROM run, given AS g
@@ -93,7 +93,7 @@ WITH run AS (
         run.epoch, g.tool, g.input_hash, g.code_version, g.idempotency_key, g.replayed, g.error_code,
         g.error_message, g.finished_no, CAST(:now AS timestamptz),
         CASE WHEN g.status = 'running' THEN CAST(:now AS timestamptz) END,
-        timestamptz 'epoch' + g.wake_at * interval '1 microsecond',
+        aureus.from_micros(g.wake_at),
         CASE WHEN g.status = 'skipped' THEN CAST(:now AS timestamptz) END
     FROM run, given AS g
     WHERE g.is_new
@@ -101,7 +101,7 @@ WITH run AS (
     INSERT INTO aureus.approvals (tenant_id, run_id, scope, name, occurrence, status, message, risk_tier,
         requested_by, requested_at, expires_at)
     SELECT :tenant_id, run.run_id, a.scope, a.name, a.occurrence, 'pending', a.message, a.risk_tier, a.requested_by,
-        CAST(:now AS timestamptz), timestamptz 'epoch' + a.expires_at * interval '1 microsecond'
+        CAST(:now AS timestamptz), aureus.from_micros(a.expires_at)
     FROM run, json_to_recordset(CAST(:approvals AS json)) AS a (
         scope text, name text, occurrence integer, message text, risk_tier text, requested_by text, expires_at bigint)
 ), closed AS (

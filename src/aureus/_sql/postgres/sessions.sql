@@ -94,7 +94,7 @@ WITH given AS MATERIALIZED (
     INSERT INTO aureus.sessions AS s (tenant_id, collection, agent_id, session_id, version, generation, message_count,
         ttl_ms, expires_at, operation_id, created_at, updated_at)
     SELECT :tenant_id, :collection, :agent_id, g.session_id, 1, 1, 0, g.ttl_ms,
-        timestamptz 'epoch' + g.expires_at * interval '1 microsecond', :operation_id, CAST(:now AS timestamptz),
+        aureus.from_micros(g.expires_at), :operation_id, CAST(:now AS timestamptz),
         CAST(:now AS timestamptz)
     FROM given AS g
     ORDER BY g.session_id COLLATE "C"
@@ -310,8 +310,8 @@ WITH given AS MATERIALIZED (
     INSERT INTO aureus.sessions AS s (tenant_id, collection, agent_id, session_id, version, generation, message_count,
         operation_id, created_at, updated_at)
     SELECT :tenant_id, :collection, g.agent_id, g.session_id, g.version, 1, json_array_length(g.messages),
-        :operation_id, timestamptz 'epoch' + g.created_at * interval '1 microsecond',
-        timestamptz 'epoch' + g.updated_at * interval '1 microsecond'
+        :operation_id, aureus.from_micros(g.created_at),
+        aureus.from_micros(g.updated_at)
     FROM given AS g
     ON CONFLICT DO NOTHING
     RETURNING s.agent_id, s.session_id, s.version
@@ -324,7 +324,7 @@ WITH given AS MATERIALIZED (
         content, metadata, version, operation_id, is_first, created_at)
     SELECT :tenant_id, :collection, a.agent_id, a.session_id, 1, m.ordinal, m.message ->> 'role',
         CAST(m.message ->> 'content' AS json), CAST(m.message ->> 'metadata' AS json), a.version, :operation_id,
-        m.ordinal = 1, timestamptz 'epoch' + CAST(m.message ->> 'created_at' AS bigint) * interval '1 microsecond'
+        m.ordinal = 1, aureus.from_micros(CAST(m.message ->> 'created_at' AS bigint))
     FROM adopted AS a JOIN given AS g ON g.agent_id = a.agent_id AND g.session_id = a.session_id
     CROSS JOIN LATERAL json_array_elements(g.messages) WITH ORDINALITY AS m (message, ordinal)
 ), facets AS (

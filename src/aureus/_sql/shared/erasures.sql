@@ -10,6 +10,16 @@ JOIN aureus.erased_entries AS x ON x.tenant_id = e.tenant_id AND x.entry_no = e.
 WHERE e.tenant_id = :tenant_id AND e.stream >= :first_stream AND e.stream < :end_stream
 LIMIT 1;
 
+-- name: find_entry_pruned :one
+-- The first entry of the streams between two names that lost its payload by a record of :record_stream; NULL when there
+-- is none.
+SELECT min(e.entry_no)
+FROM aureus.events AS e
+JOIN aureus.erased_entries AS x ON x.tenant_id = e.tenant_id AND x.entry_no = e.entry_no
+WHERE e.tenant_id = :tenant_id AND e.stream >= :first_stream AND e.stream < :end_stream
+  AND (SELECT r.stream FROM aureus.events AS r
+    WHERE r.tenant_id = :tenant_id AND r.event_id = x.record_id) = :record_stream;
+
 -- name: find_record :one
 -- What a record says, if this very batch was carried out before.
 SELECT p.payload

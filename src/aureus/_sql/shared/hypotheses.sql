@@ -15,16 +15,18 @@ SELECT agent_id, deleted_at FROM aureus.hypotheses
 WHERE tenant_id = :tenant_id AND hypothesis_id = :hypothesis_id;
 
 -- name: lock_hypothesis :one
--- A hypothesis before it is changed, and whether the evidence is known already; PostgreSQL locks the row.
+-- A hypothesis before it is changed; PostgreSQL locks the row.
 SELECT h.hypothesis_id, h.agent_id, h.user_id, h.statement, h.initial_confidence, h.confidence, h.status,
     h.evidence_for_count, h.evidence_against_count, h.evidence_for_count + h.evidence_against_count, h.version,
-    h.operation_id, h.created_at, h.updated_at, h.last_tested_at,
-    h.deleted_at, EXISTS (
-        SELECT 1 FROM aureus.hypothesis_evidence AS e
-        WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = :hypothesis_id
-          AND e.evidence_id = :evidence_id) AS is_known
+    h.operation_id, h.created_at, h.updated_at, h.last_tested_at, h.deleted_at
 FROM aureus.hypotheses AS h
 WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = :hypothesis_id;
+
+-- name: find_evidence :one
+-- Whether evidence is known already; behind lock_hypothesis, so that it sees what whoever was waited for has added.
+SELECT e.evidence_no
+FROM aureus.hypothesis_evidence AS e
+WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = :hypothesis_id AND e.evidence_id = :evidence_id;
 
 -- name: list_hypotheses :many
 -- A page of hypotheses, newest first; an empty status lets all through. Served by hypotheses_newest.

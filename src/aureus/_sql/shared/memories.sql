@@ -23,7 +23,7 @@ m.memory_no, m.memory_id, m.version, m.namespace, m.memory_key, m.agent_id, m.us
 m.deleted_at IS NULL AND m.superseded_by = '' AND (m.expires_at IS NULL OR m.expires_at > :now)
 
 -- part: who
--- Whose memories: those of agent and user, where they are given, and on request what other agents share.
+-- Whose memories: those of agent and user, where they are given, and on request what is shared, of the user or of none.
 ((CAST(:agent_id AS text) IS NULL OR m.agent_id = :agent_id)
         AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id)
       OR :include_shared AND m.is_shared AND (CAST(:user_id AS text) IS NULL OR m.user_id IN ('', :user_id)))
@@ -113,10 +113,16 @@ WHERE f.namespace IS NOT NULL
 ORDER BY f.namespace;
 
 -- name: get_written_version :one
--- The version of a memory that an operation wrote and that was replaced since.
+-- The version that an operation wrote among the hundred that were replaced last; behind lock_memory, so that it sees
+-- those of whoever was waited for.
 SELECT <<columns>>
 FROM aureus.memory_versions
-WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND operation_id = :operation_id;
+WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND operation_id = :operation_id
+  AND version > (
+    SELECT m.version FROM aureus.memories AS m
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id) - 100
+ORDER BY version DESC
+LIMIT 1;
 
 -- name: get_state :one
 -- The version of a memory that was recorded at a moment.
@@ -249,7 +255,7 @@ WHERE m.tenant_id = :tenant_id AND <<chosen>> AND <<who>>
   AND <<criteria>>;
 
 -- name: list_newest_shared_memories :many
--- A page of memories of one agent and of what others share; each arm is served by an index of its own.
+-- A page of memories of one agent and of what else is shared; each arm is served by an index of its own.
 SELECT <<columns_of_m>>
 FROM (
     SELECT * FROM (
@@ -262,7 +268,8 @@ FROM (
     SELECT * FROM (
         SELECT <<columns_of_m>>
         FROM aureus.memories AS m <<by_shared>>
-        WHERE m.tenant_id = :tenant_id AND m.is_shared AND m.agent_id <> :agent_id
+        WHERE m.tenant_id = :tenant_id AND m.is_shared
+          AND NOT (m.agent_id = :agent_id AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id))
           AND (CAST(:user_id AS text) IS NULL OR m.user_id IN ('', :user_id))
           AND <<live>> AND <<criteria>> AND <<newest_first>>) AS shared
 ) AS m
@@ -270,7 +277,7 @@ ORDER BY m.occurred_at DESC, m.memory_id DESC
 LIMIT :limit;
 
 -- name: list_oldest_shared_memories :many
--- A page of memories of one agent and of what others share; each arm is served by an index of its own.
+-- A page of memories of one agent and of what else is shared; each arm is served by an index of its own.
 SELECT <<columns_of_m>>
 FROM (
     SELECT * FROM (
@@ -283,7 +290,8 @@ FROM (
     SELECT * FROM (
         SELECT <<columns_of_m>>
         FROM aureus.memories AS m <<by_shared>>
-        WHERE m.tenant_id = :tenant_id AND m.is_shared AND m.agent_id <> :agent_id
+        WHERE m.tenant_id = :tenant_id AND m.is_shared
+          AND NOT (m.agent_id = :agent_id AND (CAST(:user_id AS text) IS NULL OR m.user_id = :user_id))
           AND (CAST(:user_id AS text) IS NULL OR m.user_id IN ('', :user_id))
           AND <<live>> AND <<criteria>> AND <<oldest_first>>) AS shared
 ) AS m

@@ -41,12 +41,16 @@ ORDER BY user_id
 LIMIT (SELECT CAST(:limit AS bigint));
 
 -- name: lock_profile :one
--- Where a user's row stands before a deletion, and whether this operation was here before; PostgreSQL locks the row.
-SELECT p.version, p.deleted_at, EXISTS (
-    SELECT 1 FROM aureus.profile_versions AS v
-    WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.operation_id = :operation_id) AS is_repeated
+-- Where a user's row stands before a deletion; PostgreSQL locks the row.
+SELECT p.version, p.deleted_at
 FROM aureus.profiles AS p
 WHERE p.tenant_id = :tenant_id AND p.user_id = :user_id;
+
+-- name: get_written_version :one
+-- The version of a profile that an operation wrote; behind lock_profile, so that it sees those of whoever was waited for.
+SELECT v.version
+FROM aureus.profile_versions AS v
+WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.operation_id = :operation_id;
 
 -- name: erase_profile_versions :many
 -- Remove every version of a user's profile, before the row itself.

@@ -37,7 +37,8 @@ SELECT r.status, r.error_message IS NOT NULL
         WHERE i.tenant_id = :tenant_id AND i.run_id = :run_id AND CAST(i.inputs AS text) <> '{}')
     OR EXISTS (SELECT 1 FROM aureus.tasks AS t
         WHERE t.tenant_id = :tenant_id AND t.run_id = :run_id
-          AND (t.result IS NOT NULL OR t.error_message IS NOT NULL OR t.input_hash IS NOT NULL))
+          AND (t.result IS NOT NULL OR t.error_message IS NOT NULL OR t.input_hash IS NOT NULL
+            OR t.idempotency_key IS NOT NULL))
     OR EXISTS (SELECT 1 FROM aureus.task_results AS d
         WHERE d.tenant_id = :tenant_id AND d.run_id = :run_id)
     OR EXISTS (SELECT 1 FROM aureus.approvals AS a
@@ -57,11 +58,20 @@ UPDATE aureus.run_inputs SET inputs = '{}'
 WHERE tenant_id = :tenant_id AND run_id = :run_id AND CAST(inputs AS text) <> '{}'
 RETURNING run_id;
 
+-- name: empty_run_keys :many
+-- Take the hashes of inputs away that keys hold which an author gave to tasks of a run that is locked; before
+-- empty_tasks, which takes the keys of the tasks. The key itself stays: its work must not be done a second time.
+UPDATE aureus.idempotency_keys SET input_hash = ''
+WHERE tenant_id = :tenant_id AND run_id = :run_id AND input_hash <> '' AND idempotency_key IN (
+    SELECT t.idempotency_key FROM aureus.tasks AS t WHERE t.tenant_id = :tenant_id AND t.run_id = :run_id)
+RETURNING idempotency_key;
+
 -- name: empty_tasks :many
--- Take the results and error messages of the tasks of a run that is locked away, and the hashes of their inputs.
-UPDATE aureus.tasks SET result = NULL, error_message = NULL, input_hash = NULL
+-- Take the results and error messages of the tasks of a run that is locked away, and what was made of their inputs:
+-- the hashes, and the keys, which may be guessed by as well.
+UPDATE aureus.tasks SET result = NULL, error_message = NULL, input_hash = NULL, idempotency_key = NULL
 WHERE tenant_id = :tenant_id AND run_id = :run_id
-  AND (result IS NOT NULL OR error_message IS NOT NULL OR input_hash IS NOT NULL)
+  AND (result IS NOT NULL OR error_message IS NOT NULL OR input_hash IS NOT NULL OR idempotency_key IS NOT NULL)
 RETURNING name;
 
 -- name: drop_task_results :many

@@ -42,6 +42,15 @@ WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key > :after_key
 ORDER BY w.state_key
 LIMIT :limit;
 
+-- name: list_world_state_keys :many
+-- The keys of a scope that have a value, in order, from one key up to another; their values may be a megabyte each.
+SELECT w.state_key
+FROM aureus.world_state AS w
+WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key > :after_key AND w.state_key >= :first_key
+  AND w.state_key < :end_key AND NOT w.is_deleted
+ORDER BY w.state_key
+LIMIT :limit;
+
 -- name: lock_world_state :one
 -- key: scope, key
 -- Hold a key until the transaction ends, also one that is not there yet; version 0 is what was never written.

@@ -135,18 +135,15 @@ CROSS JOIN aureus.memories AS m
 WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
 
 -- name: lock_memory :one
--- One memory, and whether an operation has written one of its latest versions. The one writer needs no lock.
-SELECT <<columns>>, EXISTS (
-    SELECT 1 FROM aureus.memory_versions AS v
-    WHERE v.tenant_id = m.tenant_id AND v.memory_id = m.memory_id AND v.version > m.version - 100
-      AND v.operation_id = :operation_id)
-FROM aureus.memories AS m
-WHERE m.tenant_id = :tenant_id AND m.memory_id = :memory_id;
+-- One memory; the one writer needs no lock.
+SELECT <<columns>>
+FROM aureus.memories
+WHERE tenant_id = :tenant_id AND memory_id = :memory_id;
 
 -- part: archive
 -- Keep the versions that are replaced.
 INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
-SELECT tenant_id, <<columns>>, updated_at, :now
+SELECT tenant_id, <<columns>>, updated_at, max(updated_at, :now)
 FROM aureus.memories
 WHERE tenant_id = :tenant_id AND (memory_id, version) IN (
     SELECT g.value ->> 'memory_id', (g.value ->> 'version') - 1 FROM json_each(:memories) AS g)

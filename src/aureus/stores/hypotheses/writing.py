@@ -10,6 +10,7 @@ from aureus._database.statement import (
     Queries,
     Refused,
     Row,
+    beside,
     current_time,
     fetch_one,
     last,
@@ -142,9 +143,9 @@ class HypothesisWrites(Operations):
                 check(value, what, characters_max)
         given = None if confidence is None else confidence_of(confidence)
         chosen = evidence_id or (yield from new_id())
-        found = yield from self._locked(hypothesis_id, chosen)
+        found, is_known = yield from self._locked(hypothesis_id, chosen)
         hypothesis = found.hypothesis
-        if found.is_known:
+        if is_known:
             return hypothesis
         found.expect(expected_version)
         after = hypothesis.confidence if given is None else given
@@ -183,9 +184,7 @@ class HypothesisWrites(Operations):
         """
         operation = operation_id or (yield from new_id())
         check_text(operation, "operation_id", characters_max=HYPOTHESIS_ID_CHARACTERS_MAX)
-        found = yield from fetch_one(
-            sql.lock_hypothesis, _locked, hypothesis_id=hypothesis_id, evidence_id=""
-        )
+        found = yield from fetch_one(sql.lock_hypothesis, _locked, hypothesis_id=hypothesis_id)
         if found is None or found.is_deleted:
             return found is not None and found.hypothesis.operation_id == operation
         found.expect(expected_version)
@@ -209,20 +208,22 @@ class HypothesisWrites(Operations):
             raise changed(hypothesis_id)
         return True
 
-    def _locked(self, hypothesis_id: str, evidence_id: str) -> Op[_Locked]:
-        found = yield from fetch_one(
-            sql.lock_hypothesis, _locked, hypothesis_id=hypothesis_id, evidence_id=evidence_id
+    def _locked(self, hypothesis_id: str, evidence_id: str) -> Op[tuple[_Locked, bool]]:
+        """Return a hypothesis about to be tested, and whether the evidence is known already."""
+        # Behind the lock: whoever has waited for it sees only what was committed before.
+        known = yield from beside(
+            sql.find_evidence, hypothesis_id=hypothesis_id, evidence_id=evidence_id
         )
+        found = yield from fetch_one(sql.lock_hypothesis, _locked, hypothesis_id=hypothesis_id)
         if found is None or found.is_deleted:
             raise missing(hypothesis_id)
-        return found
+        return found, bool(known.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _Locked:
     hypothesis: Hypothesis
     is_deleted: bool
-    is_known: bool
 
     def expect(self, expected_version: int | None) -> None:
         """Raise ``VersionConflict`` when the caller expects another version."""
@@ -238,4 +239,4 @@ class _Locked:
 
 
 def _locked(row: Row) -> _Locked:
-    return _Locked(Hypothesis.from_row(row), row[15] is not None, bool(row[16]))
+    return _Locked(Hypothesis.from_row(row), row[15] is not None)

@@ -9,7 +9,7 @@ from aureus._database.operation import write
 from aureus._database.statement import (
     Op,
     Queries,
-    Row,
+    beside,
     current_time,
     fetch_all,
     fetch_one,
@@ -32,7 +32,7 @@ from aureus.model.memories import (
 )
 from aureus.stores.memories.facts import fact_of
 from aureus.stores.memories.indexing import index, unindex
-from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
+from aureus.stores.memories.rows import encode_memories, memory_of
 from aureus.stores.memories.stating import (
     changed_fields,
     check_moment,
@@ -151,12 +151,9 @@ class MemoryChanging(MemoryWrites):
         Its events stay: they name it and hold the fingerprint of its text, never the text.
         """
         check_name(memory_id, "memory_id")
-        found = yield from fetch_one(
-            sql.lock_memory, _with_mark, memory_id=memory_id, operation_id=""
-        )
-        if found is None:
+        memory = yield from fetch_one(sql.lock_memory, memory_of, memory_id=memory_id)
+        if memory is None:
             return False
-        memory, _ = found
         yield from record(fact_of(EventType.MEMORY_PURGED, memory, actor))
         yield from unindex([memory_id])
         removed = yield from last_all(sql.purge_memories, bool, memory_ids=[memory_id])
@@ -170,22 +167,16 @@ def _locked(memory_id: str, operation_id: str) -> Op[tuple[Memory, bool]]:
     """
     check_name(memory_id, "memory_id")
     check_name(operation_id, "operation_id")
-    found = yield from fetch_one(
-        sql.lock_memory, _with_mark, memory_id=memory_id, operation_id=operation_id
+    # Behind the lock: whoever has waited for it sees only what was committed before, and would write once more.
+    written = yield from beside(
+        sql.get_written_version, memory_id=memory_id, operation_id=operation_id
     )
-    if found is None:
+    memory = yield from fetch_one(sql.lock_memory, memory_of, memory_id=memory_id)
+    if memory is None:
         raise NotFound(f"there is no memory {memory_id!r}", memory_id=memory_id)
-    memory, was_replaced_since = found
-    if was_replaced_since:
-        earlier = yield from fetch_one(
-            sql.get_written_version, memory_of, memory_id=memory_id, operation_id=operation_id
-        )
-        return earlier or memory, True
+    if written.rows:
+        return memory_of(written.rows[0]), True
     return memory, memory.operation_id == operation_id
-
-
-def _with_mark(row: Row) -> tuple[Memory, bool]:
-    return memory_of(row), bool(row[COLUMN_COUNT])
 
 
 def _check_key_is_free(memory: Memory) -> Op[None]:

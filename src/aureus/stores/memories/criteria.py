@@ -7,7 +7,7 @@ from typing import Any
 
 from aureus.codec import check_text, encode_text
 from aureus.errors import Invalid
-from aureus.model.memories import MemoryFilter
+from aureus.model.memories import Memory, MemoryFilter
 from aureus.stores.memories.stating import check_list, check_moment, check_name
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -50,6 +50,22 @@ def parameters_of(wanted: MemoryFilter) -> dict[str, Any]:
     }
 
 
+def may_see(wanted: MemoryFilter, memory: Memory) -> bool:
+    """Return whether a memory is of those whom a filter speaks of: the part ``who`` in memories.sql, and namespace.
+
+    For what comes along with a hit: around what another agent shares lies what it does not share.
+    """
+    user_id = memory.user_id or ""
+    if wanted.namespace is not None and memory.namespace != wanted.namespace:
+        return False
+    is_own = wanted.agent_id in {None, memory.agent_id} and wanted.user_id in {None, user_id}
+    return is_own or (
+        wanted.include_shared
+        and memory.is_shared
+        and (wanted.user_id is None or user_id in {"", wanted.user_id})
+    )
+
+
 def page_of(
     wanted: MemoryFilter, after: tuple[datetime, str] | None, *, newest_first: bool
 ) -> dict[str, Any]:
@@ -87,8 +103,14 @@ def _check(wanted: MemoryFilter) -> None:
         if value is not None:
             check_text(value, name)
     confidence: Any = wanted.min_confidence
-    if confidence is not None and not 0 <= confidence <= 1:
+    is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
+    if confidence is not None and not (is_number and 0 <= confidence <= 1):
         raise Invalid(
             f"min_confidence is {confidence!r}; it must be a number from 0 to 1",
             what="min_confidence",
+        )
+    is_shared: Any = wanted.include_shared
+    if not isinstance(is_shared, bool):
+        raise Invalid(
+            f"include_shared is {is_shared!r}; it must be True or False", what="include_shared"
         )

@@ -17,7 +17,7 @@ from aureus._database.statement import (
     new_id,
     record_all,
 )
-from aureus.errors import LimitExceeded
+from aureus.errors import Invalid, LimitExceeded
 from aureus.model.events import EventType
 from aureus.model.memories import Memory
 from aureus.model.retention import (
@@ -30,7 +30,7 @@ from aureus.model.retention import (
 from aureus.stores.memories.facts import fact_of
 from aureus.stores.memories.indexing import index
 from aureus.stores.memories.rows import COLUMN_COUNT, encode_memories, memory_of
-from aureus.stores.memories.stating import check_name, next_version
+from aureus.stores.memories.stating import check_memory_text, check_name, next_version
 
 sql = Queries("memories")
 
@@ -127,7 +127,8 @@ class MemoryKeeping(Operations):
         """Carry out up to 250 decisions of ``list_due``, and return how many still applied. Atomic.
 
         A memory that was changed since it was decided about is left alone. One with a ``summary`` takes it as its text;
-        the whole text stays in its history. Moving is an event but no new version.
+        the whole text stays in its history. Moving is an event but no new version. Raises ``Invalid`` for a summary
+        that cannot be the text of a memory; nothing was stored then.
         """
         _check_count(decisions)
         now = yield from current_time()
@@ -175,12 +176,27 @@ def _sorted_out(
         if decision.action is RetentionAction.DELETE:
             deleted.append(next_version(memory, operation_id, now, deleted_at=now))
         elif decision.summary is not None:
-            changed.append(
-                next_version(memory, operation_id, now, text=decision.summary, tier=decision.tier)
-            )
+            changed.append(_summarized(memory, decision, operation_id, now))
         elif decision.action is not RetentionAction.KEEP:
             moved.append(replace(memory, tier=decision.tier))
     return moved, changed, deleted
+
+
+def _summarized(
+    memory: Memory, decision: RetentionDecision, operation_id: str, now: datetime
+) -> Memory:
+    """Return a memory with its shorter text. Raises ``Invalid``, which names the memory."""
+    shorter = next_version(memory, operation_id, now, text=decision.summary, tier=decision.tier)
+    try:
+        check_memory_text(shorter)
+    except Invalid as error:
+        raise Invalid(
+            f"the summary of memory {memory.memory_id} cannot be its text: {error.message}. Return the text itself "
+            "where nothing shorter says it",
+            memory_id=memory.memory_id,
+            what="summary",
+        ) from error
+    return shorter
 
 
 def _forget_all(

@@ -8,6 +8,7 @@ filter being tried on each memory until the page is full: quick as long as what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Unpack
 
@@ -57,11 +58,13 @@ class MemoryReads(Operations):
         moment = now if as_of is None or as_of.recorded is None else as_of.recorded
         if memory is None:
             raise NotFound(f"there is no memory {memory_id!r}", memory_id=memory_id)
-        if as_of is not None and as_of.valid is not None:
-            if not memory.holds_at(as_of.valid) or memory.deleted_at is not None:
-                raise NotFound(f"memory {memory_id} did not hold then", memory_id=memory_id)
-        elif not memory.is_live(moment):
-            raise NotFound(f"memory {memory_id} {why_dead(memory, moment)}", memory_id=memory_id)
+        valid = None if as_of is None else as_of.valid
+        # What was superseded is what held before.
+        standing = memory if valid is None else replace(memory, superseded_by=None)
+        if not standing.is_live(moment):
+            raise NotFound(f"memory {memory_id} {why_dead(standing, moment)}", memory_id=memory_id)
+        if valid is not None and not memory.holds_at(valid):
+            raise NotFound(f"memory {memory_id} did not hold then", memory_id=memory_id)
         return memory
 
     @read

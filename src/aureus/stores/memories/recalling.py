@@ -30,7 +30,7 @@ from aureus.retrieval.embedding import Embedder
 from aureus.retrieval.questions import Question, all_words, any_word, web
 from aureus.retrieval.searching import Candidate, Search, search
 from aureus.retrieval.upkeep import UpkeepStep, step
-from aureus.stores.memories.criteria import parameters_of
+from aureus.stores.memories.criteria import may_see, parameters_of
 from aureus.stores.memories.indexing import SPACE, condition_of, is_labelled, language_of
 from aureus.stores.memories.meaning import (
     FUSED_DEPTH_MIN,
@@ -176,7 +176,8 @@ class _Finder:
         found = yield from self._found(wanted, after, now)
         hits = list(found.hits)
         if neighbours:
-            hits = yield from _with_neighbours(hits, min(neighbours, NEIGHBOURS_MAX), now)
+            count = min(neighbours, NEIGHBOURS_MAX)
+            hits = yield from _with_neighbours(hits, count, now, self._wanted)
         sessions = self._sessions(hits, limit) if groups else ()
         return replace(
             found,
@@ -306,8 +307,10 @@ def _hits_behind(hits: Sequence[MemoryHit], after: tuple[float, str] | None) -> 
     return [hit for hit in hits if hit.score < after[0]]
 
 
-def _with_neighbours(hits: Sequence[MemoryHit], count: int, now: datetime) -> Op[list[MemoryHit]]:
-    """Return hits with the memories around them in their sessions."""
+def _with_neighbours(
+    hits: Sequence[MemoryHit], count: int, now: datetime, wanted: MemoryFilter
+) -> Op[list[MemoryHit]]:
+    """Return hits with the memories around them in their sessions, as far as the filter lets their owner see them."""
     in_sessions = [hit.memory for hit in hits if hit.memory.session_id is not None]
     if not in_sessions:
         return list(hits)
@@ -327,6 +330,8 @@ def _with_neighbours(hits: Sequence[MemoryHit], count: int, now: datetime) -> Op
     after: dict[str, list[Memory]] = {}
     for row in rows:
         memory = memory_of(row)
+        if not may_see(wanted, memory):
+            continue
         hit_id, hit_no = row[COLUMN_COUNT], row[COLUMN_COUNT + 1]
         side = before if memory.memory_no < hit_no else after
         side.setdefault(hit_id, []).append(memory)

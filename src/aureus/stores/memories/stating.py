@@ -126,13 +126,24 @@ def checked(memory: Memory, policy: MemoryPolicy) -> Memory:
     if memory.key is not None:
         check_name(memory.key, "key", bytes_max=KEY_BYTES_MAX)
     _check_type(memory.type, policy)
-    _check_text(memory)
+    check_memory_text(memory)
     _check_lists(memory)
     _check_confidence(memory.confidence)
     check(memory.content, "content")
     check(memory.metadata, "metadata")
     _check_provenance(memory.provenance, policy)
     return _in_utc(memory)
+
+
+def check_memory_text(memory: Memory) -> None:
+    """Raise ``Invalid`` or ``LimitExceeded`` for a text that cannot be stored, or none without content."""
+    if not isinstance(cast(object, memory.text), str):
+        raise Invalid(
+            f"text is a {type(memory.text).__name__}; data goes into content", what="text"
+        )
+    check_text(memory.text, "text", characters_max=TEXT_CHARACTERS_MAX)
+    if not memory.text.strip() and memory.content is None:
+        raise Invalid("a memory needs a text, or at least content", what="text")
 
 
 def check_name(value: Any, what: str, *, bytes_max: int = NAME_BYTES_MAX) -> None:
@@ -171,16 +182,6 @@ def _check_type(kind: Any, policy: MemoryPolicy) -> None:
         )
 
 
-def _check_text(memory: Memory) -> None:
-    if not isinstance(cast(object, memory.text), str):
-        raise Invalid(
-            f"text is a {type(memory.text).__name__}; data goes into content", what="text"
-        )
-    check_text(memory.text, "text", characters_max=TEXT_CHARACTERS_MAX)
-    if not memory.text.strip() and memory.content is None:
-        raise Invalid("a memory needs a text, or at least content", what="text")
-
-
 def _check_lists(memory: Memory) -> None:
     for name, limit in (("tags", TAGS_MAX), ("sources", SOURCES_MAX)):
         values: tuple[str, ...] = getattr(memory, name)
@@ -208,7 +209,7 @@ def _check_provenance(provenance: Provenance | None, policy: MemoryPolicy) -> No
         return
     for part in fields(provenance):
         value = getattr(provenance, part.name)
-        if isinstance(value, str):
+        if value is not None and part.name != "occurred_at":
             check_name(value, f"provenance.{part.name}")
 
 

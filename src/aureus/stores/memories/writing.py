@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack
 
+from aureus._database.kinds import check_record
 from aureus._database.operation import Operations, write
 from aureus._database.statement import (
     Op,
@@ -110,6 +111,7 @@ class MemoryWrites(Operations):
         now = yield from current_time()
         wanted: dict[str, Memory] = {}
         for given in memories:
+            check_record(given)
             chosen = given.memory_id or (yield from new_id())
             memory = first_version(given, self.policy, now, memory_id=chosen)
             if not says_the_same(wanted.setdefault(chosen, memory), memory):

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from aureus._database.kinds import check_record
 from aureus._database.operation import write
 from aureus._database.statement import Op, Queries, current_time, last_all, record
 from aureus.clock import to_micros
 from aureus.codec import check_name, check_text, encode_text
+from aureus.errors import Invalid
 from aureus.model.events import AuditPoint, EventType, Fact
 from aureus.model.sessions import (
     ACTIONS,
@@ -91,9 +93,10 @@ class CareOperations(SessionScope):
         """Take over sessions that another program kept, with their times and versions. Atomic.
 
         One whose name is taken here is left alone, so that a repeated call changes nothing. Returns the names of those
-        that were taken by this call. Raises ``Invalid`` for what cannot be stored.
+        that were taken by this call. Raises ``Invalid`` for what cannot be stored, and for one that is given twice.
         """
         operation = yield from operation_id_of(operation_id)
+        _check_all(sessions)
         encoded = encode_text([_adopted(session) for session in sessions], what="sessions")
         stream = DEFAULT_COLLECTION
         yield from record(
@@ -114,6 +117,21 @@ class CareOperations(SessionScope):
                 operation_id=operation,
             )
         )
+
+
+def _check_all(sessions: Sequence[AdoptedSession]) -> None:
+    """Raise ``Invalid`` for a session whose parts are of the wrong kinds, or whose name stands twice."""
+    names: set[tuple[str, str]] = set()
+    for session in sessions:
+        check_record(session)
+        for message in session.messages:
+            check_record(message)
+        name = (session.agent_id, session.session_id)
+        if name in names:
+            raise Invalid(
+                f"session {name[0]}/{name[1]} is given twice; give it once", what="sessions"
+            )
+        names.add(name)
 
 
 def _adopted(session: AdoptedSession) -> dict[str, Any]:

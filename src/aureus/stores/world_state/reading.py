@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aureus._database.operation import read
 from aureus._database.statement import Op, Queries, current_time, fetch_all, fetch_one
@@ -83,8 +84,13 @@ class WorldStateReads(WorldStateScope):
         self, *, prefix: str = "", after_key: str = "", limit: int = 1000
     ) -> Op[Sequence[str]]:
         """Return the names of the keys that begin with a prefix, in order; at most 1,000."""
-        entries = yield from self._list(prefix, after_key, max(1, min(limit, PAGE_MAX)))
-        return [entry.key for entry in entries]
+        return (
+            yield from fetch_all(
+                sql.list_world_state_keys,
+                lambda row: str(row[0]),
+                **self._page(prefix, after_key, max(1, min(limit, PAGE_MAX))),
+            )
+        )
 
     @read
     def snapshot(self) -> Op[WorldStateSnapshot]:
@@ -126,15 +132,19 @@ class WorldStateReads(WorldStateScope):
     def _list(self, prefix: str, after_key: str, limit: int) -> Op[Sequence[WorldStateEntry]]:
         return (
             yield from fetch_all(
-                sql.list_world_state,
-                entry_of,
-                scope=self._scope,
-                after_key=after_key,
-                first_key=prefix,
-                end_key=end_of_prefix(prefix),
-                limit=limit,
+                sql.list_world_state, entry_of, **self._page(prefix, after_key, limit)
             )
         )
+
+    def _page(self, prefix: str, after_key: str, limit: int) -> dict[str, Any]:
+        """Return the parameters of a page of keys."""
+        return {
+            "scope": self._scope,
+            "after_key": after_key,
+            "first_key": prefix,
+            "end_key": end_of_prefix(prefix),
+            "limit": limit,
+        }
 
 
 def written_values(scope: str, wanted: Sequence[tuple[str, str]]) -> Op[Sequence[WorldStateEntry]]:

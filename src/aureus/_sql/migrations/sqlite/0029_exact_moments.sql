@@ -1,0 +1,4 @@
+-- why: times beyond the year 2255 that are stored to the microsecond
+-- breaking: no
+--
+-- Nothing to do here: SQLite keeps times as whole numbers of microseconds.
