@@ -16,7 +16,7 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
 from aureus._database.statement import Op
-from aureus.codec import Json
+from aureus.codec import Json, check
 from aureus.errors import Invalid, NotFound
 from aureus.model.memories import Memory, MemoryCriteria, MemoryDetails, Provenance
 from aureus.model.recall import Recall
@@ -125,6 +125,7 @@ class AgentOperations(Operations):
                 raise Invalid(
                     "give the value once: as what is remembered, or as content", what="content"
                 )
+            check(what, "what")
             details["content"] = what
         text = what if isinstance(what, str) else words_of(what)
         filled = self._filled(details)

@@ -29,13 +29,11 @@ from typing import (
     is_typeddict,
 )
 
+from aureus.codec import shown
 from aureus.errors import Invalid
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 """What both engines keep as a whole number."""
-
-_SHOWN_CHARACTERS_MAX = 60
-"""Characters of a value that a message shows."""
 
 
 Accepts = Callable[[Any], bool]
@@ -137,15 +135,14 @@ def check_methods(cls: type[Any]) -> None:
 
 
 def _refuse(name: str, says: str, value: Any) -> NoReturn:
-    if isinstance(value, datetime) and value.tzinfo is None:
+    if isinstance(value, datetime) and value.tzinfo is None and _MOMENT.says in says:
         raise Invalid(
             f"{name} is {value.isoformat(' ')}, a time without a zone; give one, such as UTC",
             what=name,
         )
-    shown = repr(value)
-    if len(shown) > _SHOWN_CHARACTERS_MAX:
-        shown = f"{shown[:_SHOWN_CHARACTERS_MAX]}…"
-    raise Invalid(f"{name} is {shown} ({type(value).__name__}); it must be {says}", what=name)
+    raise Invalid(
+        f"{name} is {shown(value)} ({type(value).__name__}); it must be {says}", what=name
+    )
 
 
 # What a type in a signature accepts.
@@ -229,6 +226,8 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
+_MOMENT = Kind(frozenset(), _is_moment, "a time with a zone, such as UTC")
+
 _SIMPLE: dict[type[Any], Kind] = {
     str: _of_classes("text", str),
     bool: _of_classes("True or False", bool),
@@ -236,7 +235,7 @@ _SIMPLE: dict[type[Any], Kind] = {
     NoneType: _of_classes("None", NoneType),
     int: Kind(frozenset(), _is_integer, "a whole number within ±2^63"),
     float: Kind(frozenset(), _is_number, "a finite number"),
-    datetime: Kind(frozenset(), _is_moment, "a time with a zone, such as UTC"),
+    datetime: _MOMENT,
 }
 
 

@@ -27,6 +27,7 @@ from aureus.client.opening import (
     checked_file,
     checked_function,
     chosen_settings,
+    chosen_tenant,
     healthy,
     make_keyring,
     make_sources,
@@ -157,7 +158,7 @@ class AsyncAureus(AsyncStores):
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
         """
-        call = self._call(check_tenant(tenant or self.settings.tenant))
+        call = self._call(chosen_tenant(tenant, self.settings))
         async with self._transacting(call) as (tx, _):
             yield tx
 
@@ -232,7 +233,7 @@ class AsyncAureus(AsyncStores):
         """
         from aureus.execution import execution  # the engine is imported by those who run something
 
-        tenant_id = check_tenant(tenant or self.settings.tenant)
+        tenant_id = chosen_tenant(tenant, self.settings)
         async with execution(
             self._database,
             self.settings,

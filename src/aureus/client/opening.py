@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from aureus._database.drive import Sources
 from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
 from aureus.clock import Clock, SystemClock
+from aureus.codec import check_name, check_text
 from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, ConfigInvalid, Invalid
 from aureus.ids import Ids, RandomIds
@@ -37,12 +39,18 @@ if TYPE_CHECKING:
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
 
+TENANT_BYTES_MAX = 255
+"""Bytes of a tenant's name: it begins every key."""
+
 HEALTH_SECONDS_MAX = 5.0
 """How long ``health`` waits: whoever asks decides whether to send work here."""
 
 
 def chosen_settings(settings: Settings | None, url: str | None, tenant: str | None) -> Settings:
-    """Return the settings that a client was given, or else those of this process. Raises ``ConfigInvalid``."""
+    """Return the settings that a client was given, for the tenant it was given, or else those of this process.
+
+    Raises ``ConfigInvalid``, also for a URL beside settings: they say already which database is meant.
+    """
     given: Any = settings
     if given is None:
         return read_settings(url, tenant)
@@ -51,7 +59,13 @@ def chosen_settings(settings: Settings | None, url: str | None, tenant: str | No
             f"settings is {given!r:.60}; it must be what `aureus.config.load` returns",
             setting="settings",
         )
-    return given
+    if url is not None:
+        raise ConfigInvalid(
+            "a URL was given beside settings, which name a database themselves; give one of the two, or the URL to "
+            "`aureus.config.load` as the argument database.url",
+            setting="database.url",
+        )
+    return given if tenant is None else replace(given, tenant=check_tenant(tenant))
 
 
 def checked_function(work: Any) -> None:
@@ -190,14 +204,14 @@ def unhealthy(database: Database | AsyncDatabase, error: AureusError) -> Health:
 
 
 def check_tenant(tenant: str) -> str:
-    """Return a tenant's name; raises ``Invalid`` for an empty one."""
-    named: Any = tenant
-    if not isinstance(named, str) or not named or "\x00" in named:
-        raise Invalid(
-            f"tenant is {named!r}; a tenant has a name of at least one character, without NUL",
-            tenant=tenant,
-        )
-    return named
+    """Return a tenant's name of 1 to 255 bytes. Raises ``Invalid``, and ``LimitExceeded`` for a longer one."""
+    check_text(tenant, "tenant")
+    return check_name(tenant, "tenant", bytes_max=TENANT_BYTES_MAX)
+
+
+def chosen_tenant(tenant: str | None, settings: Settings) -> str:
+    """Return the tenant of a call that may name one; only None stands for that of the client. As ``check_tenant``."""
+    return settings.tenant if tenant is None else check_tenant(tenant)
 
 
 def refuse_loop() -> None:

@@ -24,6 +24,7 @@ from aureus.client.opening import (
     checked_file,
     checked_function,
     chosen_settings,
+    chosen_tenant,
     healthy,
     make_keyring,
     make_sources,
@@ -151,7 +152,7 @@ class Aureus(Stores):
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
         """
-        with self._transacting(self._call(check_tenant(tenant or self.settings.tenant))) as (tx, _):
+        with self._transacting(self._call(chosen_tenant(tenant, self.settings))) as (tx, _):
             yield tx
 
     @contextmanager

@@ -62,6 +62,14 @@ class Shop:
         return len(names) + len(of)
 
 
+def deep() -> dict[str, Any]:
+    """Return a value that is nested more deeply than Python can show."""
+    value: dict[str, Any] = {}
+    for _ in range(10_000):
+        value = {"a": value}
+    return value
+
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 ACCEPTED: list[tuple[Any, Sequence[Any], Sequence[Any]]] = [
@@ -112,6 +120,8 @@ def test_a_refusal_says_what_is_there_and_what_must_be() -> None:
         ((5,), {}, "name is 5 (int); it must be text"),
         (("x",), {"limit": None}, "limit is None (NoneType); it must be a whole number"),
         (("x",), {"since": datetime(2026, 1, 1)}, "since is 2026-01-01 00:00:00, a time without a zone"),  # noqa: DTZ001 - the point of it
+        ((datetime(2026, 1, 1),), {}, "(datetime); it must be text"),  # noqa: DTZ001 - a zone would not help
+        ((deep(),), {}, "name is what cannot be shown, dict (dict); it must be text"),
         (("x",), {"actr": "ann"}, "did you mean 'actor'?"),
         (("x",), {"zzz": 1}, "there are name, limit"),
         (("y" * 9,), {"limit": "z" * 500}, "z… (str)"),
