@@ -33,6 +33,8 @@ def test_a_memory_is_added_shown_changed_and_forgotten(project: Project) -> None
     assert [one["memory"]["version"] for one in history] == [2, 1]
     assert "forgotten" in project.run("memory", "history", "m1").stdout
     assert "forgot memory" in project.run("memory", "forget", "m1").stderr
+    unknown = project.run("memory", "history", "m2")
+    assert (unknown.returncode, unknown.stdout, "and never was" in unknown.stderr) == (6, "", True)
 
 
 def test_a_key_holds_one_memory_at_a_time(project: Project) -> None:

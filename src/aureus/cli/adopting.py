@@ -71,6 +71,12 @@ def adopt_table(
     )
 
 
+def look_at(settings: Settings, table: str, source: str) -> None:
+    """Find out whether a table of another database can be read. Raises as ``adopt_table``."""
+    with open_table(_database(settings, source), table, COLUMNS) as foreign:
+        foreign.count()
+
+
 def _database(settings: Settings, source: str | None) -> DatabaseSettings:
     if source is None:
         return settings.database

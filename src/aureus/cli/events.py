@@ -16,6 +16,7 @@ import click
 from aureus.cli.output import clock_time, mark, note, plain_text, show_json
 from aureus.cli.session import (
     actor_option,
+    carried_out,
     database_options,
     json_option,
     opened,
@@ -119,17 +120,22 @@ def append(
 ) -> None:
     """Append an event to a stream; PAYLOAD is a JSON object, @FILE, or - for standard input."""
     actor = settings_of(flags).actor
-    with opened(flags, creates=True) as client:
-        event = client.events.append(
+    said = _json_object(payload, "PAYLOAD")
+    beside = None if metadata is None else _json_object(metadata, "--metadata")
+    expectation = _expectation(expected)
+    event = carried_out(
+        flags,
+        lambda client: client.events.append(
             stream,
             type_,
-            _json_object(payload, "PAYLOAD"),
-            expected_version=_expectation(expected),
-            metadata=None if metadata is None else _json_object(metadata, "--metadata"),
+            said,
+            expected_version=expectation,
+            metadata=beside,
             event_id=event_id,
             actor=actor,
             correlation_id=correlation_id,
-        )
+        ),
+    )
     if as_json:
         show_json(plain(event))
     else:

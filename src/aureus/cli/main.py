@@ -175,8 +175,7 @@ def main() -> NoReturn:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _report_usage(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
@@ -191,5 +190,20 @@ def main() -> NoReturn:
 def _report(error: AureusError) -> int:
     from aureus.cli.output import exit_code_of, show_error
 
-    show_error(error, as_json="--json" in sys.argv[1:])
+    show_error(error, as_json=_wants_json())
     return exit_code_of(error)
+
+
+def _report_usage(error: click.ClickException) -> int:
+    """Say what is wrong with the words of a command; as JSON it is an ``Invalid`` like any other."""
+    if _wants_json():
+        from aureus.errors import Invalid
+
+        _report(Invalid(error.format_message()))
+    else:
+        error.show()
+    return error.exit_code
+
+
+def _wants_json() -> bool:
+    return "--json" in sys.argv[1:]

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import click
 
 from aureus.cli.output import day_time, note, plain_text, show_json, show_table, utc_now
-from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
+from aureus.cli.session import (
+    actor_option,
+    carried_out,
+    database_options,
+    json_option,
+    opened,
+    settings_of,
+)
 from aureus.codec import decode, encode_text
+from aureus.errors import NotFound
 
 if TYPE_CHECKING:
+    from aureus.client import Aureus
     from aureus.model.memories import AsOf, Memory, MemoryCriteria, MemoryVersion
     from aureus.model.recall import MemoryHit, Recall
 
@@ -79,26 +88,28 @@ def add(
         "content": None if content is None else _json(content, "--content"),
         "metadata": None if metadata is None else _json_object(metadata, "--metadata"),
         "confidence": confidence,
-        "expires_at": None if expires_in is None else utc_now() + timedelta(seconds=expires_in),
+        "expires_at": None if expires_in is None else _expiry(expires_in),
     }
     details |= {name: value for name, value in given.items() if value is not None}
     words = sys.stdin.read() if text == "-" else text
     actor = settings_of(rest).actor
-    with opened(rest, creates=True) as client:
+
+    def act(client: Aureus) -> Memory:
         if key is None:
-            added = client.memories.add(
+            return client.memories.add(
                 words, agent_id=agent_id, memory_id=memory_id, actor=actor, **details
             )
-        else:
-            added = client.memories.put(
-                key,
-                words,
-                agent_id=agent_id,
-                memory_id=memory_id,
-                expected_version=expected_version,
-                actor=actor,
-                **details,
-            )
+        return client.memories.put(
+            key,
+            words,
+            agent_id=agent_id,
+            memory_id=memory_id,
+            expected_version=expected_version,
+            actor=actor,
+            **details,
+        )
+
+    added = carried_out(rest, act)
     if as_json:
         show_json(added.to_dict())
     else:
@@ -147,6 +158,8 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
     """List the versions of a memory, newest first, whatever became of it."""
     with opened(flags) as client:
         found = client.memories.history(memory_id, limit=limit)
+    if not found:
+        raise NotFound(f"there is no memory {memory_id!r}, and never was, or it was purged", memory_id=memory_id)
     if as_json:
         show_json([version.to_dict() for version in found])
         return
@@ -163,8 +176,6 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
             for version in found
         ],
     )
-    if not found:
-        note("no such memory, and there never was one")
 
 
 @memory.command()
@@ -303,6 +314,15 @@ def _as_of(text: str | None) -> AsOf | None:
             f"--recorded is no time such as 2026-03-01T12:00:00Z: {text}"
         ) from error
     return AsOf(recorded=moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _expiry(seconds: float) -> datetime:
+    try:
+        return utc_now() + timedelta(seconds=seconds)
+    except (ValueError, OverflowError) as error:
+        raise click.UsageError(
+            f"--expires-in is {seconds:g}; give seconds that end before the year 9999"
+        ) from error
 
 
 def _json(text: str, what: str) -> Any:

@@ -83,6 +83,9 @@ def run(
     given = _read_inputs(inputs, loaded.workflow)
     folder = file.resolve().parent
     from aureus.cli.running import perform
+    from aureus.engine.service import checked_start
+
+    checked_start(loaded.workflow, given, run_id)  # before a file is made for what cannot start
 
     async def work(engine: Engine) -> RunOutcome:
         return await engine.run(

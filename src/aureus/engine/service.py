@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aureus.clock import Clock, SystemClock
-from aureus.codec import check_text
+from aureus.codec import as_object, check_text
 from aureus.config.settings import EngineSettings
 from aureus.engine import cancellation, decisions
 from aureus.engine.attempts import ToolFinder
@@ -105,10 +105,8 @@ class Engine:
         """
         self._refuse_stopped()
         meant = workflow.workflow if isinstance(workflow, Loaded) else workflow
-        resolved = resolve_inputs(meant, inputs)
+        resolved = checked_start(meant, inputs, run_id)
         check_tools(meant, self._parts.tools)
-        if run_id is not None:
-            _check_run_id(run_id)
         wish = Wish(meant, directory, approve_from, accept_changed_definition, wait)
         async with self._places:
             return await self._running.start(wish, resolved, run_id=run_id, is_new=new)
@@ -191,7 +189,18 @@ class Engine:
             raise Conflict("this engine was stopped and starts nothing more; make another one")
 
 
+def checked_start(
+    workflow: Workflow, inputs: Mapping[str, Any], run_id: str | None
+) -> dict[str, Any]:
+    """Return all inputs of a run that is to start, after a look at its name. Raises ``Invalid``."""
+    resolved = resolve_inputs(workflow, as_object(inputs, "inputs"))
+    if run_id is not None:
+        _check_run_id(run_id)
+    return resolved
+
+
 def _check_run_id(run_id: str) -> None:
+    check_text(run_id, "the run id")
     if not run_id or run_id != run_id.strip() or not run_id.isprintable():
         raise Invalid(
             f"the run id {run_id!r} must be printable text without blanks around it", run_id=run_id
