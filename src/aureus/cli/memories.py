@@ -159,7 +159,10 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
     with opened(flags) as client:
         found = client.memories.history(memory_id, limit=limit)
     if not found:
-        raise NotFound(f"there is no memory {memory_id!r}, and never was, or it was purged", memory_id=memory_id)
+        raise NotFound(
+            f"there is no memory {memory_id!r}, and never was, or it was purged",
+            memory_id=memory_id,
+        )
     if as_json:
         show_json([version.to_dict() for version in found])
         return
