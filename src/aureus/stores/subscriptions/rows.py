@@ -58,9 +58,10 @@ def checked_start(start: Start) -> int | None:
         return None
     if start == "start":
         return 0
-    if isinstance(start, str):
+    given: Any = start
+    if isinstance(given, str):
         raise Invalid(
-            f"from_position is {shown(start)}; it is a position, 'start' or 'now'",
+            f"from_position is {shown(given)}; it is a position, 'start' or 'now'",
             what="from_position",
         )
     return checked_position(start, "from_position")
