@@ -38,7 +38,9 @@ COMMANDS: dict[str, Entry] = {
         "Show what a run did: each task with its start, its time and its end.",
     ),
     "events": Entry(
-        "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
+        "aureus.cli.events",
+        "events",
+        "Append to streams of events, list them, read them, follow them.",
     ),
     "subscriptions": Entry(
         "aureus.cli.subscriptions",
@@ -48,7 +50,7 @@ COMMANDS: dict[str, Entry] = {
     "memory": Entry(
         "aureus.cli.memories",
         "memory",
-        "Add, find, show and forget memories, and list their versions.",
+        "Add, find, list, show and forget memories, and list their versions.",
     ),
     "sessions": Entry(
         "aureus.cli.sessions", "sessions", "List, show, delete and adopt sessions of agents."
