@@ -130,7 +130,8 @@ def check_text(text: Any, what: str, *, characters_max: int | None = None) -> No
         text.encode()
     except UnicodeEncodeError as error:
         raise Invalid(
-            f"{what} contains a lone surrogate at character {error.start}; it is not valid text",
+            f"{what} contains a lone surrogate at character {error.start}; it is not valid text"
+            + (" (a byte that is no UTF-8?)" if "\udc80" <= text[error.start] <= "\udcff" else ""),
             what=what,
         ) from error
     if characters_max is not None and len(text) > characters_max:

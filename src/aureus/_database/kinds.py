@@ -29,6 +29,7 @@ from typing import (
     is_typeddict,
 )
 
+from aureus.clock import has_place
 from aureus.codec import shown
 from aureus.errors import Invalid
 
@@ -219,7 +220,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return isinstance(value, datetime) and value.tzinfo is not None
+    return isinstance(value, datetime) and value.tzinfo is not None and has_place(value)
 
 
 def _is_mapping(value: Any) -> bool:
@@ -301,7 +302,7 @@ def _many(of: Kind, *, is_once: bool) -> Kind:
         wanted = Iterable
     elif of is _SIMPLE[str]:
         wanted = Collection
-    says = "a list" if of is ANYTHING else f"a list of {of.says}"
+    says = "a list" if of is ANYTHING else f"a list of {_plain(of.says)}"
 
     def accepts(value: Any) -> bool:
         if not isinstance(value, wanted) or isinstance(value, str | bytes | Mapping):
@@ -311,6 +312,11 @@ def _many(of: Kind, *, is_once: bool) -> Kind:
     return Kind(frozenset(), accepts, says)
 
 
+def _plain(says: str) -> str:
+    """Return what one item of a list is, without its article."""
+    return says.removeprefix("an ").removeprefix("a ")
+
+
 def _of_class(cls: Any) -> Kind:
     """Accept objects of a class; anything where it is a protocol, or no class at all."""
     if not isinstance(cls, type) or getattr(cls, "_is_protocol", False):
@@ -318,7 +324,8 @@ def _of_class(cls: Any) -> Kind:
     if _is_a(cls, Enum):
         names = ", ".join(str(member) for member in cast(type[Enum], cls))
         return _of_classes(f"one of {names}", cls)
-    return _of_classes(f"a {cls.__name__}", cls)
+    article = "an" if cls.__name__[0] in "AEIOU" else "a"
+    return _of_classes(f"{article} {cls.__name__}", cls)
 
 
 _COMMON: dict[Any, Kind] = {

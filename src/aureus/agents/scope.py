@@ -25,7 +25,8 @@ class AgentScope:
     """Where memories come from when a call does not say so itself."""
 
     def __post_init__(self) -> None:
-        for name in ("agent_id", "user_id", "session_id", "namespace"):
+        check_name(self.agent_id, "agent_id")
+        for name in ("user_id", "session_id", "namespace"):
             value = getattr(self, name)
             if value is not None:
                 check_name(value, name)

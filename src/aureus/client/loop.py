@@ -23,6 +23,7 @@ from aureus.client.opening import (
     CHORES_PACE,
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
+    check_parts,
     check_tenant,
     checked_file,
     checked_function,
@@ -85,6 +86,7 @@ class AsyncAureus(AsyncStores):
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
         matter of milliseconds, done here.
         """
+        check_parts(telemetry, embedder, subject_keys)
         self.settings = chosen_settings(settings, url, tenant)
         embedder = embedder or named_embedder(self.settings)
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)

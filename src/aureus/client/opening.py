@@ -18,7 +18,7 @@ from aureus._database.drive import Sources
 from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
 from aureus.clock import Clock, SystemClock
-from aureus.codec import check_name, check_text
+from aureus.codec import check_name, check_text, shown
 from aureus.config import Settings, SqliteUrl, load
 from aureus.errors import AureusError, ConfigInvalid, Invalid
 from aureus.ids import Ids, RandomIds
@@ -66,6 +66,21 @@ def chosen_settings(settings: Settings | None, url: str | None, tenant: str | No
             setting="database.url",
         )
     return given if tenant is None else replace(given, tenant=check_tenant(tenant))
+
+
+def check_parts(telemetry: Any, embedder: Any, subject_keys: Any) -> None:
+    """Raise ``Invalid`` for what a client cannot work with; an object of any class will do that has the names."""
+    for what, part, names, remedy in (
+        ("telemetry", telemetry, ("count", "measure"), ""),
+        ("embedder", embedder, ("name", "dimensions", "embed"), "; FunctionEmbedder makes one of a function"),
+        ("subject_keys", subject_keys, ("get_or_create", "get", "find", "retire", "destroy"), ""),
+    ):  # fmt: skip
+        missing = [name for name in names if not hasattr(part, name)]
+        if part is not None and missing:
+            raise Invalid(
+                f"{what} is {shown(part)} ({type(part).__name__}); it lacks {', '.join(missing)}{remedy}",
+                what=what,
+            )
 
 
 def checked_function(work: Any) -> None:

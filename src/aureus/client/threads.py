@@ -20,6 +20,7 @@ from aureus.client.opening import (
     CHORES_PACE,
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
+    check_parts,
     check_tenant,
     checked_file,
     checked_function,
@@ -81,6 +82,7 @@ class Aureus(Stores):
         raises ``Invalid``: there ``AsyncAureus`` is meant.
         """
         refuse_loop()
+        check_parts(telemetry, embedder, subject_keys)
         self.settings = chosen_settings(settings, url, tenant)
         embedder = embedder or named_embedder(self.settings)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)

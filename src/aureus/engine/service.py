@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aureus.clock import Clock, SystemClock
-from aureus.codec import as_object, check_text
+from aureus.codec import as_object, check_text, shown
 from aureus.config.settings import EngineSettings
 from aureus.engine import cancellation, decisions
 from aureus.engine.attempts import ToolFinder
@@ -89,7 +89,7 @@ class Engine:
         directory: Path,
         run_id: str | None = None,
         new: bool = False,
-        approve_from: RiskTier | None = None,
+        approve_from: RiskTier | str | None = None,
         accept_changed_definition: bool = False,
         wait: bool = False,
     ) -> RunOutcome:
@@ -107,7 +107,7 @@ class Engine:
         meant = workflow.workflow if isinstance(workflow, Loaded) else workflow
         resolved = checked_start(meant, inputs, run_id)
         check_tools(meant, self._parts.tools)
-        wish = Wish(meant, directory, approve_from, accept_changed_definition, wait)
+        wish = Wish(meant, directory, _tier(approve_from), accept_changed_definition, wait)
         async with self._places:
             return await self._running.start(wish, resolved, run_id=run_id, is_new=new)
 
@@ -117,7 +117,7 @@ class Engine:
         *,
         directory: Path | None = None,
         workflow: Workflow | Loaded | None = None,
-        approve_from: RiskTier | None = None,
+        approve_from: RiskTier | str | None = None,
         accept_changed_definition: bool = False,
         wait: bool = False,
     ) -> RunOutcome:
@@ -138,7 +138,7 @@ class Engine:
         else:
             meant = workflow.workflow if isinstance(workflow, Loaded) else workflow
         check_tools(meant, self._parts.tools)
-        wish = Wish(meant, directory, approve_from, accept_changed_definition, wait)
+        wish = Wish(meant, directory, _tier(approve_from), accept_changed_definition, wait)
         async with self._places:
             return await self._running.go_on(run, wish)
 
@@ -197,6 +197,18 @@ def checked_start(
     if run_id is not None:
         _check_run_id(run_id)
     return resolved
+
+
+def _tier(approve_from: Any) -> RiskTier | None:
+    """Return a risk tier that may be named by text too, as on the command line. Raises ``Invalid``."""
+    if approve_from is None:
+        return None
+    if isinstance(approve_from, str) and approve_from.upper() in RiskTier.__members__:
+        return RiskTier[approve_from.upper()]
+    raise Invalid(
+        f"approve_from is {shown(approve_from)}; it is one of {', '.join(RiskTier)}",
+        what="approve_from",
+    )
 
 
 def _check_run_id(run_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict, Unpack
 
@@ -71,6 +71,8 @@ def deep() -> dict[str, Any]:
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EARLY = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+LATE = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))
 
 ACCEPTED: list[tuple[Any, Sequence[Any], Sequence[Any]]] = [
     (str, ["", "x", Colour.RED], [1, None, b"x"]),
@@ -79,7 +81,7 @@ ACCEPTED: list[tuple[Any, Sequence[Any], Sequence[Any]]] = [
     (float, [0, 1.5, -2], [True, "1", float("nan"), float("inf"), 2**70]),
     (bool, [True, False], [0, 1, "true", None]),
     (bytes, [b""], ["", bytearray()]),
-    (datetime, [NOW], [NOW.replace(tzinfo=None), NOW.date(), 5]),
+    (datetime, [NOW], [NOW.replace(tzinfo=None), NOW.date(), 5, EARLY, LATE]),
     (Colour, [Colour.RED], ["red", 1]),
     (Colour | str, [Colour.RED, "red", "green"], [1, None]),
     (Pair, [Pair(1, 2)], [(1, 2)]),

@@ -22,9 +22,10 @@ from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
 from aureus._database.nesting import nested
+from aureus._database.own_sql import check_own_sql
 from aureus._database.postgres.adapt import register
 from aureus._database.postgres.alone import alone
-from aureus._database.postgres.errors import mapped
+from aureus._database.postgres.errors import mapped_own
 from aureus._database.postgres.flush import Begun, GoAlone, Waiting, flush, waiting
 from aureus._database.postgres.io import (
     Acquire,
@@ -271,6 +272,7 @@ class PostgresTransaction:
     def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run the caller's own SQL with psycopg's placeholders (%s, %(name)s) and return its rows."""
         self._opened.check_open()
+        check_own_sql(text, parameters)
         try:
             # A savepoint, so that a statement that fails leaves the transaction intact, as on SQLite.
             with self.connection.transaction():
@@ -278,7 +280,7 @@ class PostgresTransaction:
                 self._database.pipelines.executed(self.connection, cursor.statusmessage)
                 return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise mapped(error) from error
+            raise mapped_own(error) from error
 
 
 class _ThreadLane:

@@ -9,6 +9,7 @@ import apsw
 
 from aureus._database.drive import Call
 from aureus._database.nesting import ended
+from aureus._database.own_sql import check_own_sql
 from aureus._database.sqlite.connection import Connection, require_open
 from aureus._database.sqlite.engine import Engine
 from aureus._database.statement import Op, Row
@@ -53,6 +54,7 @@ class SqliteTransaction:
     def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run the caller's own SQL with SQLite's placeholders (?, :name) and return its rows as they are stored."""
         self._require_open()
+        check_own_sql(text, parameters)
         self._connection.deadline = self._deadline(self._call)
         return self._connection.run(text, parameters, what="execute")
 
