@@ -15,6 +15,8 @@ def text_given(text: str, what: str) -> str:
     """Return the text of an argument; of ``-`` what comes on standard input. Raises ``Invalid`` for other bytes."""
     if text != "-":
         return text
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - a parent may have closed it
+        raise Invalid(f"{what} is to be read from standard input, which is closed", what=what)
     return _decoded(sys.stdin.buffer.read(), f"{what}, on standard input,", what)
 
 

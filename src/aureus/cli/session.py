@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -87,10 +86,10 @@ def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
 
 def settings_of(flags: Mapping[str, Any]) -> Settings:
     """Return the settings with these flags over everything else."""
-    from aureus.config import load
+    from aureus.config import read_here
 
     given = {_FLAGS[name]: value for name, value in flags.items() if name in _FLAGS}
-    return load(flags=given, environ=os.environ, directory=Path.cwd())
+    return read_here(flags=given)
 
 
 def announce(settings: Settings, *, creates: bool = False) -> None:

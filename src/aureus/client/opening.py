@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,7 +18,7 @@ from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
 from aureus.clock import Clock, SystemClock
 from aureus.codec import check_name, check_text, shown
-from aureus.config import Settings, SqliteUrl, load
+from aureus.config import Settings, SqliteUrl, read_here
 from aureus.errors import AureusError, ConfigInvalid, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
@@ -101,7 +100,7 @@ def checked_file(file: Any) -> Path:
 def read_settings(url: str | None, tenant: str | None) -> Settings:
     """Return the settings of this process: arguments, environment, ``.env``, ``aureus.toml``, defaults."""
     arguments = {"database.url": url, "tenant": tenant}
-    return load(arguments=arguments, environ=os.environ, directory=Path.cwd())
+    return read_here(arguments=arguments)
 
 
 CHORES_PACE = Pace(rests=True)
