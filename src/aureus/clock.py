@@ -14,6 +14,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def has_place(moment: datetime) -> bool:
+    """Return whether a time with a zone is one in UTC too: at either end of the years it may not be."""
+    if 1 < moment.year < 9999:
+        return True
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
+
+
 class Clock(Protocol):
     """A source of time."""
 

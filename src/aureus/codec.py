@@ -27,6 +27,12 @@ JSON_DEPTH_MAX = 64
 JSON_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of one encoded value: larger artefacts belong in files or object stores, with a reference here."""
 
+_SHOWN_CHARACTERS_MAX = 60
+"""Characters of a value that a message shows."""
+
+_PATH_CHARACTERS_MAX = 200
+"""Characters of the path of a value that a message shows: a value may be nested deeply, and its keys may be long."""
+
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -115,14 +121,17 @@ def check_text(text: Any, what: str, *, characters_max: int | None = None) -> No
     if characters_max is None and type(text) is str and text.isascii() and "\x00" not in text:
         return
     if not isinstance(text, str):
-        raise Invalid(f"{what} is {text!r}, a {type(text).__name__}; it must be text", what=what)
+        raise Invalid(
+            f"{what} is {shown(text)} ({type(text).__name__}); it must be text", what=what
+        )
     if "\x00" in text:
         raise Invalid(f"{what} contains a NUL character; remove it", what=what)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise Invalid(
-            f"{what} contains a lone surrogate at character {error.start}; it is not valid text",
+            f"{what} contains a lone surrogate at character {error.start}; it is not valid text"
+            + (" (a byte that is no UTF-8?)" if "\udc80" <= text[error.start] <= "\udcff" else ""),
             what=what,
         ) from error
     if characters_max is not None and len(text) > characters_max:
@@ -134,11 +143,20 @@ def check_text(text: Any, what: str, *, characters_max: int | None = None) -> No
         )
 
 
+def shown(value: Any) -> str:
+    """Return what a message shows of a value that somebody gave: the beginning of it, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - nested too deeply, or an object that cannot say what it is
+        return f"what cannot be shown, {type(value).__name__}"
+    return text if len(text) <= _SHOWN_CHARACTERS_MAX else f"{text[:_SHOWN_CHARACTERS_MAX]}…"
+
+
 def as_object(value: Any, what: str) -> dict[str, Any]:
     """Return a mapping as what becomes a JSON object. Raises ``Invalid`` for anything else."""
     if not isinstance(value, Mapping):
         raise Invalid(
-            f"{what} is {value!r}, a {type(value).__name__}; it must be a dict", what=what
+            f"{what} is {shown(value)} ({type(value).__name__}); it must be a dict", what=what
         )
     return dict(cast("Mapping[str, Any]", value))
 
@@ -232,14 +250,22 @@ def _check(value: Any, path: str, depth: int) -> None:
     elif kind is dict:
         for key, item in value.items():
             if type(key) is not str:
-                raise Invalid(f"{path} has the key {key!r}; JSON keys are text", what=path)
+                raise Invalid(f"{path} has the key {shown(key)}; JSON keys are text", what=path)
             check_text(key, f"a key of {path}")
-            _check(item, f"{path}.{key}", depth + 1)
+            _check(item, _path(f"{path}.{key}"), depth + 1)
     elif kind is list or kind is tuple:
         for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]", depth + 1)
+            _check(item, _path(f"{path}[{index}]"), depth + 1)
     else:
         raise Invalid(
-            f"{path} is a {kind.__name__}; JSON holds dict, list, str, int, float, bool and None",
+            f"{path} is of the type {kind.__name__}; JSON holds dict, list, str, int, float, bool and None",
             what=path,
         )
+
+
+def _path(path: str) -> str:
+    """Return the path of a value, without its middle where it is long."""
+    if len(path) <= _PATH_CHARACTERS_MAX:
+        return path
+    half = _PATH_CHARACTERS_MAX // 2
+    return f"{path[:half]}…{path[-half + 1 :]}"

@@ -57,6 +57,24 @@ def test_inputs_come_from_a_file_and_are_checked_before_anything_starts(hello: P
     assert len(hello.json("runs", "list")) == 1
 
 
+def test_with_json_every_error_is_json_also_of_a_word_that_is_wrong(project: Project) -> None:
+    """The last line of standard error is one object with its code, whoever found the mistake."""
+    wrong = (
+        ("memory", "search"),
+        ("memory", "add", "x", "--agent", "a", "--confidence", "7"),
+        ("memory", "serch", "x"),
+        ("runs", "list", "--limt", "3"),
+        ("run", "nowhere.yaml"),
+    )
+    for words in wrong:
+        done = project.run(*words, "--json")
+        told = json.loads(done.stderr.splitlines()[-1])
+        assert done.returncode in {2, 6}
+        assert told["code"] in {"invalid", "not_found"}
+        assert told["message"]
+        assert done.stdout == ""
+
+
 def test_reading_commands_agree_with_each_other(hello: Project) -> None:
     run_id = hello.run("run", "hello.yaml").stdout.strip()
     events = [

@@ -27,12 +27,20 @@ def test_events_are_appended_and_read(project: Project) -> None:
     assert len(shown.splitlines()) == 1
     assert "\x1b" not in shown
 
+    project.run("events", "append", "streams", "t", "{}")
+    listed = project.json("events", "streams")
+    assert [(one["stream"], one["version"]) for one in listed] == [("orders/1", 2), ("streams", 1)]
+    assert "orders/1  2" in project.run("events", "streams", "ord").stdout
+    assert project.json("events", "streams", "--after", "orders/1", "--limit", "1") == listed[1:]
+    assert "no streams" in project.run("events", "streams", "x").stderr
+    assert len(project.run("events", "read", "streams").stdout.splitlines()) == 1
+
     refused = [
         (["orders/1", "t", "{}", "--expected-version", "no-stream"], 6, "is at version 2"),
         (["orders/1", "t", "{}", "--event-id", "e1"], 6, "'e1' is version 2"),
         (["orders/1", "t", "[]"], 2, "JSON object"),
         (["orders/1", "t", "@missing"], 2, "missing cannot be read"),
-        (["orders/1", "t", "{"], 2, "not JSON"),
+        (["orders/1", "t", "{"], 2, "PAYLOAD is not JSON"),
         (["orders/1", "t", "{}", "--expected-version", "-1"], 2, "no-stream"),
     ]
     for arguments, code, said in refused:

@@ -33,6 +33,8 @@ def test_a_memory_is_added_shown_changed_and_forgotten(project: Project) -> None
     assert [one["memory"]["version"] for one in history] == [2, 1]
     assert "forgotten" in project.run("memory", "history", "m1").stdout
     assert "forgot memory" in project.run("memory", "forget", "m1").stderr
+    unknown = project.run("memory", "history", "m2")
+    assert (unknown.returncode, unknown.stdout, "and never was" in unknown.stderr) == (6, "", True)
 
 
 def test_a_key_holds_one_memory_at_a_time(project: Project) -> None:
@@ -61,6 +63,30 @@ def test_a_key_holds_one_memory_at_a_time(project: Project) -> None:
     project.environment["AUREUS_MEMORY_REQUIRE_PROVENANCE"] = "on"
     strict = project.run(*lesson)
     assert (strict.returncode, "task_id" in strict.stderr) == (2, True)
+
+
+def test_memories_and_namespaces_are_listed_without_a_question(project: Project) -> None:
+    add = ("memory", "add", "--agent", "a", "--user", "ada")
+    for text, *more in (
+        ("prefers \x1b[31mtea", "--key", "drink", "--tag", "x"),
+        ("rough", "--key", "sea", "--namespace", "sailing", "--type", "fact"),
+        ("met in Oslo", "--session", "s1"),
+    ):
+        assert project.run(*add, text, *more).returncode == 0
+    mine = ("memory", "list", "--user", "ada")
+    found = [memory["text"] for memory in project.json(*mine)]
+    assert found == ["met in Oslo", "rough", "prefers \x1b[31mtea"]
+    assert [one["key"] for one in project.json(*mine, "--oldest", "--limit", "1")] == ["drink"]
+    assert [one["text"] for one in project.json(*mine, "--type", "fact")] == ["rough"]
+    shown = project.run(*mine, "--tag", "x").stdout
+    assert "drink" in shown
+    assert "\x1b" not in shown
+    assert "no memories" in project.run("memory", "list", "--agent", "b").stderr
+    spaces = ("memory", "namespaces", "a", "--user", "ada")
+    assert project.json(*spaces) == ["", "sailing"]
+    assert project.run(*spaces, "--prefix", "s").stdout == "sailing\n"
+    assert project.json(*spaces, "--after", "sailing") == []
+    assert "no keys" in project.run("memory", "namespaces", "a").stderr
 
 
 def test_memories_are_found_by_their_words(project: Project) -> None:

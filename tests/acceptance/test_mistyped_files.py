@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from aureus.cli.main import COMMANDS, aureus
 from aureus.client import AsyncAureus, Aureus
 from aureus.config import load
-from aureus.errors import DatabaseError, DatabaseMissing
+from aureus.errors import AureusError, DatabaseError, DatabaseMissing
 from aureus.transfer import copy_database
 
 MAKING = (
@@ -33,6 +33,7 @@ LOOKING = (
     ("deny", "r_1"),
     ("timeline", "r_1"),
     ("events", "r_1"),
+    ("events", "streams"),
     ("events", "tail"),
     ("events", "subscribe", "s"),
     ("subscriptions", "list"),
@@ -43,6 +44,8 @@ LOOKING = (
     ("subscriptions", "replay", "s", "x/1"),
     ("subscriptions", "skip", "s", "x/1", "3", "--reason", "r"),
     ("memory", "search", "tea"),
+    ("memory", "list"),
+    ("memory", "namespaces", "a"),
     ("memory", "show", "m_1"),
     ("memory", "history", "m_1"),
     ("memory", "forget", "m_1"),
@@ -86,6 +89,27 @@ LOOKING = (
     ("db", "migrate"),
     ("db", "copy", "sqlite:///copied.db"),
 )
+
+REFUSED = (
+    ("memory", "add", "likes tea", "--agent", "ann", "--tag", ""),
+    ("memory", "add", "likes tea", "--agent", "ann", "--type", "rumour"),
+    ("memory", "add", "likes tea", "--agent", "ann", "--key", "k", "--expected-version", "3"),
+    ("memory", "add", "likes tea", "--agent", "ann", "--expires-in", "nan"),
+    ("memory", "add", "likes tea", "--agent", "ann", "--expires-in", "1e300"),
+    ("memory", "add", "likes tea", "--agent", "ann", "--confidence", "nan"),
+    ("state", "set", "", "1"),
+    ("state", "set", "plan", '{"step": 1'),
+    ("state", "set", "plan", "1", "--expected-version", "7"),
+    ("events", "append", "", "Placed", "{}"),
+    ("events", "append", "orders/1", "Placed", '{"n": NaN}'),
+    ("events", "append", "orders/1", "Placed", "{}", "--expected-version", "exists"),
+    ("events", "append", "orders/1", "Placed", "{}", "--expected-version", "sometimes"),
+    ("sessions", "adopt", "agent_states", "--from", "sqlite:///nowhere.db"),
+    ("sessions", "adopt", "agent_states", "--from", "sqlite:///aureus.db", "--collection", "a;b"),
+    ("run", "w.yaml", "-i", "whom=x"),
+    ("run", "w.yaml", "--run-id", ""),
+)
+"""Commands that make a database, with something in them that cannot be done."""
 
 WITHOUT_A_DATABASE = {"validate", "config", "version", "subject-keys"}
 
@@ -138,6 +162,16 @@ def test_a_command_that_puts_the_first_thing_in_makes_the_database_and_says_so(
     assert (folder / "new" / "one.db").is_file()
     again = called(*words, folder=folder, url="sqlite:///new/one.db")
     assert "made now" not in again.stderr
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=" ".join)
+def test_what_cannot_be_done_makes_no_database(words: tuple[str, ...], folder: Path) -> None:
+    (folder / "w.yaml").write_text("id: w\nname: W\ntasks:\n  - {id: a, inputs: {x: 1}}\n")
+    before = sorted(folder.rglob("*"))
+    done = called(*words, folder=folder, url="sqlite:///new/one.db")
+    assert isinstance(done.exception, AureusError | SystemExit), done.exception
+    assert done.exit_code != 0
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_a_run_makes_its_database_and_says_so(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aureus.agents import provenance_at_hand, words_of
-from aureus.errors import AlreadyExists, Invalid, NotFound, VersionConflict
+from aureus.errors import AlreadyExists, Invalid, LimitExceeded, NotFound, VersionConflict
 from aureus.model.memories import Provenance
 from aureus.tools import ToolCall
 from aureus.tools.contract import CURRENT_CALL
@@ -109,6 +109,42 @@ def test_an_agent_recalls_its_own_memories_and_what_others_share(stage: Stage) -
     assert len(planner.recall("short", include_shared=False)) == 1
     assert len(planner.search("short answers")) == 1
     assert len(planner.recall("elephants")) == 0
+
+
+def test_what_is_kept_under_a_key_is_read_changed_and_listed_by_the_agent_itself(
+    stage: Stage,
+) -> None:
+    planner = stage.stores.agent("planner", user="ada")
+    kept = planner.remember("prefers short answers", key="style")
+    planner_at_sea = stage.stores.agent("planner", user="ada", namespace="sea")
+    planner_at_sea.remember("rough", key="style")
+    assert planner.get_by_key("style") == kept
+    assert planner_at_sea.get_by_key("style").text == "rough"
+    assert planner.list_namespaces() == planner_at_sea.list_namespaces() == ["", "sea"]
+    assert planner.list_namespaces(prefix="s") == ["sea"]
+    assert stage.stores.agent("planner").list_namespaces() == []
+    changed = planner.update(kept.memory_id, confidence=0.9, expected_version=1)
+    assert (changed.version, changed.text) == (2, "prefers short answers")
+    (event,) = stage.stores.events.list(type="memory_updated").events
+    assert event.actor == "planner"
+    with pytest.raises(VersionConflict):
+        planner.update(kept.memory_id, confidence=0.1, expected_version=1)
+    for other in (stage.stores.agent("coach"), stage.stores.agent("planner", user="bob")):
+        with pytest.raises(NotFound):
+            other.update(kept.memory_id, text="mine now")
+        with pytest.raises(NotFound):
+            other.get_by_key("style")
+    assert planner.get_by_key("style") == changed
+
+
+def test_a_value_that_is_nested_too_deeply_is_refused_before_its_words_are_read(
+    stage: Stage,
+) -> None:
+    value: dict[str, object] = {}
+    for _ in range(10_000):
+        value = {"a": value}
+    with pytest.raises(LimitExceeded, match="nested deeper"):
+        stage.stores.agent("planner").remember(value)
 
 
 def test_clearing_forgets_all_of_an_agent_and_its_user(stage: Stage) -> None:

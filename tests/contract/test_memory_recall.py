@@ -255,6 +255,8 @@ def test_neighbours_and_sessions_come_with_a_hit(stage: Stage) -> None:
     assert [one.session_id for one in grouped.sessions] == ["s2", None]
     assert len(grouped.sessions[0].hits) == 3
     assert len(memories.recall("tide", group_by="session").sessions) == 3
+    with pytest.raises(Invalid, match="group_by is 'user'"):
+        memories.recall("tide", group_by="user")
     plain = grouped.to_dict()
     assert plain["sessions"][0]["hits"][0]["memory"]["agent_id"] == "planner"
 

@@ -367,6 +367,44 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(
     assert list(stage.stores.subscriptions.list()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"live": 5}, "live is 5"),
+        ({"live": "no"}, "True or False"),
+        ({"from_position": "strat"}, "'start' or 'now'"),
+        ({"from_position": 2.5}, "whole number"),
+        ({"types": "order_placed"}, "list"),
+        ({"name": 5}, "text"),
+    ],
+    ids=str,
+)
+def test_a_consumer_of_what_cannot_be_is_refused_when_it_is_asked_for(
+    stage: Stage, options: dict[str, Any], said: str
+) -> None:
+    stores = getattr(stage.stores, "_stores", stage.stores)
+    with pytest.raises(Invalid, match=said):
+        stores.subscription(**{"name": "s", **options})
+    group = {key: value for key, value in options.items() if key != "live"}
+    with pytest.raises(Invalid, match=said):
+        stores.subscriptions.group(**{"name": "s", **group}).join(
+            **{key: value for key, value in options.items() if key == "live"}
+        )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"attempts": "many"}, {"backoff_seconds": float("nan")}, {"batch_size": 2.5}],
+    ids=str,
+)
+def test_a_handler_that_cannot_be_called_so_is_refused_before_the_first_event(
+    stage: Stage, options: dict[str, Any]
+) -> None:
+    with pytest.raises(Invalid, match="must be"):
+        reader(stage, "s").handle(lambda _tx, _event: None, **options)
+    assert list(stage.stores.subscriptions.list()) == []
+
+
 def test_a_subscription_is_not_followed_inside_a_transaction(stage: Stage) -> None:
     with stage.backend.transaction("acme") as tx, pytest.raises(Invalid, match="handle_each"):
         getattr(tx, "_stores", tx).subscription("s")

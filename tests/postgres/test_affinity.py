@@ -14,7 +14,14 @@ import pytest
 from aureus.client import AsyncAureus, Aureus, OpenTransaction
 from aureus.clock import SystemClock
 from aureus.config import Settings, load
-from aureus.errors import AureusError, Conflict, DatabaseBusy, DatabaseError, DeadlineExceeded
+from aureus.errors import (
+    AureusError,
+    Conflict,
+    DatabaseBusy,
+    DatabaseError,
+    DeadlineExceeded,
+    Invalid,
+)
 from tests.contract.stage import begun
 from tests.postgres.conftest import MakeStage
 from tests.support.postgres import PostgresDatabase
@@ -49,11 +56,76 @@ def test_a_database_for_asyncio_belongs_to_one_loop(settings: Settings) -> None:
     async def main() -> None:
         db = AsyncAureus(settings=settings)
         await use(db)
-        with pytest.raises(DatabaseError, match="another event loop"):
-            await asyncio.to_thread(lambda: asyncio.run(use(db)))
+        for call in (use, AsyncAureus.close):
+            with pytest.raises(Invalid, match="another event loop"):
+                await asyncio.to_thread(lambda: asyncio.run(call(db)))  # noqa: B023 - it is over before the next
         await db.close()
         with pytest.raises(DatabaseError, match="closed"):
             await use(db)
+
+    asyncio.run(main())
+
+
+def test_a_database_whose_loop_has_ended_can_still_be_closed(settings: Settings) -> None:
+    async def begin() -> AsyncAureus:
+        db = AsyncAureus(settings=settings)
+        await db.runs.list()
+        return db
+
+    db = asyncio.run(begin())
+    asyncio.run(db.close())
+    with pytest.raises(Invalid, match="another event loop"):
+        asyncio.run(db.runs.list())
+
+
+def test_a_write_beside_an_open_transaction_of_its_caller_is_refused_at_once(
+    settings: Settings,
+) -> None:
+    """It would be no part of the transaction, and here it would wait for the stream that the transaction holds."""
+    with Aureus(settings=settings) as db:
+        with db.transaction() as tx:
+            tx.memories.add("inside", agent_id="planner")
+            with pytest.raises(Invalid, match=r"\(tx\)"):
+                db.memories.add("beside", agent_id="planner")
+            with pytest.raises(Invalid, match=r"\(tx\)"), db.transaction():
+                pytest.fail("a transaction inside a transaction")
+            assert db.memories.count() == 0, "what is committed can be read meanwhile"
+            connection = tx.connection
+        assert not connection.closed
+        with pytest.raises(DatabaseError, match="has ended"):
+            assert tx.connection
+        db.memories.add("afterwards", agent_id="planner")
+        assert [memory.text for memory in db.memories.query()] == ["afterwards", "inside"]
+
+
+def test_a_write_beside_an_open_transaction_of_its_task_is_refused_at_once(
+    settings: Settings,
+) -> None:
+    async def main() -> None:
+        async with AsyncAureus(settings=settings) as db:
+            both = asyncio.Barrier(2)
+
+            async def inside() -> None:
+                async with db.transaction() as tx:
+                    await tx.memories.add("inside", agent_id="planner")
+                    await both.wait()
+                    with pytest.raises(Invalid, match=r"\(tx\)"):
+                        await db.memories.add("beside", agent_id="planner")
+                    with pytest.raises(Invalid, match=r"\(tx\)"):
+                        async with db.transaction():
+                            pytest.fail("a transaction inside a transaction")
+                    await both.wait()
+                with pytest.raises(DatabaseError, match="has ended"):
+                    assert tx.connection
+                await db.memories.add("afterwards", agent_id="planner")
+
+            async def elsewhere() -> None:
+                await both.wait()
+                await db.memories.add("another task's", agent_id="coach")
+                await both.wait()
+
+            await asyncio.gather(inside(), elsewhere())
+            assert await db.memories.count() == 3
 
     asyncio.run(main())
 

@@ -50,5 +50,9 @@ def test_levels_are_counted_alike() -> None:
     codec.check(nested(codec.JSON_DEPTH_MAX))
     with pytest.raises(LimitExceeded, match="nested deeper than 64 levels"):
         codec.check(nested(codec.JSON_DEPTH_MAX + 1))
+    with pytest.raises(LimitExceeded) as caught:
+        codec.check({"k" * 1_000: nested(10_000)}, "state")
+    assert len(caught.value.message) < 300, "the path is shown without its middle"
+    assert caught.value.message.startswith("state.kkk")
     assert codec._is_sound(nested(codec.JSON_DEPTH_MAX), 0)
     assert not codec._is_sound(nested(codec.JSON_DEPTH_MAX + 1), 0)

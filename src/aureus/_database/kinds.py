@@ -29,13 +29,12 @@ from typing import (
     is_typeddict,
 )
 
+from aureus.clock import has_place
+from aureus.codec import shown
 from aureus.errors import Invalid
 
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 """What both engines keep as a whole number."""
-
-_SHOWN_CHARACTERS_MAX = 60
-"""Characters of a value that a message shows."""
 
 
 Accepts = Callable[[Any], bool]
@@ -145,15 +144,14 @@ def check_methods(cls: type[Any]) -> None:
 
 
 def _refuse(name: str, says: str, value: Any) -> NoReturn:
-    if isinstance(value, datetime) and value.tzinfo is None:
+    if isinstance(value, datetime) and value.tzinfo is None and _MOMENT.says in says:
         raise Invalid(
             f"{name} is {value.isoformat(' ')}, a time without a zone; give one, such as UTC",
             what=name,
         )
-    shown = repr(value)
-    if len(shown) > _SHOWN_CHARACTERS_MAX:
-        shown = f"{shown[:_SHOWN_CHARACTERS_MAX]}…"
-    raise Invalid(f"{name} is {shown} ({type(value).__name__}); it must be {says}", what=name)
+    raise Invalid(
+        f"{name} is {shown(value)} ({type(value).__name__}); it must be {says}", what=name
+    )
 
 
 # What a type in a signature accepts.
@@ -230,12 +228,14 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return isinstance(value, datetime) and value.tzinfo is not None
+    return isinstance(value, datetime) and value.tzinfo is not None and has_place(value)
 
 
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
+
+_MOMENT = Kind(frozenset(), _is_moment, "a time with a zone, such as UTC")
 
 _SIMPLE: dict[type[Any], Kind] = {
     str: _of_classes("text", str),
@@ -244,7 +244,7 @@ _SIMPLE: dict[type[Any], Kind] = {
     NoneType: _of_classes("None", NoneType),
     int: Kind(frozenset(), _is_integer, "a whole number within ±2^63"),
     float: Kind(frozenset(), _is_number, "a finite number"),
-    datetime: Kind(frozenset(), _is_moment, "a time with a zone, such as UTC"),
+    datetime: _MOMENT,
 }
 
 
@@ -310,7 +310,7 @@ def _many(of: Kind, *, is_once: bool) -> Kind:
         wanted = Iterable
     elif of is _SIMPLE[str]:
         wanted = Collection
-    says = "a list" if of is ANYTHING else f"a list of {of.says}"
+    says = "a list" if of is ANYTHING else f"a list of {_plain(of.says)}"
 
     def accepts(value: Any) -> bool:
         if not isinstance(value, wanted) or isinstance(value, str | bytes | Mapping):
@@ -320,6 +320,11 @@ def _many(of: Kind, *, is_once: bool) -> Kind:
     return Kind(frozenset(), accepts, says)
 
 
+def _plain(says: str) -> str:
+    """Return what one item of a list is, without its article."""
+    return says.removeprefix("an ").removeprefix("a ")
+
+
 def _of_class(cls: Any) -> Kind:
     """Accept objects of a class; anything where it is a protocol, or no class at all."""
     if not isinstance(cls, type) or getattr(cls, "_is_protocol", False):
@@ -327,7 +332,8 @@ def _of_class(cls: Any) -> Kind:
     if _is_a(cls, Enum):
         names = ", ".join(str(member) for member in cast(type[Enum], cls))
         return _of_classes(f"one of {names}", cls)
-    return _of_classes(f"a {cls.__name__}", cls)
+    article = "an" if cls.__name__[0] in "AEIOU" else "a"
+    return _of_classes(f"{article} {cls.__name__}", cls)
 
 
 _COMMON: dict[Any, Kind] = {

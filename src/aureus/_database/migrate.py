@@ -177,8 +177,7 @@ def compare(
     if breaking:
         raise MigrationError(
             f"{place}: the database is newer than this program: {breaking[0].title} was applied by Aureus "
-            f"{breaking[0].applied_by_version}; upgrade this one to that version or later "
-            "(`pip install --upgrade aureus-os`)",
+            f"{breaking[0].applied_by_version}; upgrade this one to that version or a later one",
             newer=breaking[0].title,
             version=breaking[0].applied_by_version,
         )

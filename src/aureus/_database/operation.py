@@ -21,6 +21,7 @@ from aureus.errors import Conflict, SubjectKeyDestroyed
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Operations:
@@ -133,7 +134,7 @@ class Operation(Generic[P, R]):
             raise _unexplained()
 
         observing = call.observing
-        return view if observing is None else self._told(view, observing)
+        return self._named(view if observing is None else self._told(view, observing), bare)
 
     def _awaited(self, store: AsyncStore) -> Callable[P, Coroutine[Any, Any, R]]:
         runner = store._runner  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - a view and its operations
@@ -164,7 +165,18 @@ class Operation(Generic[P, R]):
             raise _unexplained()
 
         observing = call.observing
-        return view if observing is None else self._told_when_awaited(view, observing)
+        return self._named(
+            view if observing is None else self._told_when_awaited(view, observing), bare
+        )
+
+    def _named(self, view: Callable[P, T], bare: Operations) -> Callable[P, T]:
+        """Let a view show the name, the signature and the docstring of its operation; 0.4 µs at each look-up."""
+        function = cast(FunctionType, view)
+        function.__name__ = self.__name__
+        function.__qualname__ = self.name
+        function.__doc__ = self.__doc__
+        function.__dict__["__wrapped__"] = MethodType(self.body, bare)
+        return view
 
     def _told(self, view: Callable[P, R], observing: Observing) -> Callable[P, R]:
         def told(*args: P.args, **kwargs: P.kwargs) -> R:

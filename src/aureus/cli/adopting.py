@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aureus._database.foreign import ForeignTable, open_table
 from aureus.codec import decode
-from aureus.config import DatabaseSettings, Settings, load
+from aureus.config import DatabaseSettings, Settings, read_here
 from aureus.errors import Invalid
 from aureus.model.agent_states import COLUMNS, session_of
 from aureus.model.plain import plain_record
@@ -71,11 +69,16 @@ def adopt_table(
     )
 
 
+def look_at(settings: Settings, table: str, source: str) -> None:
+    """Find out whether a table of another database can be read. Raises as ``adopt_table``."""
+    with open_table(_database(settings, source), table, COLUMNS) as foreign:
+        foreign.count()
+
+
 def _database(settings: Settings, source: str | None) -> DatabaseSettings:
     if source is None:
         return settings.database
-    arguments = {"database.url": source}
-    return load(arguments=arguments, environ=os.environ, directory=Path.cwd()).database
+    return read_here(arguments={"database.url": source}).database
 
 
 def _batches(foreign: ForeignTable) -> Iterator[Sequence[AdoptedSession]]:

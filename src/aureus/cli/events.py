@@ -6,16 +6,24 @@ next time where it had come to.
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from aureus.cli.output import clock_time, mark, note, plain_text, show_json
+from aureus.cli.given import object_given
+from aureus.cli.output import (
+    clock_time,
+    day_time,
+    mark,
+    note,
+    plain_text,
+    show_json,
+    show_table,
+)
 from aureus.cli.session import (
     actor_option,
+    carried_out,
     database_options,
     json_option,
     opened,
@@ -65,7 +73,7 @@ class _Events(click.Group):
 
 @click.group(cls=_Events)
 def events() -> None:
-    """Append to streams of events, read them, follow them.
+    """Append to streams of events, list them, read them, follow them.
 
     `aureus events NAME` is short for `aureus events read NAME`.
     """
@@ -86,6 +94,27 @@ def read(*, name: str, after: int, from_log: bool, as_json: bool, **flags: Any) 
     with opened(flags) as client:
         for event in read_all(client, stream_named(client, name), after):
             _show(event, as_json=as_json)
+
+
+@events.command()
+@click.argument("prefix", metavar="[PREFIX]", default="")
+@click.option("--after", metavar="STREAM", default="", help="Only streams behind this one.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@database_options
+@json_option
+def streams(*, prefix: str, after: str, limit: int, as_json: bool, **flags: Any) -> None:
+    """List the streams that have events, by name; with PREFIX those that begin so."""
+    with opened(flags) as client:
+        found = client.events.list_streams(prefix=prefix, after=after, limit=limit)
+    if as_json:
+        show_json([one.to_dict() for one in found])
+        return
+    show_table(
+        ("STREAM", "EVENTS", "UPDATED"),
+        [(one.stream, str(one.version), day_time(one.updated_at)) for one in found],
+    )
+    if not found:
+        note("no streams")
 
 
 @events.command()
@@ -119,17 +148,22 @@ def append(
 ) -> None:
     """Append an event to a stream; PAYLOAD is a JSON object, @FILE, or - for standard input."""
     actor = settings_of(flags).actor
-    with opened(flags, creates=True) as client:
-        event = client.events.append(
+    said = object_given(payload, "PAYLOAD", reads_stdin=True)
+    beside = None if metadata is None else object_given(metadata, "--metadata")
+    expectation = _expectation(expected)
+    event = carried_out(
+        flags,
+        lambda client: client.events.append(
             stream,
             type_,
-            _json_object(payload, "PAYLOAD"),
-            expected_version=_expectation(expected),
-            metadata=None if metadata is None else _json_object(metadata, "--metadata"),
+            said,
+            expected_version=expectation,
+            metadata=beside,
             event_id=event_id,
             actor=actor,
             correlation_id=correlation_id,
-        )
+        ),
+    )
     if as_json:
         show_json(plain(event))
     else:
@@ -209,8 +243,8 @@ def stream_named(client: Aureus, name: str, *, must_exist: bool = True) -> str:
         return stream_of(name)
     if must_exist and not client.events.stream_version(name):
         raise NotFound(
-            f"there is no run and no stream {name!r}; `aureus runs list` shows runs, `aureus events tail` what "
-            "happens in streams",
+            f"there is no run and no stream {name!r}; `aureus runs list` shows runs, "
+            "`aureus events streams` streams",
             name=name,
         )
     return name
@@ -234,24 +268,6 @@ def _expectation(text: str) -> ExpectedVersion:
         f"{text!r} is none of any, no-stream, exists, and no version",
         param_hint="--expected-version",
     )
-
-
-def _json_object(text: str, what: str) -> dict[str, Any]:
-    """Return a JSON object that is given, or lies in a file, or comes on standard input."""
-    from aureus.codec import decode
-    from aureus.errors import Invalid
-
-    if text == "-":
-        text = sys.stdin.read()
-    elif text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Invalid(f"{what}: {text[1:]} cannot be read: {error}", what=what) from error
-    value = decode(text)
-    if not isinstance(value, dict):
-        raise Invalid(f"{what} is no JSON object; write one, such as '{{\"n\": 1}}'", what=what)
-    return cast(dict[str, Any], value)
 
 
 def _show_log(run_id: str, after: int, flags: dict[str, Any], *, as_json: bool) -> None:

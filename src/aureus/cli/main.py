@@ -6,8 +6,12 @@ its module, and its short help stands in the table below. A test holds the table
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
@@ -38,7 +42,9 @@ COMMANDS: dict[str, Entry] = {
         "Show what a run did: each task with its start, its time and its end.",
     ),
     "events": Entry(
-        "aureus.cli.events", "events", "Append to streams of events, read them, follow them."
+        "aureus.cli.events",
+        "events",
+        "Append to streams of events, list them, read them, follow them.",
     ),
     "subscriptions": Entry(
         "aureus.cli.subscriptions",
@@ -48,7 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "memory": Entry(
         "aureus.cli.memories",
         "memory",
-        "Add, find, show and forget memories, and list their versions.",
+        "Add, find, list, show and forget memories, and list their versions.",
     ),
     "sessions": Entry(
         "aureus.cli.sessions", "sessions", "List, show, delete and adopt sessions of agents."
@@ -154,42 +160,78 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Durable memory and state for AI agents: workflows that survive kill -9.
+
+\b
+aureus run workflow.yaml       run it; after a crash, the same command goes on
+aureus runs list               what ran, runs and waits
+aureus timeline RUN            what a run did
+"""
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, help=_HELP)
 @click.version_option(__version__, prog_name="aureus", message="%(prog)s %(version)s")
 def aureus() -> None:
-    r"""Durable memory and state for AI agents: workflows that survive kill -9.
-
-    \b
-    aureus run workflow.yaml       run it; after a crash, the same command goes on
-    aureus runs list               what ran, runs and waits
-    aureus timeline RUN            what a run did
-    """
+    """Find the command and carry it out."""
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
     from aureus.errors import AureusError
 
+    _print_what_a_terminal_lacks()
     try:
         code = aureus.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _report_usage(error)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         code = 130
     except AureusError as error:
         code = _report(error)
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
+    except OSError as error:  # what was stored stands; only the telling of it failed
+        code = _report_lost_output(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_what_a_terminal_lacks() -> None:
+    """Let a stream of another encoding than UTF-8 show what it lacks by its number instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _report_lost_output(error: OSError) -> int:
+    """Say that standard output cannot be written, and keep the interpreter from trying again when it ends."""
+    with suppress(OSError):
+        click.echo(
+            f"error: the output cannot be written: {os.strerror(error.errno or 0)}", err=True
+        )
+    with Path(os.devnull).open("wb") as nowhere:
+        for number in (1, 2):
+            os.dup2(nowhere.fileno(), number)
+    return 1
 
 
 def _report(error: AureusError) -> int:
     from aureus.cli.output import exit_code_of, show_error
 
-    show_error(error, as_json="--json" in sys.argv[1:])
+    show_error(error, as_json=_wants_json())
     return exit_code_of(error)
+
+
+def _report_usage(error: click.ClickException) -> int:
+    """Say what is wrong with the words of a command; as JSON it is an ``Invalid`` like any other."""
+    if _wants_json():
+        from aureus.errors import Invalid
+
+        _report(Invalid(error.format_message()))
+    else:
+        error.show()
+    return error.exit_code
+
+
+def _wants_json() -> bool:
+    return "--json" in sys.argv[1:]

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from aureus.cli.given import json_given, object_given, text_given
+from aureus.cli.memory_lists import list_memories, namespaces, shortened
 from aureus.cli.output import day_time, note, plain_text, show_json, show_table, utc_now
-from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
-from aureus.codec import decode, encode_text
+from aureus.cli.session import (
+    actor_option,
+    carried_out,
+    database_options,
+    json_option,
+    opened,
+    settings_of,
+)
+from aureus.codec import encode_text
+from aureus.errors import NotFound
 
 if TYPE_CHECKING:
+    from aureus.client import Aureus
     from aureus.model.memories import AsOf, Memory, MemoryCriteria, MemoryVersion
     from aureus.model.recall import MemoryHit, Recall
 
 
 @click.group()
 def memory() -> None:
-    """Add, find, show and forget memories, and list their versions."""
+    """Add, find, list, show and forget memories, and list their versions."""
+
+
+memory.add_command(list_memories)
+memory.add_command(namespaces)
 
 
 @memory.command()
@@ -76,29 +89,31 @@ def add(
     details: dict[str, Any] = {name: rest.pop(name) for name in names}
     given = {
         "type": kind,
-        "content": None if content is None else _json(content, "--content"),
-        "metadata": None if metadata is None else _json_object(metadata, "--metadata"),
+        "content": None if content is None else json_given(content, "--content"),
+        "metadata": None if metadata is None else object_given(metadata, "--metadata"),
         "confidence": confidence,
-        "expires_at": None if expires_in is None else utc_now() + timedelta(seconds=expires_in),
+        "expires_at": None if expires_in is None else _expiry(expires_in),
     }
     details |= {name: value for name, value in given.items() if value is not None}
-    words = sys.stdin.read() if text == "-" else text
+    words = text_given(text, "TEXT")
     actor = settings_of(rest).actor
-    with opened(rest, creates=True) as client:
+
+    def act(client: Aureus) -> Memory:
         if key is None:
-            added = client.memories.add(
+            return client.memories.add(
                 words, agent_id=agent_id, memory_id=memory_id, actor=actor, **details
             )
-        else:
-            added = client.memories.put(
-                key,
-                words,
-                agent_id=agent_id,
-                memory_id=memory_id,
-                expected_version=expected_version,
-                actor=actor,
-                **details,
-            )
+        return client.memories.put(
+            key,
+            words,
+            agent_id=agent_id,
+            memory_id=memory_id,
+            expected_version=expected_version,
+            actor=actor,
+            **details,
+        )
+
+    added = carried_out(rest, act)
     if as_json:
         show_json(added.to_dict())
     else:
@@ -147,6 +162,11 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
     """List the versions of a memory, newest first, whatever became of it."""
     with opened(flags) as client:
         found = client.memories.history(memory_id, limit=limit)
+    if not found:
+        raise NotFound(
+            f"there is no memory {memory_id!r}, and never was, or it was purged",
+            memory_id=memory_id,
+        )
     if as_json:
         show_json([version.to_dict() for version in found])
         return
@@ -158,13 +178,11 @@ def history(*, memory_id: str, limit: int, as_json: bool, **flags: Any) -> None:
                 day_time(version.recorded_from),
                 day_time(version.recorded_to),
                 _state(version),
-                _shortened(version.memory.text),
+                shortened(version.memory.text),
             )
             for version in found
         ],
     )
-    if not found:
-        note("no such memory, and there never was one")
 
 
 @memory.command()
@@ -250,7 +268,7 @@ def _show_found(found: Recall) -> None:
             hit.memory.agent_id,
             hit.memory.session_id or "-",
             day_time(hit.memory.occurred_at),
-            _shortened(" … ".join(one.text for one in (*hit.before, hit.memory, *hit.after))),
+            shortened(" … ".join(one.text for one in (*hit.before, hit.memory, *hit.after))),
         )
         for hit in found
     ]
@@ -286,11 +304,6 @@ def _show(memory: Memory) -> None:
             click.echo(plain_text(f"{name:<14}{told}"))
 
 
-def _shortened(text: str, characters_max: int = 60) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= characters_max else line[: characters_max - 1] + "…"
-
-
 def _as_of(text: str | None) -> AsOf | None:
     if text is None:
         return None
@@ -305,22 +318,10 @@ def _as_of(text: str | None) -> AsOf | None:
     return AsOf(recorded=moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _json(text: str, what: str) -> Any:
-    from aureus.errors import Invalid
-
-    if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except OSError as error:
-            raise click.UsageError(f"{what}: {error}") from error
+def _expiry(seconds: float) -> datetime:
     try:
-        return decode(text)
-    except Invalid as error:
-        raise click.UsageError(f"{what} is {error}") from error
-
-
-def _json_object(text: str, what: str) -> dict[str, Any]:
-    found = _json(text, what)
-    if not isinstance(found, dict):
-        raise click.UsageError(f"{what} must be a JSON object")
-    return cast(dict[str, Any], found)
+        return utc_now() + timedelta(seconds=seconds)
+    except (ValueError, OverflowError) as error:
+        raise click.UsageError(
+            f"--expires-in is {seconds:g}; give seconds that end before the year 9999"
+        ) from error

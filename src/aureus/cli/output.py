@@ -25,6 +25,8 @@ from aureus.errors import (
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -72,8 +74,16 @@ def mark(text: str, colour: str) -> str:
 
 
 def show_json(value: Any) -> None:
-    """Print one JSON value to stdout."""
-    click.echo(encode_text(value))
+    """Print one JSON value to stdout; all in ASCII where the terminal takes another encoding than UTF-8."""
+    text = encode_text(value)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text if encoding.lower().startswith("utf") else _NOT_ASCII.sub(_escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Return a character as JSON escapes it, in the units of UTF-16."""
+    units = found[0].encode("utf-16-be").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
 def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

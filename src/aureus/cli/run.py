@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from aureus.cli.given import object_given
 from aureus.cli.output import mark, note, plain_text, show_json
 from aureus.cli.session import (
     actor_option,
@@ -83,6 +83,9 @@ def run(
     given = _read_inputs(inputs, loaded.workflow)
     folder = file.resolve().parent
     from aureus.cli.running import perform
+    from aureus.engine.service import checked_start
+
+    checked_start(loaded.workflow, given, run_id)  # before a file is made for what cannot start
 
     async def work(engine: Engine) -> RunOutcome:
         return await engine.run(
@@ -147,7 +150,7 @@ def _read_inputs(given: tuple[str, ...], workflow: Workflow) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for item in given:
         if item.startswith("@"):
-            found |= _read_input_file(Path(item[1:]))
+            found |= object_given(item, "-i")
             continue
         name, separator, text = item.partition("=")
         if not separator or not name:
@@ -163,18 +166,3 @@ def _value(text: str) -> Any:
         return decode(text)
     except Invalid:
         return text
-
-
-def _read_input_file(path: Path) -> dict[str, Any]:
-    from aureus.codec import decode
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Invalid(
-            f"the inputs in {path} cannot be read: {os.strerror(error.errno or 0)}", path=str(path)
-        ) from error
-    value = decode(content)
-    if not isinstance(value, dict):
-        raise Invalid(f"{path} holds no JSON object of inputs", path=str(path))
-    return cast(dict[str, Any], value)

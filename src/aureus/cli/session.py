@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from aureus.config import DatabaseSettings, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
 
 _DATABASE = (
     click.option(
@@ -86,10 +86,10 @@ def _add(options: tuple[Callable[[F], F], ...], command: F) -> F:
 
 def settings_of(flags: Mapping[str, Any]) -> Settings:
     """Return the settings with these flags over everything else."""
-    from aureus.config import load
+    from aureus.config import read_here
 
     given = {_FLAGS[name]: value for name, value in flags.items() if name in _FLAGS}
-    return load(flags=given, environ=os.environ, directory=Path.cwd())
+    return read_here(flags=given)
 
 
 def announce(settings: Settings, *, creates: bool = False) -> None:
@@ -106,9 +106,15 @@ def announce(settings: Settings, *, creates: bool = False) -> None:
 def described(database: DatabaseSettings, *, creates: bool) -> str:
     """Return which database this is, and whether a command that makes a missing one makes it now."""
     path = getattr(database.url, "path", None)
-    if not creates or path is None or path.exists():
+    if not creates or not makes_file(database) or path is None:
         return database.description
     return f"{database.description} (made now{_folders_made(path.parent)})"
+
+
+def makes_file(database: DatabaseSettings) -> bool:
+    """Return whether opening this database would make its file."""
+    path = getattr(database.url, "path", None)
+    return path is not None and database.create == "on" and not path.exists()
 
 
 def _folders_made(folder: Path) -> str:
@@ -149,3 +155,31 @@ def opened(flags: Mapping[str, Any], *, creates: bool = False) -> Generator[Aure
     announce(settings, creates=settings.database.create == "on")
     with Aureus(settings=settings) as client:
         yield client
+
+
+def carried_out(flags: Mapping[str, Any], act: Callable[[Aureus], R]) -> R:
+    """Do one thing in the database that flags and settings name, make a missing file for it, and return its result.
+
+    A file is only made for what can be done: where it is missing, the same is done in memory first, which takes some
+    50 ms and answers as an empty file would. So ``act`` may be called twice, and touches nothing but the client.
+    """
+    from aureus.client import Aureus
+
+    settings = settings_of(flags)
+    if makes_file(settings.database):
+        with Aureus(settings=_in_memory(settings)) as rehearsal:
+            act(rehearsal)
+    with opened(flags, creates=True) as client:
+        return act(client)
+
+
+def _in_memory(settings: Settings) -> Settings:
+    """Return the settings with a database in memory, no model to load, no keys to make, and no work beside callers."""
+    from aureus.config import SqliteUrl
+
+    return replace(
+        settings,
+        database=replace(settings.database, url=SqliteUrl(None)),
+        memory=replace(settings.memory, embedder="none", upkeep="off"),
+        subject_keys=replace(settings.subject_keys, folder=None, key_file=None),
+    )

@@ -9,7 +9,7 @@ import click
 from aureus.cli.output import ago, day_time, note, plain_text, show_json, show_table, utc_now
 from aureus.cli.session import actor_option, database_options, json_option, opened
 from aureus.codec import encode_text
-from aureus.model.sessions import DEFAULT_COLLECTION
+from aureus.model.sessions import DEFAULT_COLLECTION, check_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,10 +179,13 @@ def adopt(*, table: str, source: str | None, collection: str, as_json: bool, **f
 
     The table stays as it is. A session that is already in the collection is left alone.
     """
-    from aureus.cli.adopting import adopt_table
+    from aureus.cli.adopting import adopt_table, look_at
     from aureus.cli.session import settings_of
 
     settings = settings_of(flags)
+    check_collection(collection)
+    if source is not None:
+        look_at(settings, table, source)  # before a file is made for what cannot be read
     with opened(flags, creates=source is not None) as client:
         report = adopt_table(_store(client, collection), collection, settings, table, source)
     if as_json:

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aureus.cli.output import ago, note, plain_text, show_json, show_table, utc_now
-from aureus.cli.session import actor_option, database_options, json_option, opened, settings_of
+from aureus.cli.session import (
+    actor_option,
+    carried_out,
+    database_options,
+    json_option,
+    opened,
+    settings_of,
+)
 from aureus.codec import decode, encode_text
-from aureus.errors import Invalid
+from aureus.errors import Invalid, NotFound
 from aureus.model.world_state import DEFAULT_SCOPE
 
 if TYPE_CHECKING:
@@ -68,10 +75,13 @@ def set_key(
 ) -> None:
     """Give a key a value: JSON, or text where it is none. Prints the new version."""
     actor = settings_of(flags).actor
-    with opened(flags, creates=True) as client:
-        entry = client.world_state.scope(scope).set(
-            key, _value(value), expected_version=expected_version, actor=actor
-        )
+    meant = _value(value)
+    entry = carried_out(
+        flags,
+        lambda client: client.world_state.scope(scope).set(
+            key, meant, expected_version=expected_version, actor=actor
+        ),
+    )
     if as_json:
         show_json(entry.to_dict())
     else:
@@ -101,6 +111,10 @@ def history(*, key: str, limit: int, scope: str, as_json: bool, **flags: Any) ->
     """List the values that a key had, newest first."""
     with opened(flags) as client:
         entries = client.world_state.scope(scope).history(key, limit=limit)
+    if not entries:
+        raise NotFound(
+            f"there is no key {key!r} in the scope {scope}, and never was", key=key, scope=scope
+        )
     _show(entries, "KEY", as_json=as_json)
 
 
@@ -178,5 +192,9 @@ def _moment(text: str) -> datetime:
 def _value(text: str) -> Any:
     try:
         return decode(text)
-    except Invalid:
+    except Invalid as error:
+        if text.lstrip()[:1] in {"{", "["}:
+            raise click.UsageError(
+                f"VALUE begins like JSON and is {error.message}; mend it, or give the text in quotes as JSON"
+            ) from error
         return text

@@ -23,10 +23,12 @@ from aureus.client.opening import (
     CHORES_PACE,
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
+    check_parts,
     check_tenant,
     checked_file,
     checked_function,
     chosen_settings,
+    chosen_tenant,
     healthy,
     make_keyring,
     make_sources,
@@ -84,6 +86,7 @@ class AsyncAureus(AsyncStores):
         Raises ``ConfigInvalid``, ``DatabaseUnavailable`` and ``MigrationError``. Checking the schema is a blocking
         matter of milliseconds, done here.
         """
+        check_parts(telemetry, embedder, subject_keys)
         self.settings = chosen_settings(settings, url, tenant)
         embedder = embedder or named_embedder(self.settings)
         self._sealing = LoopUpkeep(self._seal, SEALING_PACE, clock)
@@ -157,7 +160,7 @@ class AsyncAureus(AsyncStores):
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
         """
-        call = self._call(check_tenant(tenant or self.settings.tenant))
+        call = self._call(chosen_tenant(tenant, self.settings))
         async with self._transacting(call) as (tx, _):
             yield tx
 
@@ -232,7 +235,7 @@ class AsyncAureus(AsyncStores):
         """
         from aureus.execution import execution  # the engine is imported by those who run something
 
-        tenant_id = check_tenant(tenant or self.settings.tenant)
+        tenant_id = chosen_tenant(tenant, self.settings)
         async with execution(
             self._database,
             self.settings,

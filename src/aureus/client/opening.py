@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from aureus._database.drive import Sources
 from aureus._database.kept import Kept
 from aureus._database.migrate import read_migrations
 from aureus.clock import Clock, SystemClock
-from aureus.config import Settings, SqliteUrl, load
+from aureus.codec import check_name, check_text, shown
+from aureus.config import Settings, SqliteUrl, read_here
 from aureus.errors import AureusError, ConfigInvalid, Invalid
 from aureus.ids import Ids, RandomIds
 from aureus.ledger.audit_modes import AuditModes
@@ -37,12 +38,18 @@ if TYPE_CHECKING:
 TRANSACTION_TRIES_MAX = 5
 """Times that ``run_in_transaction`` calls its function when others get in the way."""
 
+TENANT_BYTES_MAX = 255
+"""Bytes of a tenant's name: it begins every key."""
+
 HEALTH_SECONDS_MAX = 5.0
 """How long ``health`` waits: whoever asks decides whether to send work here."""
 
 
 def chosen_settings(settings: Settings | None, url: str | None, tenant: str | None) -> Settings:
-    """Return the settings that a client was given, or else those of this process. Raises ``ConfigInvalid``."""
+    """Return the settings that a client was given, for the tenant it was given, or else those of this process.
+
+    Raises ``ConfigInvalid``, also for a URL beside settings: they say already which database is meant.
+    """
     given: Any = settings
     if given is None:
         return read_settings(url, tenant)
@@ -51,7 +58,28 @@ def chosen_settings(settings: Settings | None, url: str | None, tenant: str | No
             f"settings is {given!r:.60}; it must be what `aureus.config.load` returns",
             setting="settings",
         )
-    return given
+    if url is not None:
+        raise ConfigInvalid(
+            "a URL was given beside settings, which name a database themselves; give one of the two, or the URL to "
+            "`aureus.config.load` as the argument database.url",
+            setting="database.url",
+        )
+    return given if tenant is None else replace(given, tenant=check_tenant(tenant))
+
+
+def check_parts(telemetry: Any, embedder: Any, subject_keys: Any) -> None:
+    """Raise ``Invalid`` for what a client cannot work with; an object of any class will do that has the names."""
+    for what, part, names, remedy in (
+        ("telemetry", telemetry, ("count", "measure"), ""),
+        ("embedder", embedder, ("name", "dimensions", "embed"), "; FunctionEmbedder makes one of a function"),
+        ("subject_keys", subject_keys, ("get_or_create", "get", "find", "retire", "destroy"), ""),
+    ):  # fmt: skip
+        missing = [name for name in names if not hasattr(part, name)]
+        if part is not None and missing:
+            raise Invalid(
+                f"{what} is {shown(part)} ({type(part).__name__}); it lacks {', '.join(missing)}{remedy}",
+                what=what,
+            )
 
 
 def checked_function(work: Any) -> None:
@@ -72,7 +100,7 @@ def checked_file(file: Any) -> Path:
 def read_settings(url: str | None, tenant: str | None) -> Settings:
     """Return the settings of this process: arguments, environment, ``.env``, ``aureus.toml``, defaults."""
     arguments = {"database.url": url, "tenant": tenant}
-    return load(arguments=arguments, environ=os.environ, directory=Path.cwd())
+    return read_here(arguments=arguments)
 
 
 CHORES_PACE = Pace(rests=True)
@@ -190,14 +218,14 @@ def unhealthy(database: Database | AsyncDatabase, error: AureusError) -> Health:
 
 
 def check_tenant(tenant: str) -> str:
-    """Return a tenant's name; raises ``Invalid`` for an empty one."""
-    named: Any = tenant
-    if not isinstance(named, str) or not named or "\x00" in named:
-        raise Invalid(
-            f"tenant is {named!r}; a tenant has a name of at least one character, without NUL",
-            tenant=tenant,
-        )
-    return named
+    """Return a tenant's name of 1 to 255 bytes. Raises ``Invalid``, and ``LimitExceeded`` for a longer one."""
+    check_text(tenant, "tenant")
+    return check_name(tenant, "tenant", bytes_max=TENANT_BYTES_MAX)
+
+
+def chosen_tenant(tenant: str | None, settings: Settings) -> str:
+    """Return the tenant of a call that may name one; only None stands for that of the client. As ``check_tenant``."""
+    return settings.tenant if tenant is None else check_tenant(tenant)
 
 
 def refuse_loop() -> None:

@@ -20,10 +20,12 @@ from aureus.client.opening import (
     CHORES_PACE,
     HEALTH_SECONDS_MAX,
     SEALING_PACE,
+    check_parts,
     check_tenant,
     checked_file,
     checked_function,
     chosen_settings,
+    chosen_tenant,
     healthy,
     make_keyring,
     make_sources,
@@ -80,6 +82,7 @@ class Aureus(Stores):
         raises ``Invalid``: there ``AsyncAureus`` is meant.
         """
         refuse_loop()
+        check_parts(telemetry, embedder, subject_keys)
         self.settings = chosen_settings(settings, url, tenant)
         embedder = embedder or named_embedder(self.settings)
         self._sealing = ThreadUpkeep(self._seal, SEALING_PACE, clock)
@@ -151,7 +154,7 @@ class Aureus(Stores):
 
         Raises a retryable ``Conflict`` when others got in the way; ``run_in_transaction`` repeats it for you.
         """
-        with self._transacting(self._call(check_tenant(tenant or self.settings.tenant))) as (tx, _):
+        with self._transacting(self._call(chosen_tenant(tenant, self.settings))) as (tx, _):
             yield tx
 
     @contextmanager

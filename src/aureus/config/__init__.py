@@ -6,6 +6,7 @@ are immutable, know where each value came from, and mask every secret when they 
 
 from __future__ import annotations
 
+from aureus.config.here import read_here
 from aureus.config.loading import load
 from aureus.config.settings import (
     AuditSettings,
@@ -42,5 +43,6 @@ __all__ = [
     "SubjectKeySettings",
     "SubscriptionSettings",
     "load",
+    "read_here",
     "read_url",
 ]

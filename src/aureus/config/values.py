@@ -174,7 +174,7 @@ def _text(setting: Setting, written: object, where: str) -> str:
     if isinstance(written, os.PathLike):
         written = os.fspath(cast("os.PathLike[str]", written))
     if not isinstance(written, str):
-        raise refuse(setting.key, where, f"is a {type(written).__name__}; give text")
+        raise refuse(setting.key, where, f"is of the type {type(written).__name__}; give text")
     text = written.strip() if setting.kind == "url" else written
     if not text:
         raise refuse(setting.key, where, "is empty; give text, or leave it out")

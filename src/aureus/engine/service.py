@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aureus.clock import Clock, SystemClock
-from aureus.codec import check_text
+from aureus.codec import as_object, check_text, shown
 from aureus.config.settings import EngineSettings
 from aureus.engine import cancellation, decisions
 from aureus.engine.attempts import ToolFinder
@@ -89,7 +89,7 @@ class Engine:
         directory: Path,
         run_id: str | None = None,
         new: bool = False,
-        approve_from: RiskTier | None = None,
+        approve_from: RiskTier | str | None = None,
         accept_changed_definition: bool = False,
         wait: bool = False,
     ) -> RunOutcome:
@@ -105,11 +105,9 @@ class Engine:
         """
         self._refuse_stopped()
         meant = workflow.workflow if isinstance(workflow, Loaded) else workflow
-        resolved = resolve_inputs(meant, inputs)
+        resolved = checked_start(meant, inputs, run_id)
         check_tools(meant, self._parts.tools)
-        if run_id is not None:
-            _check_run_id(run_id)
-        wish = Wish(meant, directory, approve_from, accept_changed_definition, wait)
+        wish = Wish(meant, directory, _tier(approve_from), accept_changed_definition, wait)
         async with self._places:
             return await self._running.start(wish, resolved, run_id=run_id, is_new=new)
 
@@ -119,7 +117,7 @@ class Engine:
         *,
         directory: Path | None = None,
         workflow: Workflow | Loaded | None = None,
-        approve_from: RiskTier | None = None,
+        approve_from: RiskTier | str | None = None,
         accept_changed_definition: bool = False,
         wait: bool = False,
     ) -> RunOutcome:
@@ -140,7 +138,7 @@ class Engine:
         else:
             meant = workflow.workflow if isinstance(workflow, Loaded) else workflow
         check_tools(meant, self._parts.tools)
-        wish = Wish(meant, directory, approve_from, accept_changed_definition, wait)
+        wish = Wish(meant, directory, _tier(approve_from), accept_changed_definition, wait)
         async with self._places:
             return await self._running.go_on(run, wish)
 
@@ -191,7 +189,30 @@ class Engine:
             raise Conflict("this engine was stopped and starts nothing more; make another one")
 
 
+def checked_start(
+    workflow: Workflow, inputs: Mapping[str, Any], run_id: str | None
+) -> dict[str, Any]:
+    """Return all inputs of a run that is to start, after a look at its name. Raises ``Invalid``."""
+    resolved = resolve_inputs(workflow, as_object(inputs, "inputs"))
+    if run_id is not None:
+        _check_run_id(run_id)
+    return resolved
+
+
+def _tier(approve_from: Any) -> RiskTier | None:
+    """Return a risk tier that may be named by text too, as on the command line. Raises ``Invalid``."""
+    if approve_from is None:
+        return None
+    if isinstance(approve_from, str) and approve_from.upper() in RiskTier.__members__:
+        return RiskTier[approve_from.upper()]
+    raise Invalid(
+        f"approve_from is {shown(approve_from)}; it is one of {', '.join(RiskTier)}",
+        what="approve_from",
+    )
+
+
 def _check_run_id(run_id: str) -> None:
+    check_text(run_id, "the run id")
     if not run_id or run_id != run_id.strip() or not run_id.isprintable():
         raise Invalid(
             f"the run id {run_id!r} must be printable text without blanks around it", run_id=run_id

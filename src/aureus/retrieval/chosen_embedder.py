@@ -36,9 +36,7 @@ def chosen_embedder(text: str) -> Embedder | None:
         return None
     if text == PACKAGED:
         if find_spec("wordllama") is None:
-            raise _refused(
-                text, "is not installed: `pip install 'aureus-os[embed]'` brings the model"
-            )
+            raise _refused(text, "is not installed: the extra `embed` of Aureus brings the model")
         return _Chosen(text)
     found = _PLACE.fullmatch(text)
     if found is None:

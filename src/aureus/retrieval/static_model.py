@@ -51,7 +51,7 @@ class StaticEmbedder:
         spec = find_spec("wordllama")
         if spec is None or not spec.submodule_search_locations:
             raise Invalid(
-                "there is no packaged model: install it with `pip install 'aureus-os[embed]'`, or name a folder"
+                "there is no packaged model: install Aureus with the extra `embed`, or name a folder"
             )
         folder = Path(next(iter(spec.submodule_search_locations)))
         return cls(folder / _PACKAGED_WEIGHTS, folder / _PACKAGED_TOKENS, name=_PACKAGED_NAME)
@@ -117,6 +117,4 @@ def _read_tokenizer(path: Path) -> Any:
 
 
 def _not_installed(error: ImportError) -> Invalid:
-    return Invalid(
-        f"a local model needs the extra `embed`: `pip install 'aureus-os[embed]'` ({error})"
-    )
+    return Invalid(f"a local model needs Aureus installed with the extra `embed` ({error})")

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from aureus._database.database import AsyncRunner
+from aureus._database.kinds import check_methods
 from aureus.awaiting import waited
 from aureus.errors import AureusError
 from aureus.model.events import Event
@@ -229,6 +230,9 @@ class AsyncConsumer(Consuming[AsyncMeans[T]], Generic[T]):
             await self._means.carry_out(steps)
         except AureusError as error:
             log.info("subscription %s: its position could not be stored: %s", self.name, error)
+
+
+check_methods(AsyncConsumer)
 
 
 async def _renew(membership: Membership, means: AsyncMeans[Any]) -> None:

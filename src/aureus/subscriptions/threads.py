@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from aureus._database.database import Runner
+from aureus._database.kinds import check_methods
 from aureus.errors import AureusError
 from aureus.model.events import Event
 from aureus.subscriptions.consuming import (
@@ -220,6 +221,9 @@ class Consumer(Consuming[Means[T]], Generic[T]):
             self._means.carry_out(steps)
         except AureusError as error:
             log.info("subscription %s: its position could not be stored: %s", self.name, error)
+
+
+check_methods(Consumer)
 
 
 class _Renewing:

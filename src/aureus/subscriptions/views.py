@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
+from aureus._database.kinds import check_methods
+from aureus.codec import shown
 from aureus.errors import Invalid
 from aureus.model.subscriptions import BUCKETS_DEFAULT, Start, Subscription
 from aureus.stores.subscriptions import AsyncSubscriptionStore, SubscriptionStore
@@ -99,6 +101,9 @@ class Group(Generic[T]):
         return Consumer(_member(self._plan, means, member, live=live), means)
 
 
+check_methods(Group)
+
+
 class AsyncSubscriptions(AsyncSubscriptionStore, Generic[T]):
     """Subscriptions of one tenant, and the groups that share one, awaited."""
 
@@ -178,6 +183,9 @@ class AsyncGroup(Generic[T]):
         return AsyncConsumer(_member(self._plan, means, member, live=live), means)
 
 
+check_methods(AsyncGroup)
+
+
 def consumer(
     means: Means[T] | None,
     name: str,
@@ -221,6 +229,7 @@ def _plan(
     live: bool,
 ) -> Plan:
     checked_start(from_position)
+    _check_live(live)
     has_filters = stream is not None or category is not None or bool(types)
     return Plan(
         name=checked_name(name),
@@ -256,6 +265,7 @@ def _member(
     *,
     live: bool,
 ) -> Plan:
+    _check_live(live)
     member_id = means.ids.new() if member is None else checked_name(member, "member")
     return Plan(
         **plan,
@@ -264,6 +274,13 @@ def _member(
         is_live=live,
         **means.patience.plan(),
     )
+
+
+def _check_live(live: Any) -> None:
+    if not isinstance(live, bool):
+        raise Invalid(
+            f"live is {shown(live)} ({type(live).__name__}); it must be True or False", what="live"
+        )
 
 
 M = TypeVar("M")

@@ -147,6 +147,15 @@ def test_keys_are_set_read_and_listed(shell: Shell) -> None:
         client.world_state.delete("plan")
     assert "(deleted)" in shell.say("state", "history", "plan")
     assert "nothing there" in shell.run("state", "list").stderr
+    assert isinstance(shell.run("state", "history", "never").exception, NotFound)
+
+
+def test_a_value_that_begins_like_json_is_no_text_by_mistake(shell: Shell) -> None:
+    for mistyped in ('{"step": 1', "[1, 2", " {step: 1}"):
+        refused = shell.run("state", "set", "plan", mistyped)
+        assert (refused.exit_code, "begins like JSON" in refused.output) == (2, True)
+    assert shell.say("state", "set", "plan", '"[draft] a word"') == "1\n"
+    assert shell.say("state", "set", "plan", 'a "word"') == "2\n"
 
 
 def test_old_versions_of_keys_are_pruned(shell: Shell) -> None:

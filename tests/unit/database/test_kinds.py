@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict, Unpack
 
@@ -62,7 +62,17 @@ class Shop:
         return len(names) + len(of)
 
 
+def deep() -> dict[str, Any]:
+    """Return a value that is nested more deeply than Python can show."""
+    value: dict[str, Any] = {}
+    for _ in range(10_000):
+        value = {"a": value}
+    return value
+
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+EARLY = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))
+LATE = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))
 
 ACCEPTED: list[tuple[Any, Sequence[Any], Sequence[Any]]] = [
     (str, ["", "x", Colour.RED], [1, None, b"x"]),
@@ -71,7 +81,7 @@ ACCEPTED: list[tuple[Any, Sequence[Any], Sequence[Any]]] = [
     (float, [0, 1.5, -2], [True, "1", float("nan"), float("inf"), 2**70]),
     (bool, [True, False], [0, 1, "true", None]),
     (bytes, [b""], ["", bytearray()]),
-    (datetime, [NOW], [NOW.replace(tzinfo=None), NOW.date(), 5]),
+    (datetime, [NOW], [NOW.replace(tzinfo=None), NOW.date(), 5, EARLY, LATE]),
     (Colour, [Colour.RED], ["red", 1]),
     (Colour | str, [Colour.RED, "red", "green"], [1, None]),
     (Pair, [Pair(1, 2)], [(1, 2)]),
@@ -112,6 +122,8 @@ def test_a_refusal_says_what_is_there_and_what_must_be() -> None:
         ((5,), {}, "name is 5 (int); it must be text"),
         (("x",), {"limit": None}, "limit is None (NoneType); it must be a whole number"),
         (("x",), {"since": datetime(2026, 1, 1)}, "since is 2026-01-01 00:00:00, a time without a zone"),  # noqa: DTZ001 - the point of it
+        ((datetime(2026, 1, 1),), {}, "(datetime); it must be text"),  # noqa: DTZ001 - a zone would not help
+        ((deep(),), {}, "name is what cannot be shown, dict (dict); it must be text"),
         (("x",), {"actr": "ann"}, "did you mean 'actor'?"),
         (("x",), {"zzz": 1}, "there are name, limit"),
         (("y" * 9,), {"limit": "z" * 500}, "z… (str)"),

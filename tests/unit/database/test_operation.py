@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import pydoc
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+import aureus
 from aureus._database.drive import Call, Drive, Sources
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
 from aureus._database.statement import Op, Queries, Refused, current_time, last, outside
+from aureus.client import AsyncAureus, Aureus
 from aureus.clock import ManualClock
 from aureus.errors import Conflict, VersionConflict
 from aureus.ids import CountingIds
+from aureus.telemetry import MemoryTelemetry
 
 sql = Queries("notes")
 
@@ -144,3 +151,42 @@ def test_work_outside_that_fails_is_the_callers_error() -> None:
 
     with pytest.raises(ZeroDivisionError):
         FailingStore(NothingThere(), Call("acme")).thread()
+
+
+@pytest.mark.parametrize("noun", ["memories", "sessions"])
+@pytest.mark.parametrize("telemetry", [None, MemoryTelemetry()], ids=["plain", "told"])
+def test_help_shows_the_signature_and_the_docstring_of_an_operation(
+    noun: str, telemetry: MemoryTelemetry | None
+) -> None:
+    name, said = {"memories": ("add", "agent_id: 'str'"), "sessions": ("save", "state: 'Any'")}[
+        noun
+    ]
+
+    def look(client: Any) -> None:
+        method = getattr(getattr(client, noun), name)
+        assert method.__name__ == name
+        signature = str(inspect.signature(method))
+        assert said in signature
+        assert "self" not in signature
+        shown = pydoc.plain(pydoc.render_doc(method))
+        assert f"{name}(" in shown
+        assert (inspect.getdoc(method) or "nothing") in inspect.cleandoc(
+            shown.replace("\n    ", "\n")
+        )
+
+    with Aureus("sqlite://", telemetry=telemetry) as client:
+        look(client)
+
+    async def main() -> None:
+        async with AsyncAureus("sqlite://", telemetry=telemetry) as client:
+            look(client)
+
+    asyncio.run(main())
+
+
+def test_the_public_names_are_there_before_they_are_used() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-c", "import aureus; print(*dir(aureus))"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert set(aureus.__all__) <= set(shown)

@@ -67,5 +67,5 @@ def test_the_packaged_model_finds_the_nearer_meaning_without_a_network(
 
 def test_a_missing_package_is_said_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aureus.retrieval.static_model.find_spec", lambda _: None)
-    with pytest.raises(Invalid, match=r"aureus-os\[embed\]"):
+    with pytest.raises(Invalid, match=r"extra `embed`"):
         StaticEmbedder.packaged()

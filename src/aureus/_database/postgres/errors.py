@@ -101,6 +101,9 @@ _CLASSES: dict[str, type[AureusError]] = {
     "3F000": MigrationError,
 }
 
+_OF_OUR_SCHEMA = frozenset({"42P01", "42703", "3F000"})
+"""Names that are not there: in our own statements the schema is another one, in a caller's it is a mistyped name."""
+
 _REMEDIES: dict[str, str] = {
     "42P01": "the schema is missing or older than this program: run `aureus db migrate`",
     "42703": "the schema differs from what this program expects: run `aureus db status`",
@@ -136,6 +139,21 @@ def mapped(error: BaseException, what: str = "the database") -> AureusError:
     remedy = _REMEDIES.get(state or "")
     text = f"{what}: {message}" + (f"; {remedy}" if remedy else "")
     found = _class_of(error, state)(text, sqlstate=state)
+    found.__cause__ = error
+    return found
+
+
+def mapped_own(error: psycopg.Error) -> AureusError:
+    """Return the error of a caller's own SQL, which says nothing about our schema."""
+    state = error.sqlstate
+    if isinstance(error, psycopg.ProgrammingError) and state is None:
+        found: AureusError = Invalid(
+            f"execute: {error}"
+        )  # such as a parameter that PostgreSQL cannot hold
+    elif state in _OF_OUR_SCHEMA:
+        found = DatabaseError(f"execute: {error.diag.message_primary or error}", sqlstate=state)
+    else:
+        return mapped(error, "execute")
     found.__cause__ = error
     return found
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 import psycopg
@@ -16,9 +17,11 @@ from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
+from aureus._database.nesting import nested
+from aureus._database.own_sql import check_own_sql
 from aureus._database.postgres.adapt import register
 from aureus._database.postgres.alone import alone
-from aureus._database.postgres.errors import mapped
+from aureus._database.postgres.errors import mapped_own
 from aureus._database.postgres.flush import Begun, GoAlone, Waiting, flush, waiting
 from aureus._database.postgres.io import (
     Acquire,
@@ -36,7 +39,13 @@ from aureus._database.postgres.planner import Planner
 from aureus._database.postgres.plans import LET_GO, PlanAges
 from aureus._database.postgres.transaction import OpenTransaction
 from aureus._database.statement import Op, Row
-from aureus.errors import AureusError, DatabaseError, DatabaseUnavailable, DeadlineExceeded
+from aureus.errors import (
+    AureusError,
+    DatabaseError,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    Invalid,
+)
 from aureus.model.health import PoolUse
 
 R = TypeVar("R")
@@ -75,6 +84,7 @@ class AsyncPostgresDatabase:
 
     async def write(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation: all of it, or nothing. Cancelling frees the caller; a flush in flight goes on."""
+        self._refuse_nesting()
         await self._prepare_write(call)
         return await self._carry_out(self._writes, make, call, is_read=False)
 
@@ -103,14 +113,19 @@ class AsyncPostgresDatabase:
     async def transaction(self, call: Call) -> AsyncGenerator[AsyncPostgresTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         self._check_loop()
+        self._refuse_nesting()
         await self._prepare_write(call)
         opened = OpenTransaction(self.planner, call)
         await self.drive(opened.begin())
+        outer, transaction = _current.get(), AsyncPostgresTransaction(self, opened)
+        _current.set(transaction)
         try:
-            yield AsyncPostgresTransaction(self, opened)
+            yield transaction
         except BaseException:
             await asyncio.shield(self.drive(opened.roll_back()))
             raise
+        finally:
+            _current.set(outer)
         await asyncio.shield(self.drive(opened.commit()))
 
     async def _prepare_write(self, call: Call) -> None:
@@ -121,6 +136,12 @@ class AsyncPostgresDatabase:
 
     async def close(self) -> None:
         """Finish the flush in flight and close every connection; a second call does nothing."""
+        self._refuse_nesting()
+        if self._loop is not None and self._loop.is_closed():
+            self._is_closed = True
+            self._abandon()
+            return
+        self._require_loop()
         self._is_closed = True
         await self._writes.finish()
         await self._reads.finish()
@@ -128,19 +149,34 @@ class AsyncPostgresDatabase:
             pool, self._pool = self._pool, None
             await pool.close(timeout=5.0)
 
+    def _abandon(self) -> None:
+        """Close the connections of a loop that has ended: its tasks, the pool's too, are gone with it."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            for connection in pool._pool:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - its own way out needs the loop
+                connection.pgconn.finish()
+
     def watcher(self, ring: Wake) -> Watcher | None:
         """Return what listens for sealing; None behind a pooler, without a direct URL."""
         direct = self._options.direct()
         return None if direct is None else Listening(direct, ring)
 
-    def _check_loop(self) -> None:
+    def _require_loop(self) -> None:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         if self._loop is not loop:
-            raise DatabaseError(
-                "this database belongs to another event loop; open one for each loop"
+            raise Invalid(
+                f"{self._options.place()} was opened in another event loop; open one database for each loop"
             )
+
+    def _refuse_nesting(self) -> None:
+        current = _current.get()
+        if current is not None and current.is_open_on(self):
+            raise nested()
+
+    def _check_loop(self) -> None:
+        self._require_loop()
         if self._is_closed:
             raise DatabaseError("this database is closed; open a new one")
 
@@ -258,7 +294,12 @@ class AsyncPostgresTransaction:
     @property
     def connection(self) -> PlainConnection:
         """The psycopg connection, inside this transaction; do not commit or close it."""
+        self._opened.check_open()
         return cast(PlainConnection, self._opened.connection)
+
+    def is_open_on(self, owner: object) -> bool:
+        """Return whether this transaction is open on a database."""
+        return self._database is owner and self._opened.connection is not None
 
     async def read(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation inside this transaction."""
@@ -273,6 +314,7 @@ class AsyncPostgresTransaction:
     ) -> list[Row]:
         """Run the caller's own SQL with psycopg's placeholders (%s, %(name)s) and return its rows."""
         self._opened.check_open()
+        check_own_sql(text, parameters)
         try:
             # A savepoint, so that a statement that fails leaves the transaction intact, as on SQLite.
             async with self.connection.transaction():
@@ -280,7 +322,13 @@ class AsyncPostgresTransaction:
                 self._database.pipelines.executed(self.connection, cursor.statusmessage)
                 return await cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise mapped(error) from error
+            raise mapped_own(error) from error
+
+
+_current: ContextVar[AsyncPostgresTransaction | None] = ContextVar(
+    "aureus_postgres_tx", default=None
+)
+"""The transaction that the current task is in."""
 
 
 class _LoopLane:

@@ -21,9 +21,11 @@ from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
 from aureus._database.lane import Lane
+from aureus._database.nesting import nested
+from aureus._database.own_sql import check_own_sql
 from aureus._database.postgres.adapt import register
 from aureus._database.postgres.alone import alone
-from aureus._database.postgres.errors import mapped
+from aureus._database.postgres.errors import mapped_own
 from aureus._database.postgres.flush import Begun, GoAlone, Waiting, flush, waiting
 from aureus._database.postgres.io import (
     Acquire,
@@ -65,6 +67,8 @@ class PostgresDatabase:
 
     def _open(self) -> None:
         self._pid = os.getpid()
+        self._transacting: set[int] = set()
+        """Threads that are inside a transaction: what else they write here would be no part of it."""
         self._writes = _ThreadLane(self, is_read=False)
         self._reads = _ThreadLane(self, is_read=True)
         self._pool = ConnectionPool[PlainConnection](
@@ -103,6 +107,7 @@ class PostgresDatabase:
     def write(self, make: Callable[[], Op[R]], call: Call) -> R:
         """Carry out an operation: all of it, or nothing."""
         self._check_fork()
+        self._refuse_nesting()
         self._prepare_write(call)
         return self._carry_out(self._writes, make, call, is_read=False)
 
@@ -130,15 +135,20 @@ class PostgresDatabase:
     def transaction(self, call: Call) -> Generator[PostgresTransaction]:
         """Open a transaction; leaving the block commits, an exception rolls back."""
         self._check_fork()
+        self._refuse_nesting()
         self._prepare_write(call)
         opened = OpenTransaction(self.planner, call)
         self.drive(opened.begin())
         transaction = PostgresTransaction(self, opened)
+        caller = threading.get_ident()
+        self._transacting.add(caller)
         try:
             yield transaction
         except BaseException:
             self.drive(opened.roll_back())
             raise
+        finally:
+            self._transacting.discard(caller)
         self.drive(opened.commit())
 
     def _prepare_write(self, call: Call) -> None:
@@ -149,6 +159,7 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Close every connection; a second call does nothing."""
+        self._refuse_nesting()
         if self._pid == os.getpid():
             self._pool.close(timeout=5.0)
 
@@ -156,6 +167,10 @@ class PostgresDatabase:
         """Return what listens for sealing; None behind a pooler, without a direct URL."""
         direct = self._options.direct()
         return None if direct is None else Listening(direct, ring)
+
+    def _refuse_nesting(self) -> None:
+        if threading.get_ident() in self._transacting:
+            raise nested()
 
     def _check_fork(self) -> None:
         """Open connections of its own in a forked child; those of the parent are left alone."""
@@ -243,6 +258,7 @@ class PostgresTransaction:
     @property
     def connection(self) -> PlainConnection:
         """The psycopg connection, inside this transaction; do not commit or close it."""
+        self._opened.check_open()
         return cast(PlainConnection, self._opened.connection)
 
     def read(self, make: Callable[[], Op[R]], call: Call) -> R:
@@ -256,6 +272,7 @@ class PostgresTransaction:
     def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run the caller's own SQL with psycopg's placeholders (%s, %(name)s) and return its rows."""
         self._opened.check_open()
+        check_own_sql(text, parameters)
         try:
             # A savepoint, so that a statement that fails leaves the transaction intact, as on SQLite.
             with self.connection.transaction():
@@ -263,7 +280,7 @@ class PostgresTransaction:
                 self._database.pipelines.executed(self.connection, cursor.statusmessage)
                 return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
-            raise mapped(error) from error
+            raise mapped_own(error) from error
 
 
 class _ThreadLane:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aureus._database.drive import Call, Drive, Request
+from aureus._database.nesting import ended
 from aureus._database.postgres.errors import Verdict, mapped, verdict_of
 from aureus._database.postgres.io import (
     Acquire,
@@ -25,7 +26,7 @@ from aureus._database.postgres.io import (
 )
 from aureus._database.postgres.planner import Planner
 from aureus._database.statement import Op
-from aureus.errors import Conflict, DatabaseError
+from aureus.errors import Conflict
 
 R = TypeVar("R")
 
@@ -53,7 +54,7 @@ class OpenTransaction:
     def check_open(self) -> None:
         """Raise ``DatabaseError`` when the transaction has ended."""
         if self.connection is None:
-            raise DatabaseError("this transaction has ended; open a new one")
+            raise ended()
 
     def begin(self) -> Steps[None]:
         """Take a connection and begin. Raises ``DatabaseUnavailable``."""

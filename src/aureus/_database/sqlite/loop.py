@@ -21,6 +21,7 @@ from typing import TypeVar, cast
 from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
+from aureus._database.nesting import nested
 from aureus._database.sqlite.connect import Opener
 from aureus._database.sqlite.connection import Connection
 from aureus._database.sqlite.connections import (
@@ -35,7 +36,6 @@ from aureus._database.sqlite.options import SqliteOptions
 from aureus._database.sqlite.transaction import (
     AsyncSqliteTransaction,
     SqliteTransaction,
-    nested,
 )
 from aureus._database.sqlite.watching import Watching
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer

@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
+from aureus._database.nesting import nested
 from aureus._database.sqlite.connect import Opener
 from aureus._database.sqlite.connections import (
     Connections,
@@ -27,7 +28,7 @@ from aureus._database.sqlite.connections import (
 from aureus._database.sqlite.engine import Engine
 from aureus._database.sqlite.migrations import ensure
 from aureus._database.sqlite.options import SqliteOptions
-from aureus._database.sqlite.transaction import SqliteTransaction, nested
+from aureus._database.sqlite.transaction import SqliteTransaction
 from aureus._database.sqlite.watching import Watching
 from aureus._database.sqlite.writer import GRACE_SECONDS, Waiting, Writer
 from aureus._database.statement import Op

@@ -8,10 +8,11 @@ from typing import Any, Protocol, TypeVar
 import apsw
 
 from aureus._database.drive import Call
+from aureus._database.nesting import ended
+from aureus._database.own_sql import check_own_sql
 from aureus._database.sqlite.connection import Connection, require_open
 from aureus._database.sqlite.engine import Engine
 from aureus._database.statement import Op, Row
-from aureus.errors import DatabaseError, Invalid
 
 R = TypeVar("R")
 
@@ -53,6 +54,7 @@ class SqliteTransaction:
     def execute(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
         """Run the caller's own SQL with SQLite's placeholders (?, :name) and return its rows as they are stored."""
         self._require_open()
+        check_own_sql(text, parameters)
         self._connection.deadline = self._deadline(self._call)
         return self._connection.run(text, parameters, what="execute")
 
@@ -88,7 +90,7 @@ class SqliteTransaction:
 
     def _require_open(self) -> None:
         if self._is_over:
-            raise DatabaseError("this transaction has ended; open a new one")
+            raise ended()
         require_open(self._connection)
 
 
@@ -134,13 +136,5 @@ class AsyncSqliteTransaction:
 
     async def _perform(self, job: Callable[[], R]) -> R:
         if self._is_over:
-            raise DatabaseError("this transaction has ended; open a new one")
+            raise ended()
         return await self._in_worker(job)
-
-
-def nested() -> Invalid:
-    """Return the error of a call that would wait for the transaction it is made in."""
-    return Invalid(
-        "this call is made inside a transaction of the same database and would wait for it for ever; "
-        "use the stores of the transaction (tx), not those of the database"
-    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from aureus.codec import check_names, check_text, encode_text
+from aureus.codec import check_names, check_text, encode_text, shown
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.event_filters import Wanted
 from aureus.model.events import (
@@ -57,7 +57,9 @@ def fact_of(stream: str, event: NewEvent, event_id: str) -> Fact:
         raise Invalid(f"events of type {event.type} tell of erasures only", what="type")
     for what, value in (("payload", event.payload), ("metadata", event.metadata)):
         if type(value) is not dict:
-            raise Invalid(f"{what} is a {type(value).__name__}; it is a dict", what=what)
+            raise Invalid(
+                f"{what} is {shown(value)} ({type(value).__name__}); it must be a dict", what=what
+            )
     return Fact(
         stream=stream,
         type=event.type,

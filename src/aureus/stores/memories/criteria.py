@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aureus.codec import check_text, encode_text
+from aureus.codec import check_text, encode_text, shown
 from aureus.errors import Invalid
 from aureus.model.memories import Memory, MemoryFilter
 from aureus.stores.memories.stating import check_list, check_moment, check_name
@@ -99,7 +99,9 @@ def _check(wanted: MemoryFilter) -> None:
     for name in _NAMES:
         value: Any = getattr(wanted, name)
         if value is not None and not isinstance(value, str):
-            raise Invalid(f"{name} is a {type(value).__name__}; it must be text", what=name)
+            raise Invalid(
+                f"{name} is {shown(value)} ({type(value).__name__}); it must be text", what=name
+            )
         if value is not None:
             check_text(value, name)
     confidence: Any = wanted.min_confidence

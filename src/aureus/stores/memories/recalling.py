@@ -93,6 +93,8 @@ class MemoryRecall(Operations):
         come with each hit from either side. ``group_by="session"`` returns ``limit`` sessions with their hits.
         ``after`` is the ``cursor`` of the last hit of the page before. At most 1,000 hits. Raises ``Invalid``.
         """
+        if group_by not in {None, "session"}:
+            raise Invalid(f'group_by is {group_by!r}; it is "session" or None', what="group_by")
         question = any_word(_checked(text), language)
         finder = _Finder(question, MemoryFilter.of(filter, criteria))
         finder.meaning = yield from meaning_of(text, self.embedder, mode)

@@ -7,7 +7,8 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from aureus.codec import check, check_text
+from aureus.clock import has_place
+from aureus.codec import check, check_text, shown
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.memories import (
     Memory,
@@ -139,7 +140,7 @@ def check_memory_text(memory: Memory) -> None:
     """Raise ``Invalid`` or ``LimitExceeded`` for a text that cannot be stored, or none without content."""
     if not isinstance(cast(object, memory.text), str):
         raise Invalid(
-            f"text is a {type(memory.text).__name__}; data goes into content", what="text"
+            f"text is of the type {type(memory.text).__name__}; data goes into content", what="text"
         )
     check_text(memory.text, "text", characters_max=TEXT_CHARACTERS_MAX)
     if not memory.text.strip() and memory.content is None:
@@ -149,7 +150,9 @@ def check_memory_text(memory: Memory) -> None:
 def check_name(value: Any, what: str, *, bytes_max: int = NAME_BYTES_MAX) -> None:
     """Raise ``Invalid`` unless the value is text of at least one character that a key can hold."""
     if not isinstance(value, str):
-        raise Invalid(f"{what} is a {type(value).__name__}; it must be text", what=what)
+        raise Invalid(
+            f"{what} is {shown(value)} ({type(value).__name__}); it must be text", what=what
+        )
     if not value:
         raise Invalid(f"{what} is empty; leave it out, or give it a name", what=what)
     check_text(value, what)
@@ -166,9 +169,13 @@ def check_name(value: Any, what: str, *, bytes_max: int = NAME_BYTES_MAX) -> Non
 def check_moment(value: Any, what: str) -> datetime:
     """Return a moment in UTC; raises ``Invalid`` for anything else and for a time without a zone."""
     if not isinstance(value, datetime):
-        raise Invalid(f"{what} is a {type(value).__name__}; it must be a datetime", what=what)
+        raise Invalid(
+            f"{what} is {shown(value)} ({type(value).__name__}); it must be a datetime", what=what
+        )
     if value.tzinfo is None:
         raise Invalid(f"{what} is a time without a zone; give it one, such as UTC", what=what)
+    if not has_place(value):
+        raise Invalid(f"{what} is {value.isoformat()}, which is no time in UTC", what=what)
     return value.astimezone(UTC)
 
 
@@ -177,7 +184,7 @@ def _check_type(kind: Any, policy: MemoryPolicy) -> None:
     if kind not in _KNOWN_TYPES and kind not in policy.types:
         known = ", ".join(sorted(_KNOWN_TYPES | policy.types))
         raise Invalid(
-            f"there is no memory type {kind!r}; there are {known}. MemoryPolicy(types=…) adds others",
+            f"there is no memory type {kind!r}; there are {known}. The setting memory.types adds others",
             type=kind,
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from aureus._database.statement import Row
-from aureus.codec import check_name, decode, encode_text
+from aureus.codec import check_name, decode, encode_text, shown
 from aureus.errors import Invalid, LimitExceeded
 from aureus.model.events import STREAM_CHARACTERS_MAX, Event
 from aureus.model.subscriptions import (
@@ -58,6 +58,12 @@ def checked_start(start: Start) -> int | None:
         return None
     if start == "start":
         return 0
+    given: Any = start
+    if isinstance(given, str):
+        raise Invalid(
+            f"from_position is {shown(given)}; it is a position, 'start' or 'now'",
+            what="from_position",
+        )
     return checked_position(start, "from_position")
 
 

@@ -1,14 +1,9 @@
-"""An agent's view of its memories: all it keeps is its own, and says by itself where it came from.
-
-An agent is a name, perhaps with a user and a session. What it remembers carries them, and the run and task at hand;
-what it recalls is its own and what others share; what it forgets or clears is its own. It holds no state: making one
-costs nothing, and two with the same names are the same agent.
-"""
+"""What an agent does with its memories: what it forgets, changes or clears is its own, what it recalls also shared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, Self, TypedDict, Unpack
 
@@ -16,66 +11,23 @@ from aureus._database.database import AsyncRunner, Runner
 from aureus._database.drive import Call
 from aureus._database.operation import AsyncStore, Operations, Store, read, write
 from aureus._database.statement import Op
-from aureus.codec import Json
+from aureus.agents.scope import AgentScope
+from aureus.agents.words import words_of
+from aureus.codec import Json, check
 from aureus.errors import Invalid, NotFound
-from aureus.model.memories import Memory, MemoryCriteria, MemoryDetails, Provenance
+from aureus.model.memories import (
+    Memory,
+    MemoryChanges,
+    MemoryCriteria,
+    MemoryDetails,
+    Provenance,
+)
 from aureus.model.recall import Recall
 from aureus.stores.memories import MemoryOperations
 from aureus.stores.memories.meaning import Mode
-from aureus.stores.memories.stating import check_name
-from aureus.tools.contract import CURRENT_CALL
-from aureus.tools.environment import ATTEMPT_VARIABLE, RUN_VARIABLE, TASK_VARIABLE
 
 CLEAR_BATCH = 250
 """Memories of one transaction of ``clear``."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgentScope:
-    """Whose memories an agent's calls are about; what is None is left open when reading, and empty when writing."""
-
-    agent_id: str
-    user_id: str | None = None
-    session_id: str | None = None
-    namespace: str | None = None
-    provenance: Provenance | None = None
-    """Where memories come from when a call does not say so itself."""
-
-    def __post_init__(self) -> None:
-        for name in ("agent_id", "user_id", "session_id", "namespace"):
-            value = getattr(self, name)
-            if value is not None:
-                check_name(value, name)
-        came_from: Any = self.provenance
-        if came_from is not None and not isinstance(came_from, Provenance):
-            raise Invalid(
-                f"provenance is {came_from!r}; it must be a Provenance", what="provenance"
-            )
-
-    def holds(self, memory: Memory) -> bool:
-        """Return whether a memory is this agent's own, and of its user and namespace where it has them."""
-        return (
-            memory.agent_id == self.agent_id
-            and (self.user_id is None or memory.user_id == self.user_id)
-            and (self.namespace is None or memory.namespace == self.namespace)
-        )
-
-    def sees(self, memory: Memory) -> bool:
-        """Return whether a memory is its own, or one that a search shows: shared, of the same user or of none."""
-        return self.holds(memory) or (
-            memory.is_shared
-            and (self.user_id is None or memory.user_id in {None, self.user_id})
-            and (self.namespace is None or memory.namespace == self.namespace)
-        )
-
-    def criteria(self) -> MemoryCriteria:
-        """Return what narrows a read to this agent; a session is where memories come from, and narrows nothing."""
-        found = MemoryCriteria(agent_id=self.agent_id)
-        if self.user_id is not None:
-            found["user_id"] = self.user_id
-        if self.namespace is not None:
-            found["namespace"] = self.namespace
-        return found
 
 
 class RememberDetails(TypedDict, total=False):
@@ -125,6 +77,7 @@ class AgentOperations(Operations):
                 raise Invalid(
                     "give the value once: as what is remembered, or as content", what="content"
                 )
+            check(what, "what")
             details["content"] = what
         text = what if isinstance(what, str) else words_of(what)
         filled = self._filled(details)
@@ -162,6 +115,37 @@ class AgentOperations(Operations):
         if not self.scope.sees(memory):
             raise self._not_mine(memory_id)
         return memory
+
+    @read
+    def get_by_key(self, key: str) -> Op[Memory]:
+        """Return the memory that this agent holds under a key, with its user and namespace. Raises ``NotFound``."""
+        scope = self.scope
+        return (
+            yield from self._memories.get_by_key(
+                key,
+                agent_id=scope.agent_id,
+                user_id=scope.user_id,
+                namespace=scope.namespace or "",
+            )
+        )
+
+    @read
+    def list_namespaces(
+        self, *, prefix: str = "", after: str | None = None, limit: int = 100
+    ) -> Op[list[str]]:
+        """Return the namespaces in which keys of this agent and its user hold memories, by name; at most 1,000.
+
+        ``after`` is the last one of the page before.
+        """
+        return (
+            yield from self._memories.list_namespaces(
+                self.scope.agent_id,
+                user_id=self.scope.user_id,
+                prefix=prefix,
+                after=after,
+                limit=limit,
+            )
+        )
 
     @read
     def query(
@@ -237,6 +221,30 @@ class AgentOperations(Operations):
         )
 
     @write
+    def update(
+        self,
+        memory_id: str,
+        *,
+        expected_version: int | None = None,
+        operation_id: str | None = None,
+        **changes: Unpack[MemoryChanges],
+    ) -> Op[Memory]:
+        """Change what a memory of this agent says; what is not named stays. Atomic; the version before is kept.
+
+        Raises ``NotFound`` for a memory that is not this agent's or not live, and ``VersionConflict``.
+        """
+        yield from self._require_own(memory_id)
+        return (
+            yield from self._memories.update(
+                memory_id,
+                expected_version=expected_version,
+                operation_id=operation_id,
+                actor=self.scope.agent_id,
+                **changes,
+            )
+        )
+
+    @write
     def forget(
         self,
         memory_id: str,
@@ -248,9 +256,7 @@ class AgentOperations(Operations):
 
         Raises ``NotFound`` for a memory that is not this agent's, and ``VersionConflict``.
         """
-        found = yield from self._memories.history(memory_id, limit=1)
-        if not found or not self.scope.holds(found[0].memory):
-            raise self._not_mine(memory_id)
+        yield from self._require_own(memory_id)
         return (
             yield from self._memories.forget(
                 memory_id,
@@ -291,6 +297,11 @@ class AgentOperations(Operations):
         """Return criteria for a search: this agent's own memories, and what others share unless the call refuses."""
         found: MemoryCriteria = {"include_shared": True, **self._own(criteria)}
         return found
+
+    def _require_own(self, memory_id: str) -> Op[None]:
+        found = yield from self._memories.history(memory_id, limit=1)
+        if not found or not self.scope.holds(found[0].memory):
+            raise self._not_mine(memory_id)
 
     def _not_mine(self, memory_id: str) -> NotFound:
         return NotFound(
@@ -342,31 +353,3 @@ class AsyncAgent(AsyncStore, AgentOperations):
         while count := await self.clear_batch():
             total += count
         return total
-
-
-def words_of(value: Json) -> str:
-    """Return the words of a JSON value: what stands in it, with the names it stands under, a line each."""
-    return "\n".join(_lines(value, ""))
-
-
-def _lines(value: Json, name: str) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _lines(item, f"{name} {key}".strip())
-    elif isinstance(value, list):
-        for item in value:
-            yield from _lines(item, name)
-    elif value is not None:
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        yield f"{name}: {text}" if name else text
-
-
-def provenance_at_hand(environ: Mapping[str, str]) -> Provenance | None:
-    """Return the run and task that this code works for: those of the tool call, or of the process; None outside."""
-    call = CURRENT_CALL.get()
-    if call is not None:
-        return Provenance(run_id=call.run_id, task_id=call.task_id, step_id=str(call.attempt))
-    run_id, task_id = environ.get(RUN_VARIABLE), environ.get(TASK_VARIABLE)
-    if run_id is None and task_id is None:
-        return None
-    return Provenance(run_id=run_id, task_id=task_id, step_id=environ.get(ATTEMPT_VARIABLE))
