@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ("metadata", "abc"),
         ("metadata", [1]),
         ("provenance", {"run_id": "r"}),
-        ("provenance", Provenance(run_id=5)),  # type: ignore[arg-type]
+        ("provenance", Provenance(run_id=5)),  # type: ignore[arg-type]  # the mistake
         ("tags", "ab"),
         ("memory_id", 5),
     ],

@@ -47,7 +47,8 @@ FROM aureus.profiles AS p
 WHERE p.tenant_id = :tenant_id AND p.user_id = :user_id;
 
 -- name: get_written_version :one
--- The version of a profile that an operation wrote; behind lock_profile, so that it sees those of whoever was waited for.
+-- The version of a profile that an operation wrote; behind lock_profile, so that it sees those of whoever was waited
+-- for.
 SELECT v.version
 FROM aureus.profile_versions AS v
 WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.operation_id = :operation_id;

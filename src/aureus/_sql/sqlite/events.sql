@@ -17,7 +17,8 @@ VALUES (:tenant_id, (SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE
     (SELECT s.version FROM aureus.streams AS s WHERE s.tenant_id = :tenant_id AND s.stream = :stream), :type, :actor,
     :now, :correlation_id, :action, :resource, :outcome, :commitment, :leaf_hash);
 INSERT INTO aureus.event_payloads (tenant_id, entry_no, salt, payload, metadata)
-VALUES (:tenant_id, (SELECT e.entry_no FROM aureus.events AS e WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id),
+VALUES (:tenant_id,
+    (SELECT e.entry_no FROM aureus.events AS e WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id),
     :salt, :payload, :metadata);
 INSERT INTO aureus.event_subjects (tenant_id, subject, entry_no)
 SELECT :tenant_id, g.value ->> 1, e.entry_no

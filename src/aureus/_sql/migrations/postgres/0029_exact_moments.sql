@@ -5,5 +5,6 @@
 -- microsecond of the year 9999 became the year 10000, which no reader can take. Hours and what is left over are exact.
 
 CREATE FUNCTION aureus.from_micros(micros bigint) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT timestamptz 'epoch' + micros / 3600000000 * interval '1 hour' + micros % 3600000000 * interval '1 microsecond'
+    SELECT timestamptz 'epoch' + micros / 3600000000 * interval '1 hour'
+        + micros % 3600000000 * interval '1 microsecond'
 $$;
