@@ -11,7 +11,7 @@ from psycopg import errors
 
 from aureus._database.catalog import Catalog
 from aureus._database.drive import Call, Sources
-from aureus._database.postgres.alone import alone
+from aureus._database.postgres.alone import TAKEN_TRIES_MAX, alone
 from aureus._database.postgres.flush import DOUBTS_MAX, GoAlone, Waiting, flush, waiting
 from aureus._database.postgres.io import (
     Acquire,
@@ -41,6 +41,7 @@ from aureus.errors import (
     AureusError,
     DatabaseUnavailable,
     Forbidden,
+    Invalid,
     NotFound,
     OutcomeUnknown,
 )
@@ -316,11 +317,24 @@ def test_an_operation_alone_begins_anew_after_a_conflict() -> None:
 
 
 def test_an_operation_alone_that_cannot_succeed_is_rolled_back_and_reported() -> None:
-    world = World({1: (2, errors.UniqueViolation("twice"))})
-    with pytest.raises(AlreadyExists):
+    world = World({1: (2, errors.CheckViolation("never"))})
+    with pytest.raises(Invalid):
         world.alone(look_then_release("one"))
     assert world.server.exchanges[-1] == ["ROLLBACK"]
     assert world.server.released == [False]
+
+
+def test_an_operation_alone_begins_anew_where_a_key_was_taken_but_not_for_ever() -> None:
+    """Whoever took it was waited for: what they wrote is seen by the next attempt."""
+    taken = errors.UniqueViolation("twice")
+    world = World({1: (2, taken)})
+    assert world.alone(look_then_release("one")) == "one"
+    attempts = 1 + TAKEN_TRIES_MAX
+    world = World({1 + 2 * number: (2, taken) for number in range(attempts)})
+    with pytest.raises(AlreadyExists):
+        world.alone(look_then_release("one"))
+    assert world.server.exchanges.count(["ROLLBACK"]) == attempts
+    assert world.server.released == [False] * attempts
 
 
 def test_an_operation_alone_settles_a_lost_commit_before_it_repeats_itself() -> None:

@@ -108,6 +108,7 @@ _REMEDIES: dict[str, str] = {
     "42P01": "the schema is missing or older than this program: run `aureus db migrate`",
     "42703": "the schema differs from what this program expects: run `aureus db status`",
     "3F000": "the schema is missing: run `aureus db init`",
+    "23505": "an identifier that was given belongs to something else: choose another one",
     "26000": "somebody has dropped prepared statements: repeat the call; behind a pooler that cannot keep them, "
     "set database.prepared_statements to off",
     "53100": "the server's disk is full: free room, then repeat the call",

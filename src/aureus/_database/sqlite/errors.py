@@ -69,6 +69,8 @@ _REMEDIES: dict[int, str] = {
     apsw.SQLITE_PERM: "the operation is not allowed",
 }
 
+_TAKEN = "an identifier that was given belongs to something else: choose another one"
+
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Errors of the operating system that SQLite reports as an I/O error, although only room is missing."""
 
@@ -87,7 +89,7 @@ def mapped(error: apsw.Error, what: str, system_errno: int = 0) -> AureusError:
     if primary in (apsw.SQLITE_IOERR, apsw.SQLITE_CANTOPEN) and system_errno in _NO_ROOM:
         extended = primary = apsw.SQLITE_FULL
     found = _CLASSES.get(extended) or _CLASSES.get(primary, DatabaseError)
-    remedy = _REMEDIES.get(primary)
+    remedy = _TAKEN if found is AlreadyExists else _REMEDIES.get(primary)
     text = f"{what}: {message}" + (f"; {remedy}" if remedy else "")
     return _caused(found(text, sqlite_code=extended), error)
 
