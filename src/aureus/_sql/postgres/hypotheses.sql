@@ -56,8 +56,7 @@ WITH added AS (
         evidence_against_count = evidence_against_count + CAST(CAST(:side AS text) = 'against' AS integer),
         version = version + 1, operation_id = :evidence_id, updated_at = CAST(:now AS timestamptz),
         last_tested_at = CAST(:now AS timestamptz)
-    FROM added
-    WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = added.hypothesis_id
+    WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = :hypothesis_id AND EXISTS (SELECT FROM added)
     RETURNING h.hypothesis_id, h.agent_id, h.user_id, h.statement, h.initial_confidence, h.confidence, h.status,
         h.evidence_for_count, h.evidence_against_count, h.evidence_for_count + h.evidence_against_count, h.version,
         h.operation_id, h.created_at, h.updated_at, h.last_tested_at
@@ -75,8 +74,7 @@ WITH deleted AS (
     RETURNING hypothesis_id, version
 ), removed AS (
     DELETE FROM aureus.hypothesis_evidence AS e
-    USING deleted
-    WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = deleted.hypothesis_id
+    WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = :hypothesis_id AND EXISTS (SELECT FROM deleted)
 )
 SELECT deleted.version, set_config('aureus.mark', :mark, true) FROM deleted;
 

@@ -56,11 +56,13 @@ SELECT e.snapshot_id, h.part_count FROM erased AS e CROSS JOIN held AS h;
 UPDATE aureus.snapshot_parts AS p
 SET content = NULL, salt = NULL, erasure_record_id = :record_id
 WHERE p.tenant_id = :tenant_id AND p.kind = 'memory' AND p.erasure_record_id IS NULL
-  AND p.name IN (SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value))
+  AND p.name = ANY (ARRAY(SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value)))
   AND NOT EXISTS (
     SELECT 1 FROM aureus.memories AS m
-    WHERE m.tenant_id = :tenant_id AND m.memory_id = p.name AND m.version = p.version)
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = p.name AND m.version = p.version
+    OFFSET 0)
   AND NOT EXISTS (
     SELECT 1 FROM aureus.memory_versions AS v
-    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.name AND v.version = p.version)
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.name AND v.version = p.version
+    OFFSET 0)
 RETURNING part_no;
