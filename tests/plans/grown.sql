@@ -80,14 +80,16 @@ SELECT owner(n), 'h' || n, mostly(n, 'busy', 'a'), mostly(n, 'often', 'u'), 's',
 INSERT INTO aureus.hypothesis_evidence
 SELECT owner(n), mostly(n, 'h1', 'h'), n, 'e' || n, 'for', 't', NULL, 'busy', 0.5, 0.5, now() FROM numbers;
 INSERT INTO aureus.memories
-SELECT owner(n), n, 'm' || n, 2, '', CASE WHEN n % 10 = 0 THEN 'k' || n ELSE '' END, mostly(n, 'busy', 'a'), mostly(n,
+SELECT owner(n), n, 'm' || n, 20000, '', CASE WHEN n % 10 = 0 THEN 'k' || n ELSE '' END, mostly(n, 'busy', 'a'),
+    mostly(n,
     'often', 'u'), mostly(n, 's', 's'), 'fact', 0.5, mostly(n, 'about', 'b'), 'english', mostly(n, 'r', 'r'),
     mostly(n, 'a', 'a'), 'step', mostly(n, 'e', 'e'), NULL::timestamptz, n % 2 = 0, 'hot', now() - n * interval '1 s',
     NULL::timestamptz, NULL::timestamptz, CASE WHEN n % 20 = 0 THEN now() + n * interval '1 s' END, NULL::timestamptz,
     CASE WHEN n % 50 = 7 THEN 'm1' ELSE '' END, 'o', now() - interval '2 h', now() - interval '2 h', '["x"]'::json,
     '{}'::json, '[]'::json, repeat('text ', 10), NULL::json FROM numbers;
 INSERT INTO aureus.memory_versions
-SELECT owner(n), n, 'm' || n, 1, '', CASE WHEN n % 10 = 0 THEN 'k' || n ELSE '' END, mostly(n, 'busy', 'a'), mostly(n,
+SELECT owner(n), n, 'm' || CASE WHEN n % 2 = 0 THEN 1 ELSE n END, n, '', CASE WHEN n % 10 = 0 THEN 'k' || n ELSE ''
+    END, mostly(n, 'busy', 'a'), mostly(n,
     'often', 'u'), mostly(n, 's', 's'), 'fact', 0.5, mostly(n, 'about', 'b'), 'english', mostly(n, 'r', 'r'),
     mostly(n, 'a', 'a'), 'step', mostly(n, 'e', 'e'), NULL::timestamptz, n % 2 = 0, 'hot', now() - n * interval '1 s',
     NULL::timestamptz, NULL::timestamptz, CASE WHEN n % 20 = 0 THEN now() + n * interval '1 s' END, NULL::timestamptz,

@@ -15,6 +15,7 @@ from aureus._database.catalog import Catalog
 from aureus._database.postgres.plans import LET_GO
 from aureus._database.statement import Query
 from tests.plans.grown import grow
+from tests.plans.test_changes_of_one import memory
 from tests.plans.test_plans import NOW, PAGE, execute, indexes, touched
 from tests.support.postgres import PostgresDatabase
 
@@ -34,14 +35,6 @@ SESSION = {
 }
 
 KEY = {"scope": "w", "key": "k17", "operation_id": "new", "now": NOW, "mark": "m"}
-
-MEMORY = (
-    '[{"memory_id": "m17", "version": 3, "namespace": "", "memory_key": "", "agent_id": "busy", "user_id": "often",'
-    ' "session_id": "", "type": "fact", "confidence": 0.5, "subject": "", "text_language": "english", "run_id": "",'
-    ' "task_id": "", "step_id": "", "source_event_id": "", "is_shared": false, "tier": "hot", "occurred_at": 1,'
-    ' "superseded_by": "", "operation_id": "new", "created_at": 1, "updated_at": 1, "tags": "[\\"t\\"]",'
-    ' "metadata": "{}", "sources": "[]", "text": "x"}]'
-)
 
 TASK = (
     '[{"is_new": false, "scope": "", "name": "a2", "occurrence": 0, "status": "completed", "attempt": 1,'
@@ -76,13 +69,13 @@ YOUNG: dict[Query, dict[str, Any]] = {
     Query("erasures", "list_subject_entries"): {"subject": "often", "after_no": 17, "limit": 5},
     Query("audit", "list_audit_references"): {"entry_nos": [17, 18]},
     Query("memories", "get_memory"): {"memory_id": "m17"},
-    Query("memories", "lock_memory"): {"memory_id": "m17", "operation_id": "o"},
-    Query("memories", "revise_memory"): {"memories": MEMORY, "now": NOW, "mark": "m"},
-    Query("memories", "replace_memory"): {"memories": MEMORY, "now": NOW, "mark": "m"},
-    Query("memories", "move_memories"): {"memories": MEMORY.replace('"version": 3', '"version": 2'), "mark": "m"},
+    Query("memories", "lock_memory"): {"memory_id": "m1", "operation_id": "new"},
+    Query("memories", "revise_memory"): memory(20_001, "m1"),
+    Query("memories", "replace_memory"): memory(20_001, "m1"),
+    Query("memories", "move_memories"): memory(20_000, "m1"),
     Query("memories", "get_state"): {"memory_id": "m17", "recorded_at": NOW},
-    Query("memories", "list_versions"): {"memory_id": "m17", "before_version": 9, "limit": 20},
-    Query("memories", "get_written_version"): {"memory_id": "m17", "operation_id": "new"},
+    Query("memories", "list_versions"): {"memory_id": "m1", "before_version": 9000, "limit": 5},
+    Query("memories", "get_written_version"): {"memory_id": "m1", "operation_id": "new"},
     Query("memories", "get_exact_versions"): {"wanted": '[{"memory_id": "m17", "version": 1}]'},
     Query("memories", "get_keyed_memory"): {"agent_id": "busy", "user_id": "often", "namespace": "", "key": "k20"},
     Query("memories", "look_under_key"): {

@@ -137,10 +137,20 @@ WHERE m.memory_id = :memory_id AND m.recorded_from_at <= :recorded_at
   AND (m.recorded_to_at IS NULL OR m.recorded_to_at > :recorded_at);
 
 -- name: list_versions :many
--- The versions of a memory below a version, newest first.
+-- The versions of a memory below a version, newest first; a page of them, however many there are.
 SELECT <<columns_of_m>>, m.recorded_from_at, m.recorded_to_at
-FROM (<<states>>) AS m
-WHERE m.memory_id = :memory_id AND m.version < :before_version
+FROM (
+    SELECT <<columns>>, updated_at AS recorded_from_at, CAST(NULL AS timestamptz) AS recorded_to_at
+    FROM aureus.memories
+    WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND version < :before_version
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns>>, recorded_from_at, recorded_to_at
+        FROM aureus.memory_versions
+        WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND version < :before_version
+        ORDER BY version DESC
+        LIMIT :limit) AS replaced
+) AS m
 ORDER BY m.version DESC
 LIMIT :limit;
 
