@@ -61,7 +61,7 @@ CHANGING: dict[Query, Callable[[int], dict[str, Any]]] = {
     Query("sessions", "append_messages"): lambda n: {
         **SESSION, "count": 1, "roles": ["user"], "contents": [str(n)], "metadatas": [None], "operation_id": f"o{n}",
     },
-    Query("memories", "lock_memory"): lambda n: {"memory_id": "m", "operation_id": f"new{n}"},
+    Query("memories", "get_written_version"): lambda n: {"memory_id": "m", "operation_id": f"new{n}"},
 }  # fmt: skip
 """Changes of one thing, by their number; a memory is there before its first change."""
 
@@ -70,7 +70,7 @@ CHANGING: dict[Query, Callable[[int], dict[str, Any]]] = {
 def test_a_change_touches_as_many_pages_as_the_first_ones(
     query: Query, postgres_database: PostgresDatabase
 ) -> None:
-    changed = Query("memories", "revise_memory") if query.name == "lock_memory" else query
+    changed = Query("memories", "revise_memory") if query.name == "get_written_version" else query
     with psycopg.connect(postgres_database.url(), autocommit=True) as session:
         session.execute("SET ROLE aureus_app")
         session.execute("SELECT set_config('aureus.tenant', 'big', false)")

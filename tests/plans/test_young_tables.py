@@ -69,7 +69,7 @@ YOUNG: dict[Query, dict[str, Any]] = {
     Query("erasures", "list_subject_entries"): {"subject": "often", "after_no": 17, "limit": 5},
     Query("audit", "list_audit_references"): {"entry_nos": [17, 18]},
     Query("memories", "get_memory"): {"memory_id": "m17"},
-    Query("memories", "lock_memory"): {"memory_id": "m1", "operation_id": "new"},
+    Query("memories", "lock_memory"): {"memory_id": "m1"},
     Query("memories", "revise_memory"): memory(20_001, "m1"),
     Query("memories", "replace_memory"): memory(20_001, "m1"),
     Query("memories", "move_memories"): memory(20_000, "m1"),
@@ -90,7 +90,7 @@ YOUNG: dict[Query, dict[str, Any]] = {
     Query("text_index", "find_postings"): {"space": "memories", "terms": ["w17"], "inline_max": 10},
     Query("text_index", "drop_documents"): {"space": "memories", "target_ids": ["m17", "m18"]},
     Query("hypotheses", "get_hypothesis"): {"hypothesis_id": "h17"},
-    Query("hypotheses", "lock_hypothesis"): {"hypothesis_id": "h1", "evidence_id": "new"},
+    Query("hypotheses", "find_evidence"): {"hypothesis_id": "h1", "evidence_id": "new"},
     Query("hypotheses", "add_hypothesis_evidence"): {
         "hypothesis_id": "h17", "evidence_id": "new", "side": "for", "agent_id": "busy", "text": "t", "confidence": 0.6,
         "version": 1, "now": NOW, "mark": "m",

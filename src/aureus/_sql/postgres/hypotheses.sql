@@ -35,6 +35,17 @@ FROM aureus.hypotheses AS h
 WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = :hypothesis_id
 FOR UPDATE OF h;
 
+-- name: find_evidence :one
+-- Whether evidence is known already; behind lock_hypothesis, so that it sees what whoever was waited for has added. By
+-- hypothesis_evidence_id, as a range of one in its order: by equality the primary key would serve as well before there
+-- are statistics, which reads all evidence of the hypothesis.
+SELECT e.evidence_no
+FROM aureus.hypothesis_evidence AS e
+WHERE e.tenant_id = :tenant_id AND e.evidence_id >= ''
+  AND (e.evidence_id, e.hypothesis_id) BETWEEN (:evidence_id, :hypothesis_id) AND (:evidence_id, :hypothesis_id)
+ORDER BY e.evidence_id, e.hypothesis_id
+LIMIT 1;
+
 -- name: add_hypothesis_evidence :one
 -- key: hypothesis_id
 -- records

@@ -174,9 +174,13 @@ SELECT o.* FROM aureus.memory_versions AS o
     LIMIT 1
 
 -- name: get_written_version :one
--- The version of a memory that an operation wrote and that was replaced since.
+-- The version that an operation wrote among the hundred that were replaced last; behind lock_memory, so that it sees
+-- those of whoever was waited for.
 SELECT <<columns_of_m>>
-FROM (<<of_operation>>) AS m;
+FROM (<<of_operation>>) AS m
+WHERE m.version > (
+    SELECT c.version FROM aureus.memories AS c
+    WHERE c.tenant_id = :tenant_id AND c.memory_id = :memory_id) - 100;
 
 -- name: lock_memory :one
 -- One memory with the promise that nobody changes it before this transaction ends.

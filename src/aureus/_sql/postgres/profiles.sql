@@ -67,6 +67,12 @@ FROM aureus.profiles AS p
 WHERE p.tenant_id = :tenant_id AND p.user_id = :user_id
 FOR UPDATE OF p;
 
+-- name: get_written_version :one
+-- The version of a profile that an operation wrote; behind lock_profile, so that it sees those of whoever was waited
+-- for.
+SELECT v.version
+FROM (<<of_operation>>) AS v;
+
 -- name: delete_profile :one
 -- key: user_id
 -- records

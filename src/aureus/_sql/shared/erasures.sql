@@ -18,7 +18,9 @@ FROM aureus.events AS e
 JOIN aureus.erased_entries AS x ON x.tenant_id = e.tenant_id AND x.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.stream >= :first_stream AND e.stream < :end_stream
   AND (SELECT r.stream FROM aureus.events AS r
-    WHERE r.tenant_id = :tenant_id AND r.event_id = x.record_id) = :record_stream;
+    WHERE r.tenant_id = :tenant_id AND r.event_id BETWEEN x.record_id AND x.record_id
+    ORDER BY r.event_id
+    LIMIT 1) = :record_stream;
 
 -- name: find_record :one
 -- What a record says, if this very batch was carried out before. Its event as a range in its order, for the reason
