@@ -4,6 +4,9 @@
 -- A snapshot has a tag, where one is asked for.
 (CAST(:tag AS text) IS NULL OR CAST(s.tags AS jsonb) ? CAST(:tag AS text))
 
+-- part: by_agent
+-- The planner knows which index serves.
+
 -- name: add_snapshot :one
 -- key: snapshot_id
 -- records

@@ -49,7 +49,7 @@ WHERE s.tenant_id = :tenant_id AND <<listed>> AND <<criteria>>
 -- name: list_agent_snapshots :many
 -- A page of the snapshots of one agent; served by snapshots_agent.
 SELECT <<columns>>
-FROM aureus.snapshots AS s
+FROM aureus.snapshots AS s <<by_agent>>
 WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND <<listed>> AND <<criteria>>
   AND CASE WHEN CAST(:run_id AS text) IS NULL OR s.run_id = :run_id THEN 1 END IS NOT NULL
   AND <<newest_first>>;
