@@ -13,6 +13,35 @@ from tests.catalog.test_catalog import aliases, migrated_sqlite
 SCANS_MEANT = [(Query("anchors", "list_unanchored"), "SCAN h")]
 """Anchoring looks at the head of every tenant: that is what it is for."""
 
+WALKS_MEANT = {
+    "approvals.list_pending_approvals": "lists all that is pending",
+    "audit.get_audit_mode": "one row for each tenant",
+    "audit.get_pruned_to": "one row for each tenant",
+    "erasures.list_streams_ending": "looks at the end of every name, for an erasure",
+    "events.get_time_range": "the two ends of an index",
+    "events.list_category_totals": "counts all",
+    "events.list_type_totals": "counts all",
+    "events.list_newest_entries": "the end of an index",
+    "events.find_last_until": "backwards over what is newer",
+    "leases.prune_leases": "some dozens of leases",
+    "ledger.get_last_entry_before": "the end of an index",
+    "ledger_checks.get_mode_and_change": "one row for each tenant",
+    "ledger.get_size_at": "the end of an index",
+    "ledger.list_late_batches": "looks at every batch for what committed late",
+    "ledger_checks.list_wrong_batches": "for a verification",
+    "ledger_checks.list_wrong_nodes": "for a verification",
+    "proofs.list_signed": "the end of an index",
+    "ledger_checks.get_totals": "counts all, for a verification",
+    "ledger_checks.list_lost_streams": "for a verification",
+    "ledger_checks.list_wrong_references": "for a verification",
+    "ledger_checks.list_wrong_streams": "for a verification",
+    "memory_embeddings.list_embedding_models": "counts all",
+}
+"""Statements that go through an index by the tenant alone, or to one of its ends, each with its reason."""
+
+HEADS = {"h", "ledger_heads"}
+"""The table that has one row for each tenant, by the names it is called."""
+
 
 def test_no_statement_scans_a_table_on_sqlite() -> None:
     connection = migrated_sqlite()
@@ -55,6 +84,21 @@ def test_appends_look_at_no_more_than_their_own_events_on_sqlite() -> None:
             looks += [str(row[3]) for row in plan if "SEARCH e " in row[3] or "SEARCH k " in row[3]]
     assert len(looks) >= 6
     assert [step for step in looks if "(tenant_id=? AND event_id=?)" not in step] == []
+
+
+def test_no_statement_goes_through_a_tenant_without_meaning_to_on_sqlite() -> None:
+    """By the tenant alone, and neither to a place nor from one."""
+    connection = migrated_sqlite()
+    catalog = Catalog("sqlite")
+    found: set[str] = set()
+    for query in texts("sqlite"):
+        for text in catalog.compiled(query).texts:
+            numbers = {number[1:] for number in re.findall(r"\?\d+", text)}
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", dict.fromkeys(numbers))
+            steps = [str(row[3]) for row in plan]
+            if any("(tenant_id=?)" in one and one.split()[1] not in HEADS for one in steps):
+                found.add(f"{query.noun}.{query.name}")
+    assert found == set(WALKS_MEANT)
 
 
 def is_scan(step: str, tables: set[str]) -> bool:

@@ -44,8 +44,12 @@ LIMIT 1;
 -- name: list_audit_references :many
 -- What is stored as references of some entries; by audit_references_entry.
 SELECT r.entry_no, r.kind, r.value, r.occurred_at
-FROM aureus.audit_references AS r
-WHERE r.tenant_id = :tenant_id AND r.entry_no = ANY (CAST(:entry_nos AS bigint[]));
+FROM unnest(CAST(:entry_nos AS bigint[])) AS g (entry_no)
+CROSS JOIN LATERAL (
+    SELECT o.entry_no, o.kind, o.value, o.occurred_at FROM aureus.audit_references AS o
+    WHERE o.tenant_id = :tenant_id AND o.entry_no BETWEEN g.entry_no AND g.entry_no
+    ORDER BY o.entry_no
+    OFFSET 0) AS r;
 
 -- name: list_positions :many
 -- The positions of some entries, NULL for one that is not sealed; for each the first batch along ledger_batches_entries

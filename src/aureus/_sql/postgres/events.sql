@@ -213,7 +213,11 @@ LIMIT 1;
 -- Where one of these identifiers is in use.
 SELECT e.event_id, e.stream, e.version
 FROM unnest(CAST(:event_ids AS text[])) WITH ORDINALITY AS g (event_id, ordinal)
-JOIN aureus.events AS e ON e.tenant_id = :tenant_id AND e.event_id = g.event_id
+CROSS JOIN LATERAL (
+    SELECT o.event_id, o.stream, o.version FROM aureus.events AS o
+    WHERE o.tenant_id = :tenant_id AND o.event_id BETWEEN g.event_id AND g.event_id
+    ORDER BY o.event_id
+    LIMIT 1) AS e
 ORDER BY g.ordinal
 LIMIT 1;
 
@@ -228,7 +232,10 @@ LIMIT 1;
 WITH place AS MATERIALIZED (
     SELECT coalesce((
         SELECT c.version FROM aureus.events AS c
-        WHERE c.tenant_id = :tenant_id AND c.entry_no = :cursor AND c.stream = :stream
+        WHERE c.tenant_id = :tenant_id AND c.entry_no BETWEEN :cursor AND :cursor
+          AND CASE WHEN c.stream = :stream THEN 1 END IS NOT NULL
+        ORDER BY c.entry_no
+        LIMIT 1
     ), CASE WHEN CAST(:path AS text) = 'oldest of stream' THEN 0 ELSE 9223372036854775807 END) AS version
 ), scanned AS MATERIALIZED (
     (SELECT b.* FROM (
@@ -322,20 +329,24 @@ LEFT JOIN (
 ORDER BY m.rank;
 
 -- name: count_events :one
--- How many events there are with these filters, found by one index (:path says which) and counted one by one.
+-- How many events there are with these filters, found by one index (:path says which) and counted one by one; the order
+-- is that of the index, which a planner without statistics would not take else.
 SELECT count(*) FROM (
     SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
     WHERE CAST(:path AS text) = 'time' AND e.tenant_id = :tenant_id AND e.occurred_at >= CAST(:since AS timestamptz)
     UNION ALL
-    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
-    WHERE CAST(:path AS text) = 'stream' AND e.tenant_id = :tenant_id AND e.stream = :stream
+    (SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    WHERE CAST(:path AS text) = 'stream' AND e.tenant_id = :tenant_id AND e.stream BETWEEN :stream AND :stream
+    ORDER BY e.stream, e.version)
     UNION ALL
-    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    (SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
     WHERE CAST(:path AS text) = 'type' AND e.tenant_id = :tenant_id AND e.type BETWEEN :type AND :type
+    ORDER BY e.type, e.entry_no)
     UNION ALL
-    SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
+    (SELECT e.stream, e.type, e.category, e.occurred_at FROM aureus.events AS e
     WHERE CAST(:path AS text) = 'category' AND e.tenant_id = :tenant_id
       AND e.category BETWEEN :category AND :category
+    ORDER BY e.category, e.entry_no)
 ) AS s
 WHERE (CAST(:stream AS text) IS NULL OR s.stream = :stream)
   AND (CAST(:type AS text) IS NULL OR s.type = :type)

@@ -35,6 +35,17 @@ FROM aureus.hypotheses AS h
 WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = :hypothesis_id
 FOR UPDATE OF h;
 
+-- name: find_evidence :one
+-- Whether evidence is known already; behind lock_hypothesis, so that it sees what whoever was waited for has added. By
+-- hypothesis_evidence_id, as a range of one in its order: by equality the primary key would serve as well before there
+-- are statistics, which reads all evidence of the hypothesis.
+SELECT e.evidence_no
+FROM aureus.hypothesis_evidence AS e
+WHERE e.tenant_id = :tenant_id AND e.evidence_id >= ''
+  AND (e.evidence_id, e.hypothesis_id) BETWEEN (:evidence_id, :hypothesis_id) AND (:evidence_id, :hypothesis_id)
+ORDER BY e.evidence_id, e.hypothesis_id
+LIMIT 1;
+
 -- name: add_hypothesis_evidence :one
 -- key: hypothesis_id
 -- records
@@ -56,8 +67,7 @@ WITH added AS (
         evidence_against_count = evidence_against_count + CAST(CAST(:side AS text) = 'against' AS integer),
         version = version + 1, operation_id = :evidence_id, updated_at = CAST(:now AS timestamptz),
         last_tested_at = CAST(:now AS timestamptz)
-    FROM added
-    WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = added.hypothesis_id
+    WHERE h.tenant_id = :tenant_id AND h.hypothesis_id = :hypothesis_id AND EXISTS (SELECT FROM added)
     RETURNING h.hypothesis_id, h.agent_id, h.user_id, h.statement, h.initial_confidence, h.confidence, h.status,
         h.evidence_for_count, h.evidence_against_count, h.evidence_for_count + h.evidence_against_count, h.version,
         h.operation_id, h.created_at, h.updated_at, h.last_tested_at
@@ -75,8 +85,7 @@ WITH deleted AS (
     RETURNING hypothesis_id, version
 ), removed AS (
     DELETE FROM aureus.hypothesis_evidence AS e
-    USING deleted
-    WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = deleted.hypothesis_id
+    WHERE e.tenant_id = :tenant_id AND e.hypothesis_id = :hypothesis_id AND EXISTS (SELECT FROM deleted)
 )
 SELECT deleted.version, set_config('aureus.mark', :mark, true) FROM deleted;
 

@@ -25,3 +25,24 @@ WHERE tenant_id = :tenant_id AND expires_at < :before_at AND NOT EXISTS (
     WHERE r.tenant_id = :tenant_id AND r.lease_id = leases.lease_id
       AND r.status IN ('pending', 'running', 'paused'))
 RETURNING lease_id;
+
+-- name: list_notices :many
+-- What others want of the runs that a lease holds: to stop, or to go on because an approval was decided. Each run's are
+-- looked up: joined by equality, the approvals of all runs would be read.
+SELECT 'cancel' AS kind, r.run_id
+FROM aureus.runs AS r
+WHERE r.tenant_id = :tenant_id AND r.lease_id = :lease_id AND r.status IN ('pending', 'running', 'paused')
+  AND r.cancel_requested_at IS NOT NULL
+UNION ALL
+SELECT 'approval' AS kind, r.run_id
+FROM aureus.runs AS r
+CROSS JOIN LATERAL (
+    SELECT o.scope, o.name, o.occurrence FROM aureus.approvals AS o
+    WHERE o.tenant_id = :tenant_id AND o.run_id = r.run_id AND o.status IN ('approved', 'denied')
+    OFFSET 0) AS a
+CROSS JOIN LATERAL (
+    SELECT FROM aureus.tasks AS o
+    WHERE o.tenant_id = :tenant_id AND o.run_id = r.run_id AND o.scope = a.scope AND o.name = a.name
+      AND o.occurrence = a.occurrence AND o.status = 'waiting'
+    LIMIT 1) AS t
+WHERE r.tenant_id = :tenant_id AND r.lease_id = :lease_id AND r.status IN ('pending', 'running', 'paused');

@@ -37,10 +37,13 @@ LIMIT :limit;
 -- name: is_waiting :one
 -- Whether an event waits to be sealed as it was appended.
 SELECT 1
-FROM aureus.events AS e
+FROM (
+    SELECT o.append_no, o.entry_no, o.leaf_hash FROM aureus.events AS o
+    WHERE o.tenant_id = :tenant_id AND o.entry_no BETWEEN :entry_no AND :entry_no
+    ORDER BY o.entry_no
+    LIMIT 1) AS e
 JOIN aureus.ledger_pending AS p
-    ON p.tenant_id = :tenant_id AND p.append_no = e.append_no AND p.entry_no = e.entry_no AND p.leaf_hash = e.leaf_hash
-WHERE e.tenant_id = :tenant_id AND e.entry_no = :entry_no;
+    ON p.tenant_id = :tenant_id AND p.append_no = e.append_no AND p.entry_no = e.entry_no AND p.leaf_hash = e.leaf_hash;
 
 -- name: list_wrong_batches :many
 -- Batches that reach behind a position, whose numbers do not follow from the entries they hold.

@@ -11,6 +11,20 @@ SELECT * FROM json_to_recordset(CAST(:memories AS json)) AS g (
     operation_id text, created_at bigint, updated_at bigint, tags text, metadata text, sources text, text text,
     content text)
 
+-- part: given_ids
+-- The ids of what is given, as one value: a join by them alone is made by reading all memories of the tenant, where the
+-- planner takes these for few.
+ANY (ARRAY(SELECT i.memory_id FROM given AS i))
+
+-- part: is_tag_of_archived
+-- A tag of a version that is replaced. Both lists are asked for first, or the planner reads whatever has the tag, or
+-- has a look for every tag that there is.
+d.tenant_id = :tenant_id
+      AND d.tag = ANY (ARRAY(
+        SELECT t.tag FROM archived AS i CROSS JOIN json_array_elements_text(i.tags) AS t (tag)))
+      AND d.memory_id = ANY (ARRAY(SELECT i.memory_id FROM archived AS i))
+      AND d.tag = t.tag AND d.memory_id = a.memory_id
+
 -- part: insert_given
 -- New rows of what is given; none for an id that is there.
 INSERT INTO aureus.memories (tenant_id, <<columns>>)
@@ -92,7 +106,10 @@ SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 UNION ALL
 SELECT <<columns_of_m>>, NULL
 FROM given AS g
-JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
+CROSS JOIN LATERAL (
+    SELECT o.* FROM aureus.memories AS o
+    WHERE o.tenant_id = :tenant_id AND o.memory_id = g.memory_id
+    LIMIT 1) AS m
 WHERE NOT EXISTS (SELECT FROM written) AND m.agent_id = g.agent_id AND m.user_id = g.user_id
   AND m.memory_key = g.memory_key AND (m.operation_id <> g.operation_id OR (m.text = g.text AND m.type = g.type
       AND coalesce(CAST(m.content AS text), '') = coalesce(g.content, '')))
@@ -124,20 +141,46 @@ WITH wanted AS MATERIALIZED (
 )
 SELECT <<columns_of_m>>
 FROM wanted AS g
-JOIN aureus.memories AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version
+CROSS JOIN LATERAL (
+    SELECT o.* FROM aureus.memories AS o
+    WHERE o.tenant_id = :tenant_id AND o.memory_id = g.memory_id AND o.version = g.version
+    LIMIT 1) AS m
 UNION ALL
 SELECT <<columns_of_m>>
 FROM wanted AS g
-JOIN aureus.memory_versions AS m ON m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version;
+CROSS JOIN LATERAL (
+    SELECT o.* FROM aureus.memory_versions AS o
+    WHERE o.tenant_id = :tenant_id AND o.memory_id = g.memory_id AND o.version = g.version
+    LIMIT 1) AS m;
 
 -- name: list_key_holders :many
 -- Memories that hold keys which others are to get back, though they may have expired; served by memories_key.
 SELECT <<columns_of_m>>
 FROM json_to_recordset(CAST(:keys AS json)) AS g (agent_id text, user_id text, namespace text, memory_key text)
-JOIN aureus.memories AS m
-  ON m.tenant_id = :tenant_id AND m.agent_id = g.agent_id AND m.user_id = g.user_id AND m.namespace = g.namespace
-  AND m.memory_key = g.memory_key
-WHERE m.memory_key <> '' AND m.deleted_at IS NULL AND m.superseded_by = '';
+CROSS JOIN LATERAL (
+    SELECT o.* FROM aureus.memories AS o
+    WHERE o.tenant_id = :tenant_id AND o.agent_id = g.agent_id AND o.user_id = g.user_id
+      AND o.namespace = g.namespace AND o.memory_key = g.memory_key AND o.memory_key <> ''
+      AND o.deleted_at IS NULL AND o.superseded_by = ''
+    LIMIT 1) AS m;
+
+-- part: of_operation
+-- The replaced version of a memory that an operation wrote, by memory_versions_operation: a range of one in its order,
+-- because by equality the primary key would serve as well before there are statistics, which reads every version.
+SELECT o.* FROM aureus.memory_versions AS o
+    WHERE o.tenant_id = :tenant_id AND o.operation_id >= ''
+      AND (o.operation_id, o.memory_id) BETWEEN (:operation_id, :memory_id) AND (:operation_id, :memory_id)
+    ORDER BY o.operation_id, o.memory_id
+    LIMIT 1
+
+-- name: get_written_version :one
+-- The version that an operation wrote among the hundred that were replaced last; behind lock_memory, so that it sees
+-- those of whoever was waited for.
+SELECT <<columns_of_m>>
+FROM (<<of_operation>>) AS m
+WHERE m.version > (
+    SELECT c.version FROM aureus.memories AS c
+    WHERE c.tenant_id = :tenant_id AND c.memory_id = :memory_id) - 100;
 
 -- name: lock_memory :one
 -- One memory with the promise that nobody changes it before this transaction ends.
@@ -154,7 +197,7 @@ WITH given AS MATERIALIZED (
     INSERT INTO aureus.memory_versions (tenant_id, <<columns>>, recorded_from_at, recorded_to_at)
     SELECT tenant_id, <<columns>>, updated_at, greatest(updated_at, CAST(:now AS timestamptz))
     FROM aureus.memories
-    WHERE tenant_id = :tenant_id
+    WHERE tenant_id = :tenant_id AND memory_id = <<given_ids>>
       AND (memory_id, version) IN (SELECT g.memory_id, g.version - 1 FROM given AS g)
     RETURNING memory_id, version, tags
 ), written AS (
@@ -173,7 +216,7 @@ WITH given AS MATERIALIZED (
         tags = CAST(g.tags AS json), metadata = CAST(g.metadata AS json), sources = CAST(g.sources AS json),
         text = g.text, content = CAST(g.content AS json)
     FROM given AS g JOIN archived AS a ON a.memory_id = g.memory_id
-    WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = <<given_ids>> AND m.memory_id = g.memory_id
     RETURNING <<columns_of_m>>
 )
 
@@ -190,7 +233,7 @@ SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 ), untagged AS (
     DELETE FROM aureus.memory_tags AS d
     USING archived AS a CROSS JOIN json_array_elements_text(a.tags) AS t (tag)
-    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = a.memory_id
+    WHERE <<is_tag_of_archived>>
       AND NOT EXISTS (SELECT FROM wanted AS n WHERE n.memory_id = a.memory_id AND n.tag = t.tag)
 ), tagged AS (
     INSERT INTO aureus.memory_tags (tenant_id, tag, memory_id)
@@ -242,7 +285,7 @@ WITH given AS MATERIALIZED (
 ), untagged AS (
     DELETE FROM aureus.memory_tags AS d
     USING archived AS a CROSS JOIN json_array_elements_text(a.tags) AS t (tag)
-    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = a.memory_id
+    WHERE <<is_tag_of_archived>>
 ), written AS (
     <<insert_given>>
     WHERE EXISTS (SELECT FROM ended)
@@ -262,15 +305,19 @@ WITH purged AS (
     WHERE tenant_id = :tenant_id AND memory_id = ANY (CAST(:memory_ids AS text[]))
     RETURNING memory_id, tags
 ), versions AS (
-    DELETE FROM aureus.memory_versions AS v USING purged AS p
-    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.memory_id
+    DELETE FROM aureus.memory_versions AS v
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = ANY (ARRAY(SELECT p.memory_id FROM purged AS p))
 ), untagged AS (
     DELETE FROM aureus.memory_tags AS d
     USING purged AS p CROSS JOIN json_array_elements_text(p.tags) AS t (tag)
-    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = p.memory_id
+    WHERE d.tenant_id = :tenant_id
+      AND d.tag = ANY (ARRAY(
+        SELECT i.tag FROM purged AS p CROSS JOIN json_array_elements_text(p.tags) AS i (tag)))
+      AND d.memory_id = ANY (ARRAY(SELECT p.memory_id FROM purged AS p))
+      AND d.tag = t.tag AND d.memory_id = p.memory_id
 ), accesses AS (
-    DELETE FROM aureus.memory_accesses AS a USING purged AS p
-    WHERE a.tenant_id = :tenant_id AND a.memory_id = p.memory_id
+    DELETE FROM aureus.memory_accesses AS a
+    WHERE a.tenant_id = :tenant_id AND a.memory_id = ANY (ARRAY(SELECT p.memory_id FROM purged AS p))
 )
 SELECT memory_id, set_config('aureus.mark', :mark, true) FROM purged;
 
@@ -308,14 +355,16 @@ RETURNING memory_id;
 
 -- name: move_memories :many
 -- records
--- Move memories to another tier, as far as they are still of the version that was decided about.
+-- Move memories to another tier, as far as they are still of the version that was decided about. Whether one is live is
+-- asked so that no index of live memories can be taken, by which all of a tenant are read.
 WITH given AS MATERIALIZED (
     <<given>>
 ), moved AS (
     UPDATE aureus.memories AS m SET tier = g.tier
     FROM given AS g
-    WHERE m.tenant_id = :tenant_id AND m.memory_id = g.memory_id AND m.version = g.version
-      AND m.deleted_at IS NULL AND m.superseded_by = ''
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = <<given_ids>> AND m.memory_id = g.memory_id
+      AND m.version = g.version
+      AND CASE WHEN m.deleted_at IS NULL AND m.superseded_by = '' THEN 1 END IS NOT NULL
     RETURNING m.memory_id
 )
 SELECT memory_id, set_config('aureus.mark', :mark, true) FROM moved;
@@ -393,27 +442,34 @@ WITH erased AS (
     WHERE tenant_id = :tenant_id AND memory_id = ANY (CAST(:memory_ids AS text[]))
     RETURNING memory_id, tags
 ), versions AS (
-    DELETE FROM aureus.memory_versions AS v USING erased AS e
-    WHERE v.tenant_id = :tenant_id AND v.memory_id = e.memory_id
+    DELETE FROM aureus.memory_versions AS v
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = ANY (ARRAY(SELECT e.memory_id FROM erased AS e))
     RETURNING 1
 ), untagged AS (
     DELETE FROM aureus.memory_tags AS d
     USING erased AS e CROSS JOIN json_array_elements_text(e.tags) AS t (tag)
-    WHERE d.tenant_id = :tenant_id AND d.tag = t.tag AND d.memory_id = e.memory_id
+    WHERE d.tenant_id = :tenant_id
+      AND d.tag = ANY (ARRAY(
+        SELECT i.tag FROM erased AS e CROSS JOIN json_array_elements_text(e.tags) AS i (tag)))
+      AND d.memory_id = ANY (ARRAY(SELECT e.memory_id FROM erased AS e))
+      AND d.tag = t.tag AND d.memory_id = e.memory_id
     RETURNING 1
 ), accesses AS (
-    DELETE FROM aureus.memory_accesses AS a USING erased AS e
-    WHERE a.tenant_id = :tenant_id AND a.memory_id = e.memory_id
+    DELETE FROM aureus.memory_accesses AS a
+    WHERE a.tenant_id = :tenant_id AND a.memory_id = ANY (ARRAY(SELECT e.memory_id FROM erased AS e))
     RETURNING 1
 )
 SELECT e.memory_id, (SELECT count(*) FROM versions), (SELECT count(*) FROM untagged), (SELECT count(*) FROM accesses),
-    (SELECT count(*) FROM aureus.memory_embeddings AS v
-     WHERE v.tenant_id = :tenant_id AND v.memory_id IN (SELECT g.memory_id FROM erased AS g))
+    (SELECT CAST(coalesce(sum(v.count), 0) AS bigint) FROM erased AS g CROSS JOIN LATERAL (
+        SELECT count(*) AS count FROM aureus.memory_embeddings AS o
+        WHERE o.tenant_id = :tenant_id AND o.memory_id = g.memory_id) AS v)
 FROM erased AS e;
 
 -- name: erase_memory_versions :many
 -- Remove replaced versions, given as pairs of id and version.
 DELETE FROM aureus.memory_versions AS v
 USING json_array_elements(CAST(:versions AS json)) AS g
-WHERE v.tenant_id = :tenant_id AND v.memory_id = g.value ->> 0 AND v.version = CAST(g.value ->> 1 AS bigint)
+WHERE v.tenant_id = :tenant_id
+  AND v.memory_id = ANY (ARRAY(SELECT i.value ->> 0 FROM json_array_elements(CAST(:versions AS json)) AS i))
+  AND v.memory_id = g.value ->> 0 AND v.version = CAST(g.value ->> 1 AS bigint)
 RETURNING v.version;

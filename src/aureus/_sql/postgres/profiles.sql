@@ -2,6 +2,15 @@
 -- concurrent merges lose nothing, and each answer holds all that was there. Columns of type json keep the text of every
 -- value. A deletion takes two statements: the second one begins when the row is locked, and so sees every version.
 
+-- part: of_operation
+-- The version that an operation wrote, by profile_versions_operation: a range of one in its order. By equality the
+-- primary key would serve as well before there are statistics, which reads every version of the user.
+SELECT o.* FROM aureus.profile_versions AS o
+    WHERE o.tenant_id = :tenant_id AND o.operation_id >= ''
+      AND (o.operation_id, o.user_id) BETWEEN (:operation_id, :user_id) AND (:operation_id, :user_id)
+    ORDER BY o.operation_id, o.user_id
+    LIMIT 1
+
 -- name: merge_profile :one
 -- key: user_id
 -- records
@@ -38,8 +47,7 @@ WITH written AS (
       AND (CAST(:added_bytes AS bigint) = 0
         OR octet_length(CAST(p.sections AS text)) + CAST(:added_bytes AS bigint) <= :bytes_max)
       AND NOT EXISTS (
-        SELECT FROM aureus.profile_versions AS v
-        WHERE v.tenant_id = :tenant_id AND v.user_id = :user_id AND v.operation_id = :operation_id)
+        SELECT FROM (<<of_operation>>) AS v)
     RETURNING p.user_id, p.sections, p.version, p.updated_by, p.operation_id, p.created_at, p.updated_at
 ), kept AS (
     INSERT INTO aureus.profile_versions (tenant_id, user_id, sections, version, updated_by, operation_id, created_at,
@@ -48,10 +56,9 @@ WITH written AS (
 )
 SELECT written.*, set_config('aureus.mark', :mark, true) FROM written
 UNION ALL
-SELECT user_id, sections, version, updated_by, operation_id, created_at, updated_at, NULL
-FROM aureus.profile_versions
-WHERE tenant_id = :tenant_id AND user_id = :user_id AND operation_id = :operation_id
-  AND NOT EXISTS (SELECT FROM written);
+SELECT v.user_id, v.sections, v.version, v.updated_by, v.operation_id, v.created_at, v.updated_at, NULL
+FROM (<<of_operation>>) AS v
+WHERE NOT EXISTS (SELECT FROM written);
 
 -- name: lock_profile :one
 -- Where a user's row stands before a deletion; PostgreSQL locks the row.
@@ -59,6 +66,12 @@ SELECT p.version, p.deleted_at
 FROM aureus.profiles AS p
 WHERE p.tenant_id = :tenant_id AND p.user_id = :user_id
 FOR UPDATE OF p;
+
+-- name: get_written_version :one
+-- The version of a profile that an operation wrote; behind lock_profile, so that it sees those of whoever was waited
+-- for.
+SELECT v.version
+FROM (<<of_operation>>) AS v;
 
 -- name: delete_profile :one
 -- key: user_id

@@ -50,7 +50,9 @@ SELECT run.*, set_config('aureus.mark', :mark, true) FROM run;
 -- key: run_id
 -- records
 -- Carry out one transition: the run's row, the tasks that changed or begin, the approvals that are asked for. Only the
--- holder of the current epoch's lease may. No row: the lease is lost.
+-- holder of the current epoch's lease may. No row: the lease is lost. Approvals are pending when they are nothing else:
+-- said so, the planner cannot read those of all runs by approvals_pending. Tasks that change are looked up
+-- by the lists of their scopes and names before they are joined, which alone would be done by reading all of a run.
 WITH run AS (
     UPDATE aureus.runs SET
         status = :status, phase = :phase, version = version + 1, transition_id = :transition_id,
@@ -78,7 +80,9 @@ WITH run AS (
         completed_at = CASE WHEN g.status IN ('completed', 'failed', 'timeout', 'skipped',
             'cancelled') THEN CAST(:now AS timestamptz) END
     FROM run, given AS g
-    WHERE NOT g.is_new AND t.tenant_id = :tenant_id AND t.run_id = run.run_id
+    WHERE NOT g.is_new AND t.tenant_id = :tenant_id AND t.run_id = :run_id
+      AND t.scope = ANY (ARRAY(SELECT i.scope FROM given AS i WHERE NOT i.is_new))
+      AND t.name = ANY (ARRAY(SELECT i.name FROM given AS i WHERE NOT i.is_new))
       AND t.scope = g.scope AND t.name = g.name AND t.occurrence = g.occurrence
 ), large AS (
     INSERT INTO aureus.task_results (tenant_id, run_id, scope, name, occurrence, result)
@@ -108,7 +112,8 @@ WITH run AS (
     UPDATE aureus.approvals AS a SET status = 'cancelled', decided_at = CAST(:now AS timestamptz)
     FROM run
     WHERE CAST(:status AS text) IN ('completed', 'failed', 'cancelled')
-      AND a.tenant_id = :tenant_id AND a.run_id = run.run_id AND a.status = 'pending'
+      AND a.tenant_id = :tenant_id AND a.run_id = :run_id
+      AND a.status NOT IN ('approved', 'denied', 'expired', 'cancelled')
 )
 SELECT run.*, set_config('aureus.mark', :mark, true) FROM run
 UNION ALL
@@ -150,7 +155,7 @@ WHERE tenant_id = :tenant_id AND run_id = :run_id AND transition_id = :transitio
 SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 FROM aureus.runs
-WHERE tenant_id = :tenant_id AND (created_at, run_id) < (CAST(:before_at AS timestamptz), :before_id)
+WHERE tenant_id = :tenant_id AND <<listed>> AND (created_at, run_id) < (CAST(:before_at AS timestamptz), :before_id)
 ORDER BY created_at DESC, run_id DESC
 LIMIT (SELECT CAST(:limit AS bigint));
 
@@ -159,7 +164,7 @@ LIMIT (SELECT CAST(:limit AS bigint));
 SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 FROM aureus.runs
-WHERE tenant_id = :tenant_id AND workflow_id >= :workflow_id
+WHERE tenant_id = :tenant_id AND <<listed>> AND workflow_id >= :workflow_id
   AND (workflow_id, created_at, run_id) < (:workflow_id, CAST(:before_at AS timestamptz), :before_id)
   AND CASE WHEN CAST(:status AS text) IS NULL OR status = :status THEN 1 END IS NOT NULL
 ORDER BY workflow_id DESC, created_at DESC, run_id DESC
@@ -170,7 +175,7 @@ LIMIT (SELECT CAST(:limit AS bigint));
 SELECT run_id, workflow_id, workflow_hash, status, phase, version, epoch, lease_id, transition_id, resume_key,
     error_code, error_message, cancel_requested_at, created_at, started_at, completed_at, updated_at
 FROM aureus.runs
-WHERE tenant_id = :tenant_id AND status >= :status
+WHERE tenant_id = :tenant_id AND <<listed>> AND status >= :status
   AND (status, created_at, run_id) < (:status, CAST(:before_at AS timestamptz), :before_id)
 ORDER BY status DESC, created_at DESC, run_id DESC
 LIMIT (SELECT CAST(:limit AS bigint));

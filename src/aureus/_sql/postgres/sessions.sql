@@ -9,6 +9,15 @@ SELECT x.state, x.context FROM aureus.session_states AS x
       AND x.session_id = s.session_id AND x.generation = s.generation
     LIMIT 1
 
+-- part: appended
+-- The first message of an append, by session_messages_appended: a range of one in its order. By equality the primary
+-- key would serve as well before there are statistics, which reads every message of the session.
+SELECT o.version, o.position FROM aureus.session_messages AS o
+    WHERE o.tenant_id = :tenant_id AND o.collection = :collection AND o.agent_id = :agent_id
+      AND o.session_id = :session_id AND o.is_first AND o.operation_id BETWEEN :operation_id AND :operation_id
+    ORDER BY o.operation_id
+    LIMIT 1
+
 -- part: rarest
 -- The facet that leads.
 SELECT r.facet FROM wanted AS r ORDER BY r.frequency, r.facet LIMIT 1
@@ -61,8 +70,8 @@ WITH saved AS (
 ), gone AS (
     DELETE FROM aureus.session_facets AS l USING saved, aureus.session_collections AS c
     WHERE c.tenant_id = :tenant_id AND c.collection = :collection
-      AND l.tenant_id = :tenant_id AND l.collection = :collection AND l.agent_id = :agent_id
-      AND l.session_id = :session_id AND NOT EXISTS (SELECT FROM wanted WHERE wanted.facet = l.facet)
+      AND l.tenant_id = :tenant_id AND l.collection = :collection AND l.agent_id = :agent_id AND l.agent_id >= ''
+      AND l.session_id = :session_id AND l.facet NOT IN (SELECT wanted.facet FROM wanted)
 ), added AS (
     INSERT INTO aureus.session_facets (tenant_id, collection, facet, agent_id, session_id)
     SELECT :tenant_id, :collection, wanted.facet, :agent_id, :session_id FROM wanted
@@ -121,9 +130,9 @@ WITH given AS MATERIALIZED (
 ), gone AS (
     DELETE FROM aureus.session_facets AS l USING saved, aureus.session_collections AS c
     WHERE c.tenant_id = :tenant_id AND c.collection = :collection
-      AND l.tenant_id = :tenant_id AND l.collection = :collection AND l.agent_id = :agent_id
-      AND l.session_id = saved.session_id AND NOT EXISTS (
-        SELECT FROM wanted WHERE wanted.session_id = l.session_id AND wanted.facet = l.facet)
+      AND l.tenant_id = :tenant_id AND l.collection = :collection AND l.agent_id = :agent_id AND l.agent_id >= ''
+      AND l.session_id = saved.session_id
+      AND (l.session_id, l.facet) NOT IN (SELECT wanted.session_id, wanted.facet FROM wanted)
 ), added AS (
     INSERT INTO aureus.session_facets (tenant_id, collection, facet, agent_id, session_id)
     SELECT :tenant_id, :collection, wanted.facet, :agent_id, wanted.session_id FROM wanted
@@ -146,9 +155,7 @@ WITH appended AS (
         WHERE k.tenant_id = :tenant_id AND k.collection = :collection AND k.agent_id = :agent_id
           AND k.session_id = :session_id))
       AND NOT EXISTS (
-        SELECT FROM aureus.session_messages AS m
-        WHERE m.tenant_id = :tenant_id AND m.collection = :collection AND m.agent_id = :agent_id
-          AND m.session_id = :session_id AND m.operation_id = :operation_id AND m.is_first)
+        SELECT FROM (<<appended>>) AS m)
     ON CONFLICT (tenant_id, collection, agent_id, session_id) DO UPDATE SET
         version = s.version + 1, message_count = s.message_count + excluded.message_count,
         updated_at = excluded.updated_at,
@@ -169,10 +176,8 @@ WITH appended AS (
 SELECT appended.version, appended.base + 1, set_config('aureus.mark', :mark, true) FROM appended
 UNION ALL
 SELECT m.version, m.position, NULL
-FROM aureus.session_messages AS m
-WHERE m.tenant_id = :tenant_id AND m.collection = :collection AND m.agent_id = :agent_id
-  AND m.session_id = :session_id AND m.operation_id = :operation_id AND m.is_first
-  AND NOT EXISTS (SELECT FROM appended);
+FROM (<<appended>>) AS m
+WHERE NOT EXISTS (SELECT FROM appended);
 
 -- name: delete_session :one
 -- key: collection, agent_id, session_id
@@ -193,7 +198,7 @@ UNION ALL
 SELECT s.version, NULL
 FROM aureus.sessions AS s
 WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
-  AND s.session_id = :session_id AND s.operation_id = :operation_id AND s.deleted_at IS NOT NULL
+  AND s.session_id = :session_id AND s.operation_id = :operation_id AND s.expires_at = CAST(:gone_at AS timestamptz)
   AND NOT EXISTS (SELECT FROM deleted);
 
 -- name: reset_session :one
@@ -262,7 +267,8 @@ UNION ALL
 SELECT s.session_id, NULL
 FROM aureus.sessions AS s
 WHERE s.tenant_id = :tenant_id AND s.collection = :collection AND s.agent_id = :agent_id
-  AND s.operation_id = :operation_id AND s.deleted_at IS NOT NULL AND NOT EXISTS (SELECT FROM deleted);
+  AND s.operation_id = :operation_id AND s.expires_at = CAST(:gone_at AS timestamptz)
+  AND NOT EXISTS (SELECT FROM deleted);
 
 -- name: sweep_sessions :many
 -- records

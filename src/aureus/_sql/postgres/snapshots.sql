@@ -4,6 +4,9 @@
 -- A snapshot has a tag, where one is asked for.
 (CAST(:tag AS text) IS NULL OR CAST(s.tags AS jsonb) ? CAST(:tag AS text))
 
+-- part: by_agent
+-- The planner knows which index serves.
+
 -- name: add_snapshot :one
 -- key: snapshot_id
 -- records
@@ -56,11 +59,13 @@ SELECT e.snapshot_id, h.part_count FROM erased AS e CROSS JOIN held AS h;
 UPDATE aureus.snapshot_parts AS p
 SET content = NULL, salt = NULL, erasure_record_id = :record_id
 WHERE p.tenant_id = :tenant_id AND p.kind = 'memory' AND p.erasure_record_id IS NULL
-  AND p.name IN (SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value))
+  AND p.name = ANY (ARRAY(SELECT g.value FROM json_array_elements_text(CAST(:memory_ids AS json)) AS g (value)))
   AND NOT EXISTS (
     SELECT 1 FROM aureus.memories AS m
-    WHERE m.tenant_id = :tenant_id AND m.memory_id = p.name AND m.version = p.version)
+    WHERE m.tenant_id = :tenant_id AND m.memory_id = p.name AND m.version = p.version
+    OFFSET 0)
   AND NOT EXISTS (
     SELECT 1 FROM aureus.memory_versions AS v
-    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.name AND v.version = p.version)
+    WHERE v.tenant_id = :tenant_id AND v.memory_id = p.name AND v.version = p.version
+    OFFSET 0)
 RETURNING part_no;

@@ -127,7 +127,8 @@ WITH batches AS MATERIALIZED (
         LIMIT 1) AS e ON true
 )
 SELECT coalesce((SELECT h.size FROM aureus.ledger_heads AS h WHERE h.tenant_id = :tenant_id), 0) AS size,
-    EXISTS (SELECT FROM aureus.ledger_pending AS q WHERE q.tenant_id = :tenant_id) AS has_unsealed,
+    (SELECT q.entry_no FROM aureus.ledger_pending AS q WHERE q.tenant_id = :tenant_id
+     ORDER BY q.append_no DESC, q.entry_no DESC LIMIT 1) IS NOT NULL AS has_unsealed,
     w.scanned_count, w.last_position, w.missing_position,
     m.position, m.event_id, m.stream, m.version, m.entry_no, m.type, m.actor, m.occurred_at, m.correlation_id,
     m.action, m.resource, m.outcome, m.leaf_hash, m.payload, m.metadata, m.bytes_to_here
@@ -156,7 +157,8 @@ LEFT JOIN (
     ) AS c
     LEFT JOIN LATERAL (
         SELECT o.payload, o.metadata FROM aureus.event_payloads AS o
-        WHERE o.tenant_id = :tenant_id AND o.entry_no = c.entry_no) AS p ON true
+        WHERE o.tenant_id = :tenant_id AND o.entry_no = c.entry_no
+        LIMIT 1) AS p ON true
 ) AS m ON m.bytes_to_here - m.bytes < CAST(:bytes_max AS bigint)
 ORDER BY m.position;
 

@@ -35,10 +35,22 @@ WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (ARRAY(
     WHERE f.words_before < :words_max))
 RETURNING target_id, length, terms;
 
+-- name: list_pending :many
+-- Targets whose newest state is not in the index yet, and the number that an earlier state of each has in it.
+SELECT p.target_id, p.length, p.terms, (
+    SELECT d.document_no FROM aureus.text_index_documents AS d
+    WHERE d.tenant_id = :tenant_id AND d.target_id = p.target_id AND d.space = :space
+    LIMIT 1)
+FROM aureus.text_index_pending AS p
+WHERE p.tenant_id = :tenant_id AND p.space = :space
+ORDER BY p.target_id
+LIMIT :limit;
+
 -- name: drop_documents :many
--- Delete the documents of targets whose state has changed.
+-- Delete the documents of targets whose state has changed. The space is compared as no index can: by tenant and space,
+-- the primary key would be read whole.
 DELETE FROM aureus.text_index_documents
-WHERE tenant_id = :tenant_id AND space = :space AND target_id = ANY (CAST(:target_ids AS text[]))
+WHERE tenant_id = :tenant_id AND target_id = ANY (CAST(:target_ids AS text[])) AND space IS NOT DISTINCT FROM :space
 RETURNING document_no, length;
 
 -- name: count_dead :exec

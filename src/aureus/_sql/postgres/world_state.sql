@@ -1,5 +1,19 @@
 -- World state on PostgreSQL: a write is one statement that begins with the guarded write of the key's row.
 
+-- part: of_operation
+-- The version that an operation gave a key, by world_state_versions_operation: a range of one in its order. By equality
+-- the primary key would serve as well before there are statistics, which reads every version of the key.
+SELECT o.* FROM aureus.world_state_versions AS o
+    WHERE o.tenant_id = :tenant_id AND o.operation_id >= ''
+      AND (o.operation_id, o.scope, o.state_key) BETWEEN (:operation_id, :scope, :key) AND (:operation_id, :scope, :key)
+    ORDER BY o.operation_id, o.scope, o.state_key
+    LIMIT 1
+
+-- name: get_world_state_of_operation :one
+-- What an earlier attempt at the same call has written.
+SELECT v.state_key, v.version, v.value, v.created_at
+FROM (<<of_operation>>) AS v;
+
 -- name: set_world_state :one
 -- key: scope, key
 -- records
@@ -13,9 +27,7 @@ WITH written AS (
         SELECT FROM aureus.world_state AS k
         WHERE k.tenant_id = :tenant_id AND k.scope = :scope AND k.state_key = :key))
       AND NOT EXISTS (
-        SELECT FROM aureus.world_state_versions AS v
-        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key
-          AND v.operation_id = :operation_id)
+        SELECT FROM (<<of_operation>>) AS v)
     ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
         version = w.version + 1, value = excluded.value, is_deleted = false, operation_id = excluded.operation_id,
         created_at = CASE WHEN w.is_deleted THEN excluded.created_at ELSE w.created_at END,
@@ -34,9 +46,8 @@ SELECT written.state_key, written.version, CAST(NULL AS json), written.updated_a
 FROM written
 UNION ALL
 SELECT v.state_key, v.version, v.value, v.created_at, NULL
-FROM aureus.world_state_versions AS v
-WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
-  AND NOT EXISTS (SELECT FROM written);
+FROM (<<of_operation>>) AS v
+WHERE NOT EXISTS (SELECT FROM written);
 
 -- name: increment_world_state :one
 -- key: scope, key
@@ -49,9 +60,7 @@ WITH written AS (
     SELECT :tenant_id, :scope, :key, 1, to_json(CAST(:amount AS bigint)), false, :operation_id,
         CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     WHERE NOT EXISTS (
-        SELECT FROM aureus.world_state_versions AS v
-        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key
-          AND v.operation_id = :operation_id)
+        SELECT FROM (<<of_operation>>) AS v)
     ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
         version = w.version + 1,
         value = to_json(CASE WHEN w.is_deleted THEN 0 ELSE CAST(CAST(w.value AS text) AS numeric) END
@@ -74,9 +83,8 @@ SELECT written.state_key, written.version, written.value, written.updated_at, se
 FROM written
 UNION ALL
 SELECT v.state_key, v.version, v.value, v.created_at, NULL
-FROM aureus.world_state_versions AS v
-WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
-  AND NOT EXISTS (SELECT FROM written);
+FROM (<<of_operation>>) AS v
+WHERE NOT EXISTS (SELECT FROM written);
 
 -- name: delete_world_state :one
 -- key: scope, key
@@ -88,9 +96,7 @@ WITH written AS (
     WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = :key AND NOT w.is_deleted
       AND (CAST(:expected_version AS bigint) IS NULL OR CAST(:expected_version AS bigint) = w.version)
       AND NOT EXISTS (
-        SELECT FROM aureus.world_state_versions AS v
-        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key
-          AND v.operation_id = :operation_id)
+        SELECT FROM (<<of_operation>>) AS v)
     RETURNING w.version, w.updated_at
 ), kept AS (
     INSERT INTO aureus.world_state_versions
@@ -101,9 +107,8 @@ WITH written AS (
 SELECT written.version, set_config('aureus.mark', :mark, true) FROM written
 UNION ALL
 SELECT v.version, NULL
-FROM aureus.world_state_versions AS v
-WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = :key AND v.operation_id = :operation_id
-  AND v.value IS NULL AND NOT EXISTS (SELECT FROM written);
+FROM (<<of_operation>>) AS v
+WHERE v.value IS NULL AND NOT EXISTS (SELECT FROM written);
 
 -- name: rewrite_keys :many
 -- records
@@ -119,9 +124,13 @@ WITH given AS MATERIALIZED (
         CAST(:now AS timestamptz), CAST(:now AS timestamptz)
     FROM given AS g
     WHERE NOT EXISTS (
-        SELECT FROM aureus.world_state_versions AS v
-        WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g."key"
-          AND v.operation_id = :operation_id)
+        SELECT FROM (
+            SELECT o.version FROM aureus.world_state_versions AS o
+            WHERE o.tenant_id = :tenant_id AND o.operation_id >= ''
+              AND (o.operation_id, o.scope, o.state_key)
+                BETWEEN (:operation_id, :scope, g."key") AND (:operation_id, :scope, g."key")
+            ORDER BY o.operation_id, o.scope, o.state_key
+            LIMIT 1) AS v)
     ORDER BY g."key" COLLATE "C"
     ON CONFLICT (tenant_id, scope, state_key) DO UPDATE SET
         version = w.version + 1, value = excluded.value, is_deleted = excluded.is_deleted,
@@ -147,29 +156,43 @@ WHERE w.tenant_id = :tenant_id AND w.scope = :scope AND w.state_key = ANY (CAST(
 -- The values that certain operations gave to keys; served by world_state_versions_operation.
 SELECT v.state_key, v.version, v.value, v.created_at
 FROM json_to_recordset(CAST(:wanted AS json)) AS g ("key" text, operation_id text)
-JOIN aureus.world_state_versions AS v
-  ON v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g."key" AND v.operation_id = g.operation_id;
+CROSS JOIN LATERAL (
+    SELECT o.* FROM aureus.world_state_versions AS o
+    WHERE o.tenant_id = :tenant_id AND o.operation_id >= ''
+      AND (o.operation_id, o.scope, o.state_key)
+        BETWEEN (g.operation_id, :scope, g."key") AND (g.operation_id, :scope, g."key")
+    ORDER BY o.operation_id, o.scope, o.state_key
+    LIMIT 1) AS v;
 
 -- name: hold_keys :many
 -- records
 -- Hold keys until the transaction ends, whose old versions are about to go.
 UPDATE aureus.world_state SET updated_at = updated_at
-WHERE tenant_id = :tenant_id AND scope = :scope AND state_key IN (
-    SELECT g.value FROM json_array_elements_text(CAST(:keys AS json)) AS g (value))
+WHERE tenant_id = :tenant_id AND scope = :scope AND state_key = ANY (ARRAY(
+    SELECT g.value FROM json_array_elements_text(CAST(:keys AS json)) AS g (value)))
 RETURNING state_key;
 
 -- name: empty_versions :many
 -- Take the values of versions away by a record whose event was appended before; a trigger looks for it.
 UPDATE aureus.world_state_versions AS v SET value = NULL, erasure_record_id = :record_id
 FROM json_array_elements(CAST(:versions AS json)) AS g
-WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 0
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope
+  AND v.state_key = ANY (ARRAY(SELECT i.value ->> 0 FROM json_array_elements(CAST(:versions AS json)) AS i))
+  AND v.version = ANY (ARRAY(
+    SELECT CAST(i.value ->> 1 AS bigint) FROM json_array_elements(CAST(:versions AS json)) AS i))
+  AND v.state_key = g.value ->> 0
   AND v.version = CAST(g.value ->> 1 AS bigint)
 RETURNING v.version;
 
 -- name: delete_versions :many
--- Delete versions whose values went by a record of pruning.
+-- Delete versions whose values went by a record of pruning. Here and above, the lists come first: joined alone, the
+-- versions of all keys would be read.
 DELETE FROM aureus.world_state_versions AS v
 USING json_array_elements(CAST(:versions AS json)) AS g
-WHERE v.tenant_id = :tenant_id AND v.scope = :scope AND v.state_key = g.value ->> 0
+WHERE v.tenant_id = :tenant_id AND v.scope = :scope
+  AND v.state_key = ANY (ARRAY(SELECT i.value ->> 0 FROM json_array_elements(CAST(:versions AS json)) AS i))
+  AND v.version = ANY (ARRAY(
+    SELECT CAST(i.value ->> 1 AS bigint) FROM json_array_elements(CAST(:versions AS json)) AS i))
+  AND v.state_key = g.value ->> 0
   AND v.version = CAST(g.value ->> 1 AS bigint) AND v.erasure_record_id = :record_id
 RETURNING v.version;

@@ -15,10 +15,10 @@ ORDER BY h.tenant_key
 LIMIT :limit;
 
 -- name: find_anchor :one
--- The newest anchor of a tenant's tree, by anchors_tenant.
+-- The newest anchor of a tenant's tree, by anchors_tenant, whose order a range leaves to be asked for.
 SELECT a.position, a.tenant_key, a.incarnation, a.size, a.root, a.leaf_hash, a.anchored_at
 FROM aureus.anchors AS a
-WHERE a.tenant_key = :tenant_key
+WHERE a.tenant_key BETWEEN :tenant_key AND :tenant_key
 ORDER BY a.tenant_key DESC, a.position DESC
 LIMIT 1;
 

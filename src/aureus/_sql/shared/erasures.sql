@@ -18,15 +18,20 @@ FROM aureus.events AS e
 JOIN aureus.erased_entries AS x ON x.tenant_id = e.tenant_id AND x.entry_no = e.entry_no
 WHERE e.tenant_id = :tenant_id AND e.stream >= :first_stream AND e.stream < :end_stream
   AND (SELECT r.stream FROM aureus.events AS r
-    WHERE r.tenant_id = :tenant_id AND r.event_id = x.record_id) = :record_stream;
+    WHERE r.tenant_id = :tenant_id AND r.event_id BETWEEN x.record_id AND x.record_id
+    ORDER BY r.event_id
+    LIMIT 1) = :record_stream;
 
 -- name: find_record :one
--- What a record says, if this very batch was carried out before.
+-- What a record says, if this very batch was carried out before. Its event as a range in its order, for the reason
+-- given at events.append_expecting.
 SELECT p.payload
-FROM aureus.erasures AS r
-JOIN aureus.events AS e ON e.tenant_id = r.tenant_id AND e.event_id = r.record_id
+FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
-WHERE r.tenant_id = :tenant_id AND r.record_id = :record_id;
+WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN :record_id AND :record_id AND EXISTS (
+    SELECT 1 FROM aureus.erasures AS r WHERE r.tenant_id = :tenant_id AND r.record_id = :record_id)
+ORDER BY e.event_id
+LIMIT 1;
 
 -- name: list_subject_entries :many
 -- Entries that concern a person, behind one of them; those too whose payload was erased for another one.

@@ -17,12 +17,15 @@ ORDER BY stream
 LIMIT :limit;
 
 -- name: get_entry :one
--- One entry with the bytes that its leaf is made of; served by events_tenant_id_stream_version_key.
+-- One entry with the bytes that its leaf is made of; served by events_tenant_id_stream_version_key, whose order leaves
+-- no other way.
 SELECT e.event_id, e.type, e.actor, e.occurred_at, e.correlation_id, e.action, e.resource, e.outcome, e.entry_no,
     e.leaf_hash, p.salt, p.payload, p.metadata
 FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
-WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version = :version;
+WHERE e.tenant_id = :tenant_id AND e.stream = :stream AND e.version BETWEEN :version AND :version
+ORDER BY e.version
+LIMIT 1;
 
 -- name: list_stream_range :many
 -- Events of the streams between two names, stream by stream, behind a place; served by

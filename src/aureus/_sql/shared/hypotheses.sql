@@ -1,6 +1,14 @@
 -- Hypotheses: what agents believe, one row each; hypothesis_evidence holds every test in order. Status is generated
 -- from confidence. A deletion empties the row and keeps it, so that its id is never used for something else.
 
+-- part: listed
+-- What every row fulfils and only lists say: on PostgreSQL their indexes have it as a condition (migration 0030).
+user_id >= ''
+
+-- part: listed_of_agent
+-- The same for the index of an agent's.
+agent_id >= ''
+
 -- name: get_hypothesis :one
 -- One hypothesis by its id.
 SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confidence, status,
@@ -34,7 +42,7 @@ SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confiden
     evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
     operation_id, created_at, updated_at, last_tested_at
 FROM aureus.hypotheses
-WHERE tenant_id = :tenant_id AND (created_at, hypothesis_id) < (:before_at, :before_id)
+WHERE tenant_id = :tenant_id AND <<listed>> AND (created_at, hypothesis_id) < (:before_at, :before_id)
   AND CASE WHEN deleted_at IS NULL AND (:status = '' OR status = :status) THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, hypothesis_id DESC
 LIMIT (SELECT CAST(:limit AS bigint));
@@ -45,7 +53,8 @@ SELECT hypothesis_id, agent_id, user_id, statement, initial_confidence, confiden
     evidence_for_count, evidence_against_count, evidence_for_count + evidence_against_count, version,
     operation_id, created_at, updated_at, last_tested_at
 FROM aureus.hypotheses
-WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND (created_at, hypothesis_id) < (:before_at, :before_id)
+WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND <<listed_of_agent>>
+  AND (created_at, hypothesis_id) < (:before_at, :before_id)
   AND CASE WHEN deleted_at IS NULL AND (:status = '' OR status = :status) THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, hypothesis_id DESC
 LIMIT (SELECT CAST(:limit AS bigint));
@@ -80,12 +89,17 @@ SELECT count(*), count(*) FILTER (WHERE status = 'active'), count(*) FILTER (WHE
     count(*) FILTER (WHERE status = 'rejected'), coalesce(sum(evidence_for_count + evidence_against_count), 0),
     coalesce(sum(confidence_change_total), 0.0)
 FROM aureus.hypotheses
-WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND (:user_id = '' OR user_id = :user_id)
-  AND deleted_at IS NULL;
+WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND <<listed_of_agent>>
+  AND (:user_id = '' OR user_id = :user_id) AND deleted_at IS NULL;
 
 -- name: list_subject_hypotheses :many
--- Hypotheses about a user behind an id, in the order of ids, deleted ones too. Served by hypotheses_of_user.
-SELECT hypothesis_id FROM aureus.hypotheses
-WHERE tenant_id = :tenant_id AND user_id = :user_id AND user_id <> '' AND hypothesis_id > :after_id
+-- Hypotheses about a user behind an id, in the order of ids, deleted ones too. Served by hypotheses_of_user: all of the
+-- user's are gathered first, or those of everybody would be walked in their order until a page is full.
+WITH found AS MATERIALIZED (
+    SELECT hypothesis_id FROM aureus.hypotheses
+    WHERE tenant_id = :tenant_id AND user_id = :user_id AND user_id <> ''
+)
+SELECT hypothesis_id FROM found
+WHERE hypothesis_id > :after_id
 ORDER BY hypothesis_id
 LIMIT :limit;

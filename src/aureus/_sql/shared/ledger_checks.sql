@@ -32,10 +32,12 @@ LIMIT :limit;
 
 -- name: get_mode_and_change :one
 -- The mode of the tenant's trail, and the event of its last change with its payload, both NULL where there is none; by
--- events_type. The condition on the numbers keeps the planner from reading all events backwards.
+-- events_type, whose order leaves the planner no other way.
 SELECT m.mode, m.version, m.changed_by, e.entry_no, e.actor, p.payload,
-    (SELECT count(*) FROM aureus.events AS c
-     WHERE c.tenant_id = :tenant_id AND c.type BETWEEN 'audit_mode_set' AND 'audit_mode_set') AS changes
+    (SELECT count(*) FROM (
+        SELECT c.entry_no FROM aureus.events AS c
+        WHERE c.tenant_id = :tenant_id AND c.type BETWEEN 'audit_mode_set' AND 'audit_mode_set'
+        ORDER BY c.type, c.entry_no) AS made) AS changes
 FROM (SELECT 1) AS one
 LEFT JOIN aureus.audit_modes AS m ON m.tenant_id = :tenant_id
 LEFT JOIN (

@@ -18,6 +18,11 @@ m.memory_no, m.memory_id, m.version, m.namespace, m.memory_key, m.agent_id, m.us
     m.is_shared, m.tier, m.occurred_at, m.valid_from_at, m.valid_to_at, m.expires_at, m.deleted_at, m.superseded_by,
     m.operation_id, m.created_at, m.updated_at, m.tags, m.metadata, m.sources, m.text, m.content
 
+-- part: listed
+-- What every row fulfils and only lists say: on PostgreSQL memories_newest and memories_superseded have it as
+-- a condition (migration 0030).
+m.namespace >= ''
+
 -- part: live
 -- What a read shows. The first two conditions are those of the indexes.
 m.deleted_at IS NULL AND m.superseded_by = '' AND (m.expires_at IS NULL OR m.expires_at > :now)
@@ -56,8 +61,8 @@ m.updated_at <= :recorded_at AND (m.expires_at IS NULL OR m.expires_at > :record
 
 -- part: stood
 -- A version that was replaced since, if it was recorded at a moment and live then; superseded ones only where validity
--- is asked for.
-m.recorded_from_at <= :recorded_at AND m.recorded_to_at > :recorded_at AND m.deleted_at IS NULL
+-- is asked for. What the first condition says is true of every version, and names their indexes (migration 0030).
+m.agent_id >= '' AND m.recorded_from_at <= :recorded_at AND m.recorded_to_at > :recorded_at AND m.deleted_at IS NULL
   AND (m.superseded_by = '' OR :with_superseded) AND (m.expires_at IS NULL OR m.expires_at > :recorded_at)
 
 -- part: newest_first
@@ -132,10 +137,20 @@ WHERE m.memory_id = :memory_id AND m.recorded_from_at <= :recorded_at
   AND (m.recorded_to_at IS NULL OR m.recorded_to_at > :recorded_at);
 
 -- name: list_versions :many
--- The versions of a memory below a version, newest first.
+-- The versions of a memory below a version, newest first; a page of them, however many there are.
 SELECT <<columns_of_m>>, m.recorded_from_at, m.recorded_to_at
-FROM (<<states>>) AS m
-WHERE m.memory_id = :memory_id AND m.version < :before_version
+FROM (
+    SELECT <<columns>>, updated_at AS recorded_from_at, CAST(NULL AS timestamptz) AS recorded_to_at
+    FROM aureus.memories
+    WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND version < :before_version
+    UNION ALL
+    SELECT * FROM (
+        SELECT <<columns>>, recorded_from_at, recorded_to_at
+        FROM aureus.memory_versions
+        WHERE tenant_id = :tenant_id AND memory_id = :memory_id AND version < :before_version
+        ORDER BY version DESC
+        LIMIT :limit) AS replaced
+) AS m
 ORDER BY m.version DESC
 LIMIT :limit;
 
@@ -143,7 +158,7 @@ LIMIT :limit;
 -- A page of memories of the tenant; served by memories_newest.
 SELECT <<columns_of_m>>
 FROM aureus.memories AS m <<by_newest>>
-WHERE m.tenant_id = :tenant_id AND <<who>>
+WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
   AND <<live>>
   AND <<criteria>>
   AND <<newest_first>>;
@@ -152,7 +167,7 @@ WHERE m.tenant_id = :tenant_id AND <<who>>
 -- A page of memories of the tenant; served by memories_newest.
 SELECT <<columns_of_m>>
 FROM aureus.memories AS m <<by_newest>>
-WHERE m.tenant_id = :tenant_id AND <<who>>
+WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
   AND <<live>>
   AND <<criteria>>
   AND <<oldest_first>>;
@@ -161,7 +176,7 @@ WHERE m.tenant_id = :tenant_id AND <<who>>
 -- How many memories of the tenant; served by memories_newest there are.
 SELECT count(*)
 FROM aureus.memories AS m <<by_newest>>
-WHERE m.tenant_id = :tenant_id AND <<who>>
+WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
   AND <<live>>
   AND <<criteria>>;
 
@@ -305,14 +320,14 @@ FROM (
     SELECT * FROM (
         SELECT <<columns_of_m>>
         FROM aureus.memories AS m <<by_newest>>
-        WHERE m.tenant_id = :tenant_id AND <<who>>
+        WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
           AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
           AND <<criteria>> AND <<newest_first>>) AS standing
     UNION ALL
     SELECT * FROM (
         SELECT <<columns_of_m>>
         FROM aureus.memories AS m <<by_superseded>>
-        WHERE m.tenant_id = :tenant_id AND <<who>>
+        WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
           AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
           AND <<criteria>> AND <<newest_first>>) AS superseded
     UNION ALL
@@ -332,14 +347,14 @@ FROM (
     SELECT * FROM (
         SELECT <<columns_of_m>>
         FROM aureus.memories AS m <<by_newest>>
-        WHERE m.tenant_id = :tenant_id AND <<who>>
+        WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
           AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
           AND <<criteria>> AND <<oldest_first>>) AS standing
     UNION ALL
     SELECT * FROM (
         SELECT <<columns_of_m>>
         FROM aureus.memories AS m <<by_superseded>>
-        WHERE m.tenant_id = :tenant_id AND <<who>>
+        WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
           AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
           AND <<criteria>> AND <<oldest_first>>) AS superseded
     UNION ALL
@@ -356,11 +371,11 @@ LIMIT :limit;
 -- How many memories of the tenant were recorded at a moment; each arm is served by an index of its own.
 SELECT
     (SELECT count(*) FROM aureus.memories AS m <<by_newest>>
-     WHERE m.tenant_id = :tenant_id AND <<who>>
+     WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
        AND m.deleted_at IS NULL AND m.superseded_by = '' AND <<stands>>
        AND <<criteria>>) +
     (SELECT count(*) FROM aureus.memories AS m <<by_superseded>>
-     WHERE m.tenant_id = :tenant_id AND <<who>>
+     WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<who>>
        AND m.superseded_by <> '' AND m.deleted_at IS NULL AND :with_superseded AND <<stands>>
        AND <<criteria>>) +
     (SELECT count(*) FROM aureus.memory_versions AS m <<by_version>>
@@ -451,7 +466,7 @@ SELECT
 WITH found AS (
     SELECT m.type, m.confidence, m.task_id
     FROM aureus.memories AS m <<by_newest>>
-    WHERE m.tenant_id = :tenant_id AND <<live>> AND <<who>> AND <<criteria>>
+    WHERE m.tenant_id = :tenant_id AND <<listed>> AND <<live>> AND <<who>> AND <<criteria>>
 )
 SELECT type, count(*), sum(confidence) FROM found GROUP BY type
 UNION ALL
@@ -515,22 +530,22 @@ LIMIT :limit;
 
 -- name: list_due_memories :many
 -- Live memories that have been in a tier since before a moment and were used less often than what keeps them there,
--- oldest first, with their accesses; served by memories_tier.
+-- oldest first, with their accesses; served by memories_tier, which the bound of the tier names (migration 0030).
 SELECT <<columns_of_m>>, coalesce(a.access_count, 0)
 FROM aureus.memories AS m
 LEFT JOIN aureus.memory_accesses AS a ON a.tenant_id = m.tenant_id AND a.memory_id = m.memory_id
-WHERE m.tenant_id = :tenant_id AND m.tier = :tier AND m.created_at <= :created_until
+WHERE m.tenant_id = :tenant_id AND m.tier = :tier AND m.tier >= '' AND m.created_at <= :created_until
   AND coalesce(a.access_count, 0) < :access_count AND <<live>>
 ORDER BY m.created_at, m.memory_id
 LIMIT :limit;
 
 -- name: get_max_version :one
 -- The highest version that a key ever had; the next memory under it goes on counting from there. Served by
--- memories_key_versions.
+-- memories_key_versions, which the bound of the namespace names (migration 0030).
 SELECT coalesce(max(version), 0)
 FROM aureus.memories
 WHERE tenant_id = :tenant_id AND agent_id = :agent_id AND user_id = :user_id AND namespace = :namespace
-  AND memory_key = :key AND memory_key <> '';
+  AND namespace >= '' AND memory_key = :key AND memory_key <> '';
 
 -- name: list_subject_memories :many
 -- Memories of a user, or about a person, whatever became of them, behind an id in the order of ids. Reads on until the

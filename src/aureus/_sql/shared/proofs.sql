@@ -18,8 +18,11 @@ FROM (
 ) AS l
 
 -- name: get_entry_no :one
--- The entry number of an event; by its unique key.
-SELECT e.entry_no FROM aureus.events AS e WHERE e.tenant_id = :tenant_id AND e.event_id = :event_id;
+-- The entry number of an event; by its unique key, whose order leaves no other way.
+SELECT e.entry_no FROM aureus.events AS e
+WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN :event_id AND :event_id
+ORDER BY e.event_id
+LIMIT 1;
 
 -- name: list_node_hashes :many
 -- Kept roots of one level that lie side by side; by the primary key.

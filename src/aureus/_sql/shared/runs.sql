@@ -1,6 +1,10 @@
 -- Runs: one row for each execution of a workflow. Written by start, advance and claim (engine files), which hold the
 -- fence; a request to cancel is the one thing that others may write beside the holder.
 
+-- part: listed
+-- What every row fulfils and only lists say: on PostgreSQL their indexes have it as a condition (migration 0030).
+workflow_id >= ''
+
 -- name: request_cancel :one
 -- key: run_id
 -- records
@@ -49,7 +53,7 @@ WHERE r.tenant_id = :tenant_id AND r.run_id = :run_id;
 -- name: empty_run :one
 -- Take the error message of a run that has ended away; no row when it has not.
 UPDATE aureus.runs SET error_message = NULL, resume_key = NULL
-WHERE tenant_id = :tenant_id AND run_id = :run_id AND status IN ('completed', 'failed', 'cancelled')
+WHERE tenant_id = :tenant_id AND run_id = :run_id AND status NOT IN ('pending', 'running', 'paused')
 RETURNING run_id;
 
 -- name: empty_run_inputs :many

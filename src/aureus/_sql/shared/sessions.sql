@@ -139,7 +139,9 @@ WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_
 RETURNING position;
 
 -- name: erase_session_facets :many
--- Remove what a session was found by; served by session_facets_session.
+-- Remove what a session was found by; served by session_facets_session, which the bound of agent_id names (migration
+-- 0030).
 DELETE FROM aureus.session_facets
-WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND session_id = :session_id
+WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_id AND agent_id >= ''
+  AND session_id = :session_id
 RETURNING true;

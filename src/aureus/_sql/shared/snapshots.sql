@@ -25,6 +25,14 @@ s.created_at >= :since AND (s.created_at, s.snapshot_id) < (:before_at, :before_
 ORDER BY s.created_at DESC, s.snapshot_id DESC
 LIMIT (SELECT CAST(:limit AS bigint))
 
+-- part: listed
+-- What every row fulfils and only lists say: on PostgreSQL their indexes have it as a condition (migration 0030).
+s.agent_id >= ''
+
+-- part: asked
+-- The same for rollbacks and the questions about them.
+snapshot_id >= ''
+
 -- name: get_snapshot :one
 -- One snapshot without its parts.
 SELECT <<columns>>
@@ -35,14 +43,14 @@ WHERE s.tenant_id = :tenant_id AND s.snapshot_id = :snapshot_id;
 -- A page of the tenant's snapshots; served by snapshots_newest.
 SELECT <<columns>>
 FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND <<criteria>>
+WHERE s.tenant_id = :tenant_id AND <<listed>> AND <<criteria>>
   AND <<newest_first>>;
 
 -- name: list_agent_snapshots :many
 -- A page of the snapshots of one agent; served by snapshots_agent.
 SELECT <<columns>>
-FROM aureus.snapshots AS s
-WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND <<criteria>>
+FROM aureus.snapshots AS s <<by_agent>>
+WHERE s.tenant_id = :tenant_id AND s.agent_id = :agent_id AND <<listed>> AND <<criteria>>
   AND CASE WHEN CAST(:run_id AS text) IS NULL OR s.run_id = :run_id THEN 1 END IS NOT NULL
   AND <<newest_first>>;
 
@@ -136,7 +144,7 @@ WHERE tenant_id = :tenant_id AND rollback_id = :rollback_id;
 -- A page of rollbacks, newest first; served by rollbacks_newest.
 SELECT rollback_id, snapshot_id, before_id, approval_id, risk_tier, actor, reason, created_at, counts, kept
 FROM aureus.rollbacks
-WHERE tenant_id = :tenant_id AND (created_at, rollback_id) < (:before_at, :before_id)
+WHERE tenant_id = :tenant_id AND <<asked>> AND (created_at, rollback_id) < (:before_at, :before_id)
   AND CASE WHEN CAST(:snapshot_id AS text) IS NULL OR snapshot_id = :snapshot_id THEN 1 END IS NOT NULL
 ORDER BY created_at DESC, rollback_id DESC
 LIMIT (SELECT CAST(:limit AS bigint));
@@ -162,7 +170,7 @@ WHERE tenant_id = :tenant_id AND approval_id = :approval_id;
 -- A page of approvals, newest first; served by rollback_approvals_newest.
 SELECT <<approval>>
 FROM aureus.rollback_approvals
-WHERE tenant_id = :tenant_id AND (requested_at, approval_id) < (:before_at, :before_id)
+WHERE tenant_id = :tenant_id AND <<asked>> AND (requested_at, approval_id) < (:before_at, :before_id)
   AND CASE WHEN (CAST(:status AS text) IS NULL OR status = :status)
     AND (CAST(:snapshot_id AS text) IS NULL OR snapshot_id = :snapshot_id) THEN 1 END IS NOT NULL
 ORDER BY requested_at DESC, approval_id DESC

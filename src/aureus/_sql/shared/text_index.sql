@@ -28,10 +28,11 @@ ORDER BY p.target_id
 LIMIT :limit;
 
 -- name: count_pending :many
--- One row for each of the first pending states.
+-- One row for each of the first pending states; in order, so that pages which were emptied are not read through.
 SELECT true
 FROM aureus.text_index_pending
 WHERE tenant_id = :tenant_id AND space = :space
+ORDER BY target_id
 LIMIT :limit;
 
 -- name: list_living_documents :many

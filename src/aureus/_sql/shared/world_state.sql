@@ -91,11 +91,15 @@ WHERE tenant_id = :tenant_id AND scope = :scope AND state_key = :key AND value I
 RETURNING version;
 
 -- name: get_pruning :one
--- What an event tells of a batch of pruning, if this very batch was carried out before.
+-- What an event tells of a batch of pruning, if this very batch was carried out before; by its identifier, whose order
+-- leaves no other way.
 SELECT p.payload
 FROM aureus.events AS e
 JOIN aureus.event_payloads AS p ON p.tenant_id = e.tenant_id AND p.entry_no = e.entry_no
-WHERE e.tenant_id = :tenant_id AND e.event_id = :record_id AND e.type = 'world_state_pruned';
+WHERE e.tenant_id = :tenant_id AND e.event_id BETWEEN :record_id AND :record_id
+  AND CASE WHEN e.type = 'world_state_pruned' THEN 1 END IS NOT NULL
+ORDER BY e.event_id
+LIMIT 1;
 
 -- name: list_prunable_versions :many
 -- Versions of keys behind a place, by key and number, that are neither among the newest ones, nor younger than a time,

@@ -26,3 +26,20 @@ WHERE tenant_id = :tenant_id AND expires_at < :before_at AND NOT EXISTS (
     WHERE r.tenant_id = :tenant_id AND r.lease_id = leases.lease_id
       AND r.status IN ('pending', 'running', 'paused'))
 RETURNING lease_id;
+
+-- name: list_notices :many
+-- What others want of the runs that a lease holds: to stop, or to go on because an approval was decided. CROSS JOIN
+-- keeps SQLite from beginning with the approvals of all runs.
+SELECT 'cancel' AS kind, r.run_id
+FROM aureus.runs AS r
+WHERE r.tenant_id = :tenant_id AND r.lease_id = :lease_id AND r.status IN ('pending', 'running', 'paused')
+  AND r.cancel_requested_at IS NOT NULL
+UNION ALL
+SELECT 'approval' AS kind, r.run_id
+FROM aureus.runs AS r
+CROSS JOIN aureus.approvals AS a
+CROSS JOIN aureus.tasks AS t
+WHERE r.tenant_id = :tenant_id AND r.lease_id = :lease_id AND r.status IN ('pending', 'running', 'paused')
+  AND a.tenant_id = :tenant_id AND a.run_id = r.run_id AND a.status IN ('approved', 'denied')
+  AND t.tenant_id = :tenant_id AND t.run_id = a.run_id AND t.scope = a.scope AND t.name = a.name
+  AND t.occurrence = a.occurrence AND t.status = 'waiting';

@@ -210,10 +210,10 @@ WHERE tenant_id = :tenant_id AND collection = :collection AND agent_id = :agent_
 -- name: sweep_sessions :many
 -- records
 -- Leave nothing of expired sessions but their tombstones, those that expired first before others; one row for each.
--- Served by sessions_expiring.
+-- Served by sessions_expiring; the plus keeps SQLite from going through all of a tenant's sessions for the rows found.
 UPDATE aureus.sessions SET version = version + 1, generation = generation + 1, message_count = 0, ttl_ms = NULL,
     expires_at = :gone_at, operation_id = :operation_id, updated_at = :now, deleted_at = :now
-WHERE tenant_id = :tenant_id AND rowid IN (
+WHERE +tenant_id = :tenant_id AND rowid IN (
     SELECT s.rowid FROM aureus.sessions AS s
     WHERE s.tenant_id = :tenant_id AND s.deleted_at IS NULL AND s.expires_at <= :now
     ORDER BY s.expires_at
@@ -223,7 +223,7 @@ RETURNING session_id;
 -- name: prune_sessions :many
 -- Forget tombstones that are older than a moment, oldest first; one row for each. Served by sessions_deleted.
 DELETE FROM aureus.sessions
-WHERE tenant_id = :tenant_id AND rowid IN (
+WHERE +tenant_id = :tenant_id AND rowid IN (
     SELECT s.rowid FROM aureus.sessions AS s
     WHERE s.tenant_id = :tenant_id AND s.deleted_at < :before_at
     ORDER BY s.deleted_at

@@ -4,6 +4,10 @@
 -- A snapshot has a tag, where one is asked for.
 (:tag IS NULL OR :tag IN (SELECT t.value FROM json_each(s.tags) AS t))
 
+-- part: by_agent
+-- Without statistics SQLite takes an interval for more selective than it is, so the index is named.
+INDEXED BY snapshots_agent
+
 -- name: add_snapshot :one
 -- key: snapshot_id
 -- records

@@ -32,8 +32,9 @@ WHERE tenant_id = :tenant_id AND space = :space AND target_id IN (
 RETURNING target_id, length, terms;
 
 -- name: drop_documents :many
--- Delete the documents of targets whose state has changed.
-DELETE FROM aureus.text_index_documents
+-- Delete the documents of targets whose state has changed. The index is named: for a list SQLite would go through all
+-- documents of the tenant.
+DELETE FROM aureus.text_index_documents INDEXED BY sqlite_autoindex_text_index_documents_2
 WHERE tenant_id = :tenant_id AND space = :space AND target_id IN (SELECT value FROM json_each(:target_ids))
 RETURNING document_no, length;
 

@@ -1,0 +1,4 @@
+-- why: what is looked up by its key is found by its key, also before the first statistics
+-- breaking: no
+--
+-- Nothing to do here: SQLite takes the index with the longest beginning that a statement compares by equality.
