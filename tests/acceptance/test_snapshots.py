@@ -52,7 +52,7 @@ def test_a_task_takes_a_snapshot_that_a_person_goes_back_to(project: Project) ->
 
 
 def test_snapshots_are_taken_shown_compared_verified_and_deleted(project: Project) -> None:
-    project.run("state", "set", "plan", '{"b": 1, "a": "\x1b[31m"}')
+    project.run("state", "set", "plan", '{"b": 1, "a": "\\u001b[31m"}')
     project.run("memory", "add", "tea", "--agent", "a", "--id", "m1")
     first = project.run("snapshots", "create", "--agent", "a", "--scope", "default").stdout.strip()
     assert project.run("snapshots", "verify", first).stdout.startswith("intact: 2 parts")
