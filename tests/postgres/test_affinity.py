@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def test_a_database_for_asyncio_belongs_to_one_loop(settings: Settings) -> None:
             await use(db)
 
     asyncio.run(main())
+
+
+def test_a_loop_ends_although_nobody_closed_the_client(settings: Settings) -> None:
+    """The first read returns while further connections of the pool are being made."""
+    wanted = replace(settings, database=replace(settings.database, pool_min=6))
+
+    async def forget() -> AsyncAureus:
+        db = AsyncAureus(settings=wanted)
+        await db.runs.list()
+        return db
+
+    for _ in range(4):
+        asyncio.run(asyncio.run(forget()).close())
 
 
 def test_a_database_whose_loop_has_ended_can_still_be_closed(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from aureus._database.bell import Wake, Watcher
 from aureus._database.catalog import Catalog
@@ -33,6 +33,7 @@ from aureus._database.postgres.io import (
     Reply,
 )
 from aureus._database.postgres.listening import Listening
+from aureus._database.postgres.loop_pool import LoopPool, PlainConnection
 from aureus._database.postgres.options import PostgresOptions
 from aureus._database.postgres.pipeline import Pipelines
 from aureus._database.postgres.planner import Planner
@@ -50,8 +51,6 @@ from aureus.model.health import PoolUse
 
 R = TypeVar("R")
 
-PlainConnection = AsyncConnection[Any]
-
 
 class AsyncPostgresDatabase:
     """An open PostgreSQL database, for the tasks of one event loop."""
@@ -62,7 +61,7 @@ class AsyncPostgresDatabase:
         self._plans = PlanAges(sources.clock)
         self.pipelines = Pipelines(sources.clock, prepares=options.prepares)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pool: AsyncConnectionPool[PlainConnection] | None = None
+        self._pool: LoopPool | None = None
         self._opening = asyncio.Lock()
         self._is_closed = False
         self._writes = _LoopLane(self, is_read=False)
@@ -180,11 +179,11 @@ class AsyncPostgresDatabase:
         if self._is_closed:
             raise DatabaseError("this database is closed; open a new one")
 
-    async def _opened(self) -> AsyncConnectionPool[PlainConnection]:
+    async def _opened(self) -> LoopPool:
         async with self._opening:
             if self._pool is None:
                 options = self._options
-                pool = AsyncConnectionPool[PlainConnection](
+                pool = LoopPool(
                     options.connection_string(),
                     min_size=options.pool_min,
                     max_size=options.pool_max,
