@@ -70,7 +70,7 @@ def test_a_default_is_a_copy() -> None:
         ({"bare": "7"}, "integer"),
         ({"ratio": float("nan")}, "cannot be stored"),
         ({"pages": 2**63}, "cannot be stored"),
-        ({"anything": object()}, "cannot be stored: it is a object"),
+        ({"anything": object()}, "cannot be stored: it is of the type object"),
         ({"anything": "a\0b"}, "NUL"),
         ({"topics": "x"}, 'no input "topics". Did you mean "topic"?'),
         ({"zzz": "x"}, 'The workflow has "topic", "pages"'),
