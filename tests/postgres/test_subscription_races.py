@@ -16,6 +16,7 @@ from aureus.stores.subscriptions.consuming import ConsumerStore
 from tests.contract.stage import Stage
 from tests.postgres.conftest import MakeStage, passes
 from tests.support.consuming import consumer_store, handled, reader, seal
+from tests.support.elsewhere import elsewhere
 from tests.support.fault_proxy import CutAfter, CutBefore, FaultProxy, commit_of
 from tests.support.following import handling
 from tests.support.postgres import PostgresDatabase
@@ -39,7 +40,7 @@ def test_a_reset_forgets_also_what_is_parked_while_it_waits_for_the_bucket(stage
             "s", Held(0, held.epoch, 2), "a", 1, "ValueError", stage.backend.clock.now()
         )
         resetting = pool.submit(stage.stores.subscriptions.reset, "s")
-        eventually(lambda: waits_for_a_lock(stage), "the reset to wait")
+        eventually(lambda: elsewhere(lambda: waits_for_a_lock(stage)), "the reset to wait")
     resetting.result()
     assert list(stage.stores.subscriptions.parked("s")) == []
     assert stage.stores.subscriptions.get("s").position == -1
