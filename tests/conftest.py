@@ -13,10 +13,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 
+import psycopg_pool.base
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from aureus.ids import RandomIds
 from tests.support.migrated import migrate_template
 from tests.support.postgres import PostgresDatabase, PostgresHome, PostgresServer
 from tests.support.scratch import Scratch, memory_folder
@@ -34,6 +36,10 @@ hypothesis_settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("any machine")
+
+# Hypothesis refuses an example during which somebody took a random number of the process, as a pool does in the
+# background for each connection it makes.
+setattr(psycopg_pool.base, "random", RandomIds().jitter)  # noqa: B010 - it is not exported
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,7 +1,8 @@
 """A pool of connections whose workers end with their event loop.
 
 psycopg_pool 3.3 takes the cancellation of a worker that is connecting for a connection that failed, and lets the worker
-wait for work again: ``asyncio.run`` of a program that forgot to close its client then never returned.
+wait for work again; and its scheduler waits by ``asyncio.wait_for``, which loses a cancellation before Python 3.12
+(see `aureus.awaiting`). Either way ``asyncio.run`` of a program that forgot to close its client never returned.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
+
+from aureus.awaiting import waited
 
 PlainConnection = AsyncConnection[Any]
 
@@ -23,6 +26,20 @@ class LoopPool(AsyncConnectionPool[PlainConnection]):
         """Carry out what is in the queue, until the pool is closed or the loop ends."""
         seen: Any = _Work(q)
         await super().worker(seen)
+
+    def _start_workers(self) -> None:
+        scheduler: Any = self._sched
+        scheduler._event = _Event()  # noqa: SLF001 - made right before, and not waited for yet
+        super()._start_workers()
+
+
+class _Event(asyncio.Event):
+    """What the scheduler waits for."""
+
+    async def wait_timeout(self, timeout: float) -> bool:  # noqa: ASYNC109 - psycopg_pool's own name
+        """Wait for so many seconds at most; return whether the event is set."""
+        await waited(self, timeout)
+        return self.is_set()
 
 
 class _Work:
