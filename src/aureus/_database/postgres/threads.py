@@ -141,8 +141,8 @@ class PostgresDatabase:
         self.drive(opened.begin())
         transaction = PostgresTransaction(self, opened)
         caller = threading.get_ident()
-        self._transacting.add(caller)
         try:
+            self._transacting.add(caller)
             yield transaction
         except BaseException:
             self.drive(opened.roll_back())
